@@ -1,0 +1,229 @@
+//! Times as the API writes them, in any of its spellings, and as warehouses want them.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+const MICROS: i64 = 1_000_000;
+/// Days from the calendar's day one to 1970-01-01.
+const EPOCH_DAY: i64 = 719_163;
+
+/// A moment in microseconds since 1970, written `YYYY-MM-DDTHH:MM:SS.ffffffZ`.
+///
+/// Nanoseconds are cut off: they break the timestamp types of warehouses.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// Reads an RFC 3339 time with any number of fractional digits; without an offset it is UTC.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let (date, time) = (bytes.get(..10)?, bytes.get(11..19)?);
+        let separators = (date[4], date[7], bytes[10].to_ascii_uppercase(), time[2], time[5]);
+        if !matches!(separators, (b'-', b'-', b'T' | b' ', b':', b':')) {
+            return None;
+        }
+        let day = NaiveDate::from_ymd_opt(digits(&date[..4])? as i32, digits(&date[5..7])?, digits(&date[8..])?)?;
+        let (hour, minute, second) = (digits(&time[..2])?, digits(&time[3..5])?, digits(&time[6..])?);
+        if hour > 23 || minute > 59 || second > 60 {
+            return None;
+        }
+        let (micros, zone) = fraction(&bytes[19..])?;
+        let days = i64::from(day.num_days_from_ce()) - EPOCH_DAY;
+        let seconds = days * 86_400 + i64::from(hour * 3600 + minute * 60 + second) - offset_seconds(zone)?;
+        Some(Self(seconds * MICROS + micros))
+    }
+
+    /// Whether this is Go's or Unix's zero: what the API writes for "never".
+    pub fn is_zero(self) -> bool {
+        self.0 == 0 || self.0 == -62_135_596_800 * MICROS
+    }
+
+    /// `self` minus `hours`; never before the year one.
+    pub fn minus_hours(self, hours: i64) -> Self {
+        Self(self.0 - hours * 3600 * MICROS)
+    }
+
+    /// Seconds from `earlier` to `self`, zero when it is later.
+    pub fn seconds_since(self, earlier: Self) -> f64 {
+        (self.0 - earlier.0).max(0) as f64 / MICROS as f64
+    }
+
+    /// The whole second this moment lies in.
+    pub fn floor_to_second(self) -> Self {
+        Self(self.0.div_euclid(MICROS) * MICROS)
+    }
+
+    /// Microseconds since 1970.
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// The moment this many microseconds after 1970.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// `YYYY-MM-DDTHH:MM:SSZ`, as the API's time filters take it.
+    pub fn to_filter(self) -> String {
+        let mut text = self.text();
+        text.truncate(19);
+        text + "Z"
+    }
+
+    fn text(self) -> String {
+        let mut buffer = [0; 27];
+        self.write(&mut buffer).to_owned()
+    }
+
+    /// Writes the 27 characters; years outside 0–9999 (no API time is) become those.
+    fn write(self, out: &mut [u8; 27]) -> &str {
+        let moment = DateTime::from_timestamp_micros(self.0).unwrap_or_default();
+        *out = *b"0000-00-00T00:00:00.000000Z";
+        let year = moment.year().clamp(0, 9999) as u32;
+        let parts = [
+            (0, 4, year),
+            (5, 2, moment.month()),
+            (8, 2, moment.day()),
+            (11, 2, moment.hour()),
+            (14, 2, moment.minute()),
+            (17, 2, moment.second()),
+            (20, 6, self.0.rem_euclid(MICROS) as u32),
+        ];
+        for (from, width, mut value) in parts {
+            for digit in out[from..from + width].iter_mut().rev() {
+                *digit = b'0' + (value % 10) as u8;
+                value /= 10;
+            }
+        }
+        std::str::from_utf8(out).unwrap_or_default()
+    }
+}
+
+fn digits(text: &[u8]) -> Option<u32> {
+    text.iter().try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0')))
+}
+
+/// The microseconds of `.f…` and what follows them.
+fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
+    let Some(text) = text.strip_prefix(b".") else { return Some((0, text)) };
+    let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let kept = length.min(6);
+    let scale = 10_i64.pow(6 - kept as u32);
+    (length > 0).then_some((i64::from(digits(&text[..kept])?) * scale, &text[length..]))
+}
+
+fn offset_seconds(zone: &[u8]) -> Option<i64> {
+    match zone {
+        b"" | b"Z" | b"z" => Some(0),
+        [sign @ (b'+' | b'-'), hours @ .., b':', tens, ones] if hours.len() == 2 => {
+            let seconds = i64::from(digits(hours)? * 3600 + digits(&[*tens, *ones])? * 60);
+            Some(if *sign == b'-' { -seconds } else { seconds })
+        }
+        _ => None,
+    }
+}
+
+impl From<DateTime<Utc>> for Timestamp {
+    fn from(moment: DateTime<Utc>) -> Self {
+        Self(moment.timestamp_micros())
+    }
+}
+
+impl std::ops::Add<TimeDelta> for Timestamp {
+    type Output = Self;
+    fn add(self, delta: TimeDelta) -> Self {
+        Self(self.0.saturating_add(delta.num_microseconds().unwrap_or(i64::MAX)))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.write(&mut [0; 27]))
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.write(&mut [0; 27]))
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a time"))
+    }
+}
+
+impl JsonSchema for Timestamp {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Timestamp".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["null", "string"], "format": "date-time", "airbyte_type": "timestamp_with_timezone" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_becomes_microseconds() {
+        for (spelling, normal) in [
+            ("2024-02-29T01:02:03Z", "2024-02-29T01:02:03.000000Z"),
+            ("2024-02-29T01:02:03.83Z", "2024-02-29T01:02:03.830000Z"),
+            ("2024-02-29T01:02:03.080990401Z", "2024-02-29T01:02:03.080990Z"),
+            ("2024-02-29T06:32:03.1+05:30", "2024-02-29T01:02:03.100000Z"),
+            ("2024-02-28T23:02:03-02:00", "2024-02-29T01:02:03.000000Z"),
+            ("2024-02-29 01:02:03", "2024-02-29T01:02:03.000000Z"),
+            ("1969-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.999999Z"),
+        ] {
+            assert_eq!(Timestamp::parse(spelling).unwrap().to_string(), normal, "{spelling}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in [
+            "",
+            "2024",
+            "2024-02-30T00:00:00Z",
+            "2024-01-01T25:00:00Z",
+            "2024-01-01T00:00:00.Z",
+            "2024-01-01T00:00:00+5",
+            "2024-01-01",
+            "20240101T000000Z",
+            "2024-01-01T00:00:00ZZ",
+            "２０２４-01-01T00:00:00Z",
+            "+024-01-01T00:00:00Z",
+        ] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn zero_is_never() {
+        assert!(Timestamp::parse("0001-01-01T00:00:00Z").unwrap().is_zero());
+        assert!(Timestamp::parse("1970-01-01T00:00:00.000Z").unwrap().is_zero());
+        assert!(!Timestamp::parse("2020-01-01T00:00:00Z").unwrap().is_zero());
+    }
+
+    #[test]
+    fn filters_are_whole_seconds() {
+        assert_eq!(Timestamp::parse("2024-01-01T00:00:00.999Z").unwrap().to_filter(), "2024-01-01T00:00:00Z");
+    }
+}
