@@ -1,0 +1,78 @@
+//! The program: arguments and signals in, exit code out.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::emulate_default_handler;
+use source_100ms::commands::{Arguments, Ending, Environment, run};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// After a signal: time to write what is complete. Docker kills after 10 s.
+const GRACE: Duration = Duration::from_millis(4_500);
+
+fn main() -> ExitCode {
+    // A panic's text may quote data; its place is enough to find it.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let _ = writeln!(std::io::stderr(), "source-100ms: internal error at {place}");
+    }));
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(run_until_signalled(arguments)),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "source-100ms: no asynchronous runtime: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run_until_signalled(arguments: Arguments) -> ExitCode {
+    let (stop, stopped) = watch::channel(false);
+    let command = run(arguments, Environment::from_variables(), std::io::stdout(), stopped);
+    tokio::pin!(command);
+    tokio::select! {
+        ended = &mut command => exit_code(ended),
+        signal = next_signal() => {
+            stop.send_replace(true);
+            let _ = tokio::time::timeout(GRACE, command).await;
+            end_by(signal)
+        }
+    }
+}
+
+/// The first signal that asks us to end.
+async fn next_signal() -> i32 {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => SIGTERM,
+        _ = interrupt.recv() => SIGINT,
+    }
+}
+
+/// Ends the process as the signal would have: clients tell it apart from an exit code. As the first
+/// process of a container the signal has no effect, and the code says it.
+fn end_by(signal: i32) -> ! {
+    let _ = emulate_default_handler(signal);
+    std::process::exit(128 + signal)
+}
+
+fn exit_code((ending, written): (Ending, std::io::Result<()>)) -> ExitCode {
+    match written {
+        // The reader has gone away: it knows.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "source-100ms: the output cannot be written: {error}");
+            ExitCode::FAILURE
+        }
+        Ok(()) if ending == Ending::Well => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+    }
+}
