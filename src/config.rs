@@ -167,6 +167,8 @@ impl Config {
         if let Some(root) = schema.as_object_mut() {
             root.insert("$schema".into(), json!("http://json-schema.org/draft-07/schema#"));
             root.insert("title".into(), json!("100ms Source Spec"));
+            // Not `credentials`: configurations of the older connector have the token at the root.
+            root.insert("required".into(), json!(["start_date"]));
         }
         schema
     }
