@@ -1,0 +1,146 @@
+//! The running fake and its controls.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::control;
+use crate::faults::{FaultDesk, FaultPlan};
+use crate::options::Options;
+use crate::requests::{LoggedRequest, RequestCount};
+use crate::server::Server;
+use crate::state::State;
+use crate::tokens::TokenClaims;
+use crate::truth::{Changes, Truth};
+
+/// A running server on a port of 127.0.0.1, with its own threads; it stops when dropped.
+pub struct Fake {
+    state: Arc<State>,
+    server: Server,
+}
+
+impl Fake {
+    /// Builds the workspace and listens. Panics when the port is taken.
+    #[expect(clippy::expect_used, reason = "a test cannot go on without its server")]
+    pub fn start(options: Options) -> Fake {
+        let state = Arc::new(State::new(&options));
+        let server = Server::start(options.port, state.clone()).expect("a free port on loopback");
+        Fake { state, server }
+    }
+
+    /// `http://127.0.0.1:PORT`; clients add `/v2/…`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+
+    /// The `app_access_key` of the workspace.
+    pub fn access_key(&self) -> String {
+        self.state.keyring().access_key().to_owned()
+    }
+
+    /// The `app_secret` in force.
+    pub fn app_secret(&self) -> String {
+        self.state.keyring().app_secret().to_owned()
+    }
+
+    /// A good management token of 24 h.
+    pub fn token(&self) -> String {
+        self.token_with(TokenClaims::default())
+    }
+
+    /// A token that says anything.
+    pub fn token_with(&self, claims: TokenClaims) -> String {
+        self.state.keyring().mint(claims)
+    }
+
+    /// From now on signatures with the old secret are refused; `app_secret` gives the new one.
+    pub fn rotate_secret(&self) {
+        self.state.keyring().rotate();
+    }
+
+    /// From now on every token seen so far is refused, as if it had expired.
+    pub fn void_tokens(&self) {
+        self.state.keyring().void_seen(None);
+    }
+
+    /// The workspace clock, which is what the `Date` header says. It stands still but for the
+    /// `advance` functions. Token times are checked against the real clock.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.state.workspace().now
+    }
+
+    /// About an hour goes by: sessions end and start, peers come and go, rooms of any age are
+    /// edited, switched on and off, templates are edited, recordings complete, late assets arrive
+    /// (also for recordings far older than 72 h), and events, some up to 50 minutes late.
+    ///
+    /// Every change carries a time after the former [`Fake::now`], but for the late events.
+    pub fn advance(&self) -> Changes {
+        self.state.workspace_mut().advance()
+    }
+
+    /// A few minutes go by, and about that share of every kind of object changes, at least one.
+    pub fn advance_small(&self, per_cent: f64) -> Changes {
+        self.state.workspace_mut().advance_small(per_cent)
+    }
+
+    /// One small advance each n requests served, from now on; `None` switches it off.
+    pub fn advance_during(&self, every_n_requests: Option<u64>) {
+        self.state.advance_during(every_n_requests);
+    }
+
+    /// What a full read gives at this moment.
+    pub fn truth(&self) -> Truth {
+        Truth::of(&self.state.workspace(), None)
+    }
+
+    /// What a read from `start_date` gives: the records whose cursor is at or after it. The
+    /// children of templates go by their template's `updated_at`; live peers are always read.
+    pub fn truth_since(&self, start_date: DateTime<Utc>) -> Truth {
+        Truth::of(&self.state.workspace(), Some(start_date))
+    }
+
+    /// Everything that must never leave a connector: planted in the data, app secrets, tokens.
+    pub fn secrets(&self) -> Vec<String> {
+        control::secrets(&self.state)
+    }
+
+    /// How often each route was answered with which status.
+    pub fn requests(&self) -> Vec<RequestCount> {
+        self.state.journal().counts()
+    }
+
+    /// All of them, whatever became of them.
+    pub fn total_requests(&self) -> u64 {
+        self.state.journal().total()
+    }
+
+    /// Forgets counts, log, unexpected requests and `max_in_flight`.
+    pub fn reset_requests(&self) {
+        self.state.journal().reset();
+    }
+
+    /// The last 2,000 requests, oldest first.
+    pub fn request_log(&self) -> Vec<LoggedRequest> {
+        self.state.journal().log()
+    }
+
+    /// Requests that the documents do not allow, each with what was expected instead.
+    pub fn unexpected(&self) -> Vec<String> {
+        self.state.journal().unexpected()
+    }
+
+    /// Replaces the plan; its rules count from here.
+    pub fn set_faults(&self, plan: FaultPlan) {
+        *self.state.faults() = FaultDesk::new(plan);
+    }
+
+    /// A good day again.
+    pub fn clear_faults(&self) {
+        self.set_faults(FaultPlan::default());
+    }
+
+    /// The most requests being served at once since the last reset.
+    pub fn max_in_flight(&self) -> usize {
+        self.state.journal().max_in_flight()
+    }
+}

@@ -1,0 +1,255 @@
+//! The plan in force, and what it makes of the next request.
+
+use std::time::{Duration, Instant};
+
+use super::plan::{Fault, FaultPlan, FaultRule, RateLimit, RetryHint, When};
+
+/// What a request tells the plan.
+pub(crate) struct Asked<'a> {
+    /// In its pattern form.
+    pub(crate) route: &'a str,
+    pub(crate) has_start: bool,
+    pub(crate) accepts_gzip: bool,
+}
+
+/// What happens to one request.
+#[derive(Default)]
+pub(crate) struct Effects {
+    pub(crate) delay: Duration,
+    pub(crate) void_tokens: bool,
+    pub(crate) refusal: Option<Fault>,
+    pub(crate) shapes: Vec<Fault>,
+    pub(crate) wire: Option<Fault>,
+}
+
+impl Effects {
+    /// For the log: every fault but the waiting.
+    pub(crate) fn names(&self) -> Option<String> {
+        let faults = self.refusal.iter().chain(&self.shapes).chain(&self.wire);
+        let mut names: Vec<String> = faults.map(|fault| format!("{fault:?}")).collect();
+        if self.void_tokens {
+            names.push("VoidTokens".to_owned());
+        }
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+}
+
+/// Counts what each rule has seen, and throws its dice.
+pub(crate) struct FaultDesk {
+    plan: FaultPlan,
+    tallies: Vec<Tally>,
+    rng: fastrand::Rng,
+    bucket: Bucket,
+}
+
+#[derive(Clone, Default)]
+struct Tally {
+    seen: u64,
+    hits: u64,
+}
+
+impl FaultDesk {
+    pub(crate) fn new(plan: FaultPlan) -> FaultDesk {
+        FaultDesk {
+            tallies: vec![Tally::default(); plan.rules.len()],
+            rng: fastrand::Rng::with_seed(plan.seed),
+            bucket: Bucket::full(plan.rate_limit.as_ref()),
+            plan,
+        }
+    }
+
+    pub(crate) fn draw(&mut self, asked: &Asked) -> Effects {
+        let mut effects = Effects {
+            delay: self.plan.latency + self.up_to(self.plan.jitter),
+            refusal: self.over_the_limit(),
+            ..Effects::default()
+        };
+        for number in 0..self.plan.rules.len() {
+            if self.hits(number, asked) {
+                let fault = self.plan.rules[number].fault.clone();
+                self.add(&mut effects, fault);
+            }
+        }
+        effects
+    }
+
+    fn hits(&mut self, number: usize, asked: &Asked) -> bool {
+        let rule = &self.plan.rules[number];
+        if !concerns(rule, asked) {
+            return false;
+        }
+        let tally = &mut self.tallies[number];
+        tally.seen += 1;
+        let used_up = rule.stop_after.is_some_and(|limit| tally.hits >= limit);
+        let hit = !used_up
+            && match rule.when {
+                When::Always => true,
+                When::Nth(n) => tally.seen == n,
+                When::First(n) => tally.seen <= n,
+                When::After(n) => tally.seen > n,
+                When::Every(k) => tally.seen.is_multiple_of(k.max(1)),
+                When::Probability(probability) => self.rng.f64() < probability,
+            };
+        tally.hits += u64::from(hit);
+        hit
+    }
+
+    fn add(&mut self, effects: &mut Effects, fault: Fault) {
+        match fault {
+            Fault::Delay { milliseconds, jitter } => {
+                effects.delay += Duration::from_millis(milliseconds);
+                effects.delay += self.up_to(Duration::from_millis(jitter));
+            }
+            Fault::VoidTokens => effects.void_tokens = true,
+            fault if fault.is_refusal() => drop(effects.refusal.get_or_insert(fault)),
+            fault if fault.is_shape() => effects.shapes.push(fault),
+            fault => drop(effects.wire.get_or_insert(fault)),
+        }
+    }
+
+    fn up_to(&mut self, longest: Duration) -> Duration {
+        longest.mul_f64(self.rng.f64())
+    }
+
+    fn over_the_limit(&mut self) -> Option<Fault> {
+        let limit = self.plan.rate_limit.as_ref()?;
+        let wait = self.bucket.take(limit, Instant::now())?;
+        // Rounded up: whoever comes back then finds room.
+        let seconds = wait.as_secs_f64().ceil() as u64;
+        Some(Fault::TooManyRequests(limit.hint.at_least(seconds)))
+    }
+}
+
+/// A fault that cannot show on a request does not count it either.
+fn concerns(rule: &FaultRule, asked: &Asked) -> bool {
+    let applies = match rule.fault {
+        Fault::ExpiredCursor => asked.has_start && asked.route == "/v2/analytics/events",
+        Fault::RepeatedPageToken | Fault::ShiftedItems(_) => asked.has_start,
+        Fault::CorruptGzip => asked.accepts_gzip,
+        _ => true,
+    };
+    applies
+        && match rule.route.strip_suffix('*') {
+            Some(beginning) => asked.route.starts_with(beginning),
+            None => asked.route == rule.route,
+        }
+}
+
+impl Fault {
+    fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Fault::TooManyRequests(_)
+                | Fault::Status(_)
+                | Fault::Unauthorized
+                | Fault::Forbidden
+                | Fault::NotFound
+                | Fault::ExpiredCursor
+        )
+    }
+
+    fn is_shape(&self) -> bool {
+        matches!(
+            self,
+            Fault::RepeatedPageToken
+                | Fault::SmallerLimit(_)
+                | Fault::ShiftedItems(_)
+                | Fault::UnknownFields
+                | Fault::NullFields(_)
+                | Fault::NoDate
+        )
+    }
+}
+
+impl RetryHint {
+    fn at_least(&self, seconds: u64) -> RetryHint {
+        match *self {
+            RetryHint::Seconds(minimum) => RetryHint::Seconds(minimum.max(seconds)),
+            RetryHint::HttpDate(minimum) => RetryHint::HttpDate(minimum.max(seconds)),
+            RetryHint::Message(minimum) => RetryHint::Message(minimum.max(seconds)),
+            RetryHint::Nothing => RetryHint::Nothing,
+        }
+    }
+}
+
+/// A token bucket: refused requests cost nothing.
+struct Bucket {
+    tokens: f64,
+    filled_at: Instant,
+}
+
+impl Bucket {
+    fn full(limit: Option<&RateLimit>) -> Bucket {
+        Bucket { tokens: limit.map_or(0.0, |limit| f64::from(limit.burst.max(1))), filled_at: Instant::now() }
+    }
+
+    /// `None` when there is room, else how long until there will be.
+    fn take(&mut self, limit: &RateLimit, now: Instant) -> Option<Duration> {
+        let elapsed = now.duration_since(self.filled_at).as_secs_f64();
+        let most = f64::from(limit.burst.max(1));
+        self.tokens = (self.tokens + elapsed * limit.per_second).min(most);
+        self.filled_at = now;
+        if self.tokens >= 1.0 {
+            self.tokens -= 1.0;
+            return None;
+        }
+        let wait = (1.0 - self.tokens) / limit.per_second.max(0.001);
+        Some(Duration::from_secs_f64(wait))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(route: &str) -> Asked<'_> {
+        Asked { route, has_start: false, accepts_gzip: true }
+    }
+
+    /// Which of ten requests a rule hits.
+    fn hits(when: When, limit: Option<u64>) -> Vec<u64> {
+        let mut plan = FaultPlan::new().on("/v2/rooms", when, Fault::EmptyBody);
+        plan.rules[0].stop_after = limit;
+        let mut desk = FaultDesk::new(plan);
+        let mut hit = |_: &u64| desk.draw(&asked("/v2/rooms")).wire.is_some();
+        (1..=10).filter(|number| hit(number)).collect()
+    }
+
+    #[test]
+    fn rules_count_from_one() {
+        assert_eq!(hits(When::Nth(3), None), [3]);
+        assert_eq!(hits(When::First(2), None), [1, 2]);
+        assert_eq!(hits(When::After(8), None), [9, 10]);
+        assert_eq!(hits(When::Every(4), None), [4, 8]);
+        assert_eq!(hits(When::Every(4), Some(1)), [4]);
+        assert_eq!(hits(When::Probability(0.0), None), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn rules_mix_and_other_routes_are_left_alone() {
+        let plan = FaultPlan::new()
+            .on("/v2/*", When::Always, Fault::NoDate)
+            .on("*", When::Always, Fault::SmallerLimit(10))
+            .on("/v2/rooms", When::Always, Fault::Status(503))
+            .on("*", When::Always, Fault::Status(500));
+        let mut desk = FaultDesk::new(plan);
+        let effects = desk.draw(&asked("/v2/rooms"));
+        assert_eq!(effects.shapes.len(), 2);
+        assert_eq!(effects.refusal, Some(Fault::Status(503)));
+        let effects = desk.draw(&asked("/v2/sessions"));
+        assert_eq!(effects.refusal, Some(Fault::Status(500)));
+    }
+
+    #[test]
+    fn the_limiter_lets_through_what_it_promises() {
+        let limit = RateLimit { per_second: 5.0, burst: 2, hint: RetryHint::Nothing };
+        let mut bucket = Bucket::full(Some(&limit));
+        let start = bucket.filled_at;
+        let mut passed = 0;
+        for step in 0..=100 {
+            let now = start + Duration::from_millis(20 * step);
+            passed += u32::from(bucket.take(&limit, now).is_none());
+        }
+        assert!((11..=12).contains(&passed), "{passed} in two seconds");
+    }
+}

@@ -1,0 +1,194 @@
+//! The plan a test writes: which requests go wrong, and how.
+
+use std::time::Duration;
+
+/// Everything that goes wrong until the next plan. The default plan is a good day.
+///
+/// For one request the delays of all rules that hit add up, all hits that change the *shape* of
+/// the page apply, and of the hits that *refuse* the request, and of those that spoil the *wire*,
+/// the first in the list wins.
+///
+/// ```
+/// use fake_100ms::{Fault, FaultPlan, RetryHint, When};
+///
+/// let plan = FaultPlan::new()
+///     .latency(50, 10)
+///     .on("/v2/sessions", When::First(2), Fault::Status(503))
+///     .on("*", When::Every(40), Fault::TooManyRequests(RetryHint::Seconds(1)));
+/// assert_eq!(plan.rules.len(), 2);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct FaultPlan {
+    /// Seeds the probabilities and the jitter.
+    pub seed: u64,
+    /// Every request waits this long …
+    pub latency: Duration,
+    /// … and up to this much longer.
+    pub jitter: Duration,
+    /// Comes before all rules.
+    pub rate_limit: Option<RateLimit>,
+    /// In the order in which they are asked.
+    pub rules: Vec<FaultRule>,
+}
+
+/// A steady limit: what comes faster is answered 429.
+#[derive(Clone, Debug)]
+pub struct RateLimit {
+    /// Requests a second that are served.
+    pub per_second: f64,
+    /// How many may come at once after a quiet time.
+    pub burst: u32,
+    /// How the answer says when to come back. A number of seconds in it is a minimum: the answer
+    /// never names less than the limiter will really hold.
+    pub hint: RetryHint,
+}
+
+/// How a 429 says when to come back.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RetryHint {
+    /// `Retry-After: 3`
+    Seconds(u64),
+    /// `Retry-After: Sun, 15 Jun 2025 12:00:03 GMT`: that many seconds after the server's own
+    /// clock, which is what the `Date` header says.
+    HttpDate(u64),
+    /// Only in the message: `rate limit exceeded, retry after 3 seconds`.
+    Message(u64),
+    /// Neither.
+    Nothing,
+}
+
+/// One kind of fault on some requests of some routes.
+#[derive(Clone, Debug)]
+pub struct FaultRule {
+    /// A route in its pattern form, such as `/v2/templates/{id}/settings`; `*` for every route, or
+    /// a trailing `*` for every route that begins so.
+    pub route: String,
+    /// Which of the route's requests.
+    pub when: When,
+    /// What happens to them.
+    pub fault: Fault,
+    /// How often it may happen at most.
+    pub stop_after: Option<u64>,
+}
+
+/// Which of the requests that a rule's route matches; counted from 1, since the plan was set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum When {
+    /// Every one.
+    Always,
+    /// This one.
+    Nth(u64),
+    /// So many from the beginning.
+    First(u64),
+    /// All after the first n.
+    After(u64),
+    /// The k-th, the 2k-th, …
+    Every(u64),
+    /// 0.0 to 1.0
+    Probability(f64),
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// The answer comes later.
+    Delay {
+        /// At least so long …
+        milliseconds: u64,
+        /// … and up to this much longer.
+        jitter: u64,
+    },
+
+    // Refusals: the request is not served.
+    /// 429
+    TooManyRequests(RetryHint),
+    /// Any status with the documented error body: 500, 502, 503, 504, …
+    Status(u16),
+    /// 401 as for a token that has expired, on this request only.
+    Unauthorized,
+    /// Every token seen so far is refused from this request on; tokens not seen before are good.
+    VoidTokens,
+    /// 403
+    Forbidden,
+    /// 404
+    NotFound,
+    /// 400 as for a cursor older than 24 h; only hits requests of events that carry `start`.
+    ExpiredCursor,
+
+    // Shapes: the page is served, but not as expected.
+    /// `last` or `next` is the `start` that was sent. Without a `start` nothing happens.
+    RepeatedPageToken,
+    /// Pages of at most so many items, named in the answer's `limit`.
+    SmallerLimit(u32),
+    /// The page begins with the last k items of the page before.
+    ShiftedItems(usize),
+    /// Fields no document knows, in the envelope, in every item and in every peer.
+    UnknownFields,
+    /// These keys are null, wherever in the answer they hold an object or an array. `data` and
+    /// `events` become null only when empty.
+    NullFields(Vec<String>),
+    /// No `Date` header.
+    NoDate,
+
+    // The wire: the answer is served, but does not arrive as sent.
+    /// Reset once the request has been read.
+    ResetBeforeHeaders,
+    /// Reset after half of the headers.
+    ResetWithinHeaders,
+    /// Reset after the headers and half of the body.
+    ResetWithinBody,
+    /// An orderly end of the connection after half of the body.
+    TruncatedBody,
+    /// Status 200, `text/html`.
+    HtmlPage,
+    /// Half of the body, a pause, the rest.
+    StalledBody {
+        /// How long the pause is.
+        milliseconds: u64,
+    },
+    /// Half of the body and then nothing, until the client goes away.
+    EndlessStall,
+    /// A `Content-Length` smaller than the body, which comes whole.
+    ShortContentLength,
+    /// Well framed, status 200, cut in the middle of the JSON text.
+    InvalidJson,
+    /// `Content-Length: 0`, status 200.
+    EmptyBody,
+    /// Broken gzip data. Only hits requests that accept gzip.
+    CorruptGzip,
+}
+
+impl FaultPlan {
+    /// A good day.
+    pub fn new() -> FaultPlan {
+        FaultPlan::default()
+    }
+
+    /// Every request takes so many milliseconds, and up to `jitter` more.
+    pub fn latency(mut self, milliseconds: u64, jitter: u64) -> FaultPlan {
+        self.latency = Duration::from_millis(milliseconds);
+        self.jitter = Duration::from_millis(jitter);
+        self
+    }
+
+    /// At most so many requests a second; after a quiet time, a whole second's worth at once.
+    pub fn rate_limit(mut self, per_second: f64, hint: RetryHint) -> FaultPlan {
+        let burst = per_second.ceil() as u32;
+        self.rate_limit = Some(RateLimit { per_second, burst, hint });
+        self
+    }
+
+    /// One more rule.
+    pub fn on(mut self, route: &str, when: When, fault: Fault) -> FaultPlan {
+        self.rules.push(FaultRule { route: route.to_owned(), when, fault, stop_after: None });
+        self
+    }
+
+    /// The last rule happens at most so often.
+    pub fn at_most(mut self, hits: u64) -> FaultPlan {
+        if let Some(rule) = self.rules.last_mut() {
+            rule.stop_after = Some(hits);
+        }
+        self
+    }
+}

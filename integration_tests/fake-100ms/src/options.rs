@@ -1,0 +1,112 @@
+//! How large the workspace is and how the server behaves.
+
+use chrono::{DateTime, TimeZone, Utc};
+
+use crate::readings::Readings;
+
+/// What a [`crate::Fake`] is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The same seed, scale and clock give the same workspace, whatever the readings are.
+    pub seed: u64,
+    /// How much there is.
+    pub scale: Scale,
+    /// How the open questions are answered.
+    pub readings: Readings,
+    /// The workspace clock at the start, cut to whole seconds, as the `Date` header says it.
+    pub now: DateTime<Utc>,
+    /// 0 takes a free port.
+    pub port: u16,
+    /// The server's own cap on `limit`. A smaller one than asked is named in the answer's `limit`.
+    pub max_page: u32,
+    /// Whether `Accept-Encoding: gzip` is honoured. A benchmark of a client switches it off here
+    /// when the server shares the machine, as compressing costs more than all the rest.
+    pub gzip: bool,
+    /// Whether bodies come with `Transfer-Encoding: chunked` instead of a `Content-Length`.
+    pub chunked: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            seed: 1,
+            scale: Scale::Small,
+            readings: Readings::documented(),
+            now: default_now(),
+            port: 0,
+            max_page: 100,
+            gzip: true,
+            chunked: false,
+        }
+    }
+}
+
+/// A fixed moment, so that two runs of a test see the same workspace.
+#[expect(clippy::expect_used, reason = "noon UTC exists on every day")]
+fn default_now() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2025, 6, 15, 12, 0, 0).single().expect("a good date")
+}
+
+/// How much the workspace holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scale {
+    /// Several pages of everything that comes in numbers: good for a test.
+    Small,
+    /// A busy customer's account: 1,500 rooms, 12,000 sessions, 20,000 events.
+    Large,
+    /// Any other size.
+    Custom(Counts),
+}
+
+/// The numbers behind a [`Scale`]. Recording assets follow from the recordings: about three each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Counts {
+    /// Without rooms there are no sessions, recordings or events either.
+    pub rooms: usize,
+    /// Of all ages, few of them live.
+    pub sessions: usize,
+    /// The usual number; exactly this many in every session unless `varied`.
+    pub peers_per_session: usize,
+    /// The first four show every kind of destination, and each way to have none.
+    pub templates: usize,
+    /// In every status, most of them completed.
+    pub recordings: usize,
+    /// On average; they are spread unevenly.
+    pub events_per_room: usize,
+    /// Whether the workspace holds the odd ones: sessions without peers, one with 2,000 (from 200
+    /// sessions on), peers without an id. Off for a benchmark, which wants all of one size.
+    pub varied: bool,
+}
+
+impl Default for Counts {
+    /// The counts of [`Scale::Small`].
+    fn default() -> Counts {
+        Counts {
+            rooms: 40,
+            sessions: 260,
+            peers_per_session: 4,
+            templates: 12,
+            recordings: 130,
+            events_per_room: 15,
+            varied: true,
+        }
+    }
+}
+
+impl Scale {
+    /// The numbers behind it.
+    pub fn counts(&self) -> Counts {
+        match self {
+            Scale::Small => Counts::default(),
+            Scale::Large => Counts {
+                rooms: 1_500,
+                sessions: 12_000,
+                templates: 120,
+                recordings: 3_500,
+                events_per_room: 13,
+                ..Counts::default()
+            },
+            Scale::Custom(counts) => counts.clone(),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Both readings of every question that the vendor's documents leave open.
+//!
+//! A workspace is the same under all of them: only what the server answers differs, and with it,
+//! where the connector's contract says so, the truth.
+
+/// One answer to each open question. [`Readings::documented`] is what the documents suggest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Readings {
+    /// What `active` and `enabled` mean when they are not sent.
+    pub unset_filter: UnsetFilter,
+    /// Whether sessions that are over carry `ended_at`.
+    pub ended_at: bool,
+    /// Whether the end of a session moves its `updated_at`.
+    pub session_end_moves_updated_at: bool,
+    /// `updated_at` of a room that was never edited.
+    pub never_edited: NeverEdited,
+    /// Whether an asset that comes late moves its recording's `updated_at`.
+    pub late_assets_touch_recording: bool,
+    /// Whether `peers` is an object keyed by peer id, in sessions and in active rooms.
+    pub peers: PeersShape,
+    /// How templates spell their own fields.
+    pub template_spelling: Spelling,
+    /// How many digits of a second times have.
+    pub fraction: Fraction,
+    /// What a room that nobody is in answers when asked for its peers.
+    pub inactive_room: InactiveRoom,
+    /// What `last` is when nothing follows.
+    pub last_page: LastPage,
+    /// What `data` is on a page without items.
+    pub empty_page: EmptyPage,
+    /// What `next` is when no event follows.
+    pub events_end: EventsEnd,
+    /// Whether a page of events may be empty although more follow.
+    pub empty_event_pages: bool,
+    /// Documented as newest first: other values show what rests on it.
+    pub session_order: ListOrder,
+    /// Of rooms.
+    pub room_order: ListOrder,
+    /// Of templates.
+    pub template_order: ListOrder,
+    /// Of recordings and of recording assets.
+    pub recording_order: ListOrder,
+    /// Of the analytics events of a room.
+    pub event_order: ListOrder,
+    /// How exactly `after` and `before` compare.
+    pub filter_precision: FilterPrecision,
+    /// Whether the list of recordings holds their `recording_assets`.
+    pub inline_assets: bool,
+    /// What a pre-signed URL is refused with when the file is gone.
+    pub expired_file: ExpiredFile,
+    /// How a template says that it has no destination of a kind.
+    pub missing_destinations: MissingPart,
+    /// Whether some templates have a kind of destination no document knows.
+    pub unknown_destination_kind: bool,
+}
+
+/// See [`Readings::unset_filter`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnsetFilter {
+    /// Only the active, only the enabled: "Default: true".
+    True,
+    /// All of them.
+    Both,
+}
+
+/// See [`Readings::never_edited`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeverEdited {
+    /// `0001-01-01T00:00:00Z`
+    ZeroTime,
+    /// The same as `created_at`.
+    CreatedAt,
+}
+
+/// See [`Readings::peers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeersShape {
+    /// `{"<peer id>":{…}}`
+    Object,
+    /// `[{"id":"<peer id>",…}]`
+    Array,
+}
+
+/// See [`Readings::template_spelling`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    /// `createdAt`, `customerId`
+    Camel,
+    /// `created_at`, `customer_id`
+    Snake,
+    /// Each template in one of the two.
+    Mixed,
+}
+
+/// See [`Readings::fraction`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fraction {
+    /// 0 to 9 digits, trailing zeros cut.
+    Varied,
+    /// Whole seconds; the workspace then knows no smaller times.
+    None,
+    /// Always 9 digits.
+    Nano,
+}
+
+/// See [`Readings::inactive_room`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InactiveRoom {
+    /// 404
+    NotFound,
+    /// `{"peers":{}}`
+    EmptyPeers,
+    /// `{"peers":null}`
+    NullPeers,
+}
+
+/// See [`Readings::last_page`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastPage {
+    /// The id of its last item, as on every page.
+    CarriesLast,
+    /// `null`
+    Null,
+    /// Not there.
+    Absent,
+    /// `""`
+    EmptyString,
+}
+
+/// See [`Readings::empty_page`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmptyPage {
+    /// `[]`
+    EmptyData,
+    /// `null`
+    NullData,
+    /// Not there.
+    NoData,
+}
+
+/// See [`Readings::events_end`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventsEnd {
+    /// `""`
+    EmptyString,
+    /// `null`
+    Null,
+    /// Not there.
+    Absent,
+}
+
+/// In which order a list comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListOrder {
+    /// By descending id and time of creation.
+    NewestFirst,
+    /// By ascending id and time of creation.
+    OldestFirst,
+    /// No order a client could use, but the same at every request.
+    Shuffled,
+}
+
+/// See [`Readings::filter_precision`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterPrecision {
+    /// To the nanosecond.
+    Full,
+    /// Both sides are cut to whole seconds before they are compared.
+    Seconds,
+}
+
+/// See [`Readings::expired_file`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpiredFile {
+    /// 404
+    NotFound,
+    /// 400 with a message
+    BadRequest,
+}
+
+/// See [`Readings::missing_destinations`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingPart {
+    /// Not there.
+    Absent,
+    /// `null`
+    Null,
+    /// `{}`
+    EmptyObject,
+}
+
+impl Readings {
+    /// What the documents and the vendor's samples suggest.
+    pub fn documented() -> Readings {
+        Readings {
+            unset_filter: UnsetFilter::True,
+            ended_at: true,
+            session_end_moves_updated_at: true,
+            never_edited: NeverEdited::ZeroTime,
+            late_assets_touch_recording: false,
+            peers: PeersShape::Object,
+            template_spelling: Spelling::Camel,
+            fraction: Fraction::Varied,
+            inactive_room: InactiveRoom::NotFound,
+            last_page: LastPage::CarriesLast,
+            empty_page: EmptyPage::EmptyData,
+            events_end: EventsEnd::EmptyString,
+            empty_event_pages: false,
+            session_order: ListOrder::NewestFirst,
+            room_order: ListOrder::NewestFirst,
+            template_order: ListOrder::NewestFirst,
+            recording_order: ListOrder::NewestFirst,
+            event_order: ListOrder::NewestFirst,
+            filter_precision: FilterPrecision::Full,
+            inline_assets: false,
+            expired_file: ExpiredFile::NotFound,
+            missing_destinations: MissingPart::Absent,
+            unknown_destination_kind: false,
+        }
+    }
+
+    /// Each alternative on its own, under its name, and at the end all of them together.
+    pub fn alternatives() -> Vec<(&'static str, Readings)> {
+        let single = |name, flip: fn(&mut Readings)| {
+            let mut readings = Readings::documented();
+            flip(&mut readings);
+            (name, readings)
+        };
+        let mut all: Vec<_> = FLIPS.iter().map(|&(name, flip)| single(name, flip)).collect();
+        let mut flipped = Readings::documented();
+        FLIPS.iter().for_each(|(_, flip)| flip(&mut flipped));
+        all.push(("everything flipped", flipped));
+        all
+    }
+}
+
+type Flip = fn(&mut Readings);
+
+/// Where one question has several alternatives, the last one is what "everything flipped" gets.
+const FLIPS: &[(&str, Flip)] = &[
+    ("unset filter means both", |r| r.unset_filter = UnsetFilter::Both),
+    ("no ended_at", |r| r.ended_at = false),
+    ("the end does not move updated_at", |r| r.session_end_moves_updated_at = false),
+    ("never edited is created_at", |r| r.never_edited = NeverEdited::CreatedAt),
+    ("late assets touch the recording", |r| r.late_assets_touch_recording = true),
+    ("peers as array", |r| r.peers = PeersShape::Array),
+    ("templates in snake case", |r| r.template_spelling = Spelling::Snake),
+    ("templates in both spellings", |r| r.template_spelling = Spelling::Mixed),
+    ("times with nine digits", |r| r.fraction = Fraction::Nano),
+    ("times without fraction", |r| r.fraction = Fraction::None),
+    ("inactive room is empty", |r| r.inactive_room = InactiveRoom::EmptyPeers),
+    ("inactive room is null", |r| r.inactive_room = InactiveRoom::NullPeers),
+    ("last is null at the end", |r| r.last_page = LastPage::Null),
+    ("last is empty at the end", |r| r.last_page = LastPage::EmptyString),
+    ("last is absent at the end", |r| r.last_page = LastPage::Absent),
+    ("data is absent at the end", |r| r.empty_page = EmptyPage::NoData),
+    ("data is null at the end", |r| r.empty_page = EmptyPage::NullData),
+    ("next is null at the end", |r| r.events_end = EventsEnd::Null),
+    ("next is absent at the end", |r| r.events_end = EventsEnd::Absent),
+    ("empty pages of events", |r| r.empty_event_pages = true),
+    ("rooms oldest first", |r| r.room_order = ListOrder::OldestFirst),
+    ("rooms shuffled", |r| r.room_order = ListOrder::Shuffled),
+    ("templates oldest first", |r| r.template_order = ListOrder::OldestFirst),
+    ("templates shuffled", |r| r.template_order = ListOrder::Shuffled),
+    ("recordings oldest first", |r| r.recording_order = ListOrder::OldestFirst),
+    ("recordings shuffled", |r| r.recording_order = ListOrder::Shuffled),
+    ("events oldest first", |r| r.event_order = ListOrder::OldestFirst),
+    ("events shuffled", |r| r.event_order = ListOrder::Shuffled),
+    ("filters by the second", |r| r.filter_precision = FilterPrecision::Seconds),
+    ("assets inside recordings", |r| r.inline_assets = true),
+    ("expired file is a bad request", |r| r.expired_file = ExpiredFile::BadRequest),
+    ("missing destinations are empty", |r| r.missing_destinations = MissingPart::EmptyObject),
+    ("missing destinations are null", |r| r.missing_destinations = MissingPart::Null),
+    ("an unknown kind of destination", |r| r.unknown_destination_kind = true),
+];

@@ -1,0 +1,214 @@
+//! The server: HTTP/1.1 by hand, because faults need the bytes and the connection itself.
+//!
+//! - `request`: what comes off the wire.
+//! - `response`: an answer or a refusal, before it is written.
+//! - `wire`: how an answer is written, or how that goes wrong.
+
+pub(crate) mod request;
+pub(crate) mod response;
+mod wire;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as BlockingListener};
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+
+use self::request::{Request, RequestReader};
+use self::response::{Refusal, Response};
+use crate::control;
+use crate::faults::{Asked, Effects, Fault, RetryHint};
+use crate::requests::LoggedRequest;
+use crate::routes::{self, Route};
+use crate::state::State;
+use crate::times::http_date;
+use crate::workspace::model::Time;
+
+/// Smaller bodies are not worth packing, and no server does it.
+const WORTH_PACKING: usize = 512;
+
+/// A listening server with threads of its own.
+pub(crate) struct Server {
+    /// `None` only while it is being dropped.
+    runtime: Option<Runtime>,
+    address: SocketAddr,
+}
+
+impl Server {
+    pub(crate) fn start(port: u16, state: Arc<State>) -> std::io::Result<Server> {
+        let listener = BlockingListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("fake-100ms")
+            .enable_all()
+            .build()?;
+        let listener = {
+            let _guard = runtime.enter();
+            TcpListener::from_std(listener)?
+        };
+        runtime.spawn(accept(listener, state));
+        Ok(Server { runtime: Some(runtime), address })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Server {
+    /// Does not wait: a connection may be held open on purpose.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, state: Arc<State>) {
+    loop {
+        if let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(converse(stream, state.clone()));
+        }
+    }
+}
+
+/// Serves one connection to its end.
+async fn converse(mut stream: TcpStream, state: Arc<State>) {
+    let _only_slower_without = stream.set_nodelay(true);
+    let mut reader = RequestReader::new();
+    while let Some(request) = reader.next(&mut stream).await {
+        let lives_on = if request.path.starts_with(control::PREFIX) {
+            let response = control::answer(&request, &state);
+            let steps = wire::script(response, None, false, request.keep_alive);
+            wire::perform(&mut stream, steps).await
+        } else {
+            let in_flight = InFlight::begin(&state);
+            let lives_on = serve(&mut stream, &request, &state).await;
+            drop(in_flight);
+            lives_on
+        };
+        if !lives_on {
+            return;
+        }
+    }
+}
+
+/// Counted from the request's last byte to the answer's, also when the task is dropped in between.
+struct InFlight<'a>(&'a State);
+
+impl InFlight<'_> {
+    fn begin(state: &State) -> InFlight<'_> {
+        state.journal().begin();
+        InFlight(state)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.journal().end();
+    }
+}
+
+async fn serve(stream: &mut TcpStream, request: &Request, state: &State) -> bool {
+    let route = Route::of(&request.path);
+    let pattern = route.as_ref().map_or("unknown", Route::pattern);
+    let effects = state.faults().draw(&Asked {
+        route: pattern,
+        has_start: routes::has_start(&request.query),
+        accepts_gzip: request.accepts_gzip && state.gzip,
+    });
+    if !effects.delay.is_zero() {
+        tokio::time::sleep(effects.delay).await;
+    }
+    let response = respond(request, route, state, &effects);
+    record(request, pattern, response.status, state, &effects);
+    let steps = wire::script(response, effects.wire.as_ref(), state.chunked, request.keep_alive);
+    let lives_on = wire::perform(stream, steps).await;
+    state.count_served();
+    lives_on
+}
+
+fn respond(request: &Request, route: Option<Route>, state: &State, effects: &Effects) -> Response {
+    let mut response = match attempt(request, route, state, effects) {
+        Ok((body, now)) => Response::json(200, body, now),
+        Err(refusal) => refuse(request, state, effects, &refusal),
+    };
+    if effects.shapes.contains(&Fault::NoDate) {
+        response.date = None;
+    }
+    wire::spoil(&mut response, effects.wire.as_ref());
+    let must_pack = effects.wire == Some(Fault::CorruptGzip);
+    let wanted = state.gzip && request.accepts_gzip;
+    if wanted && (must_pack || response.body.len() >= WORTH_PACKING) {
+        response.gzip();
+    }
+    response
+}
+
+fn attempt(
+    request: &Request,
+    route: Option<Route>,
+    state: &State,
+    effects: &Effects,
+) -> Result<(Vec<u8>, Time), Refusal> {
+    if effects.void_tokens {
+        state.keyring().void_seen(request.bearer.as_deref());
+    }
+    if let Some(fault) = &effects.refusal {
+        return Err(refusal_of(fault));
+    }
+    let verified = state.keyring().verify(request.bearer.as_deref());
+    verified.map_err(Refusal::bad_token)?;
+    let workspace = state.workspace();
+    let body = routes::answer(request, route, &workspace, state.max_page, &effects.shapes)?;
+    // The clock under the same lock as the data: `Date` never tells a later time than they.
+    Ok((body, workspace.now))
+}
+
+fn refuse(request: &Request, state: &State, effects: &Effects, refusal: &Refusal) -> Response {
+    if refusal.unexpected {
+        let target = request.target();
+        let what = format!("{} {target}: {}", request.method, refusal.message);
+        state.journal().note_unexpected(what);
+    }
+    let now = state.workspace().now;
+    let mut response = Response::json(refusal.status, refusal.body(), now);
+    if let Some(Fault::TooManyRequests(hint)) = &effects.refusal {
+        response.retry_after = match hint {
+            RetryHint::Seconds(seconds) => Some(seconds.to_string()),
+            RetryHint::HttpDate(seconds) => Some(http_date(now + TimeDelta::seconds(*seconds as i64))),
+            RetryHint::Message(_) | RetryHint::Nothing => None,
+        };
+    }
+    response
+}
+
+fn refusal_of(fault: &Fault) -> Refusal {
+    match fault {
+        Fault::TooManyRequests(RetryHint::Message(seconds)) => {
+            Refusal::new(429, format!("rate limit exceeded, retry after {seconds} seconds"))
+        }
+        Fault::TooManyRequests(_) => Refusal::new(429, "rate limit exceeded"),
+        Fault::Unauthorized => Refusal::bad_token("token is expired"),
+        Fault::Forbidden => Refusal::new(403, "insufficient permissions"),
+        Fault::NotFound => Refusal::not_found("resource"),
+        Fault::ExpiredCursor => routes::expired_cursor(),
+        Fault::Status(status) => Refusal::new(*status, "something went wrong on our side"),
+        _ => Refusal::new(500, "not a refusal"),
+    }
+}
+
+fn record(request: &Request, pattern: &str, status: u16, state: &State, effects: &Effects) {
+    let cut = matches!(effects.wire, Some(Fault::ResetBeforeHeaders | Fault::ResetWithinHeaders));
+    let logged = LoggedRequest {
+        method: request.method.clone(),
+        target: request.target(),
+        status: if cut { 0 } else { status },
+        fault: effects.names(),
+        milliseconds_since_start: state.started.elapsed().as_millis() as u64,
+    };
+    state.journal().record(pattern, logged);
+}

@@ -1,0 +1,81 @@
+//! What the server's connections and the test that owns it share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
+
+use crate::faults::{FaultDesk, FaultPlan};
+use crate::options::Options;
+use crate::requests::Journal;
+use crate::tokens::Keyring;
+use crate::workspace::Workspace;
+
+/// How much of every kind changes at once while the workspace is being paged.
+const SHARE_OF_A_SMALL_ADVANCE: f64 = 0.5;
+
+pub(crate) struct State {
+    workspace: RwLock<Workspace>,
+    keyring: Mutex<Keyring>,
+    faults: Mutex<FaultDesk>,
+    journal: Mutex<Journal>,
+    pub(crate) max_page: u32,
+    pub(crate) gzip: bool,
+    pub(crate) chunked: bool,
+    pub(crate) started: Instant,
+    served: AtomicU64,
+    /// 0 is never.
+    advance_every: AtomicU64,
+}
+
+impl State {
+    pub(crate) fn new(options: &Options) -> State {
+        State {
+            workspace: RwLock::new(Workspace::new(options)),
+            keyring: Mutex::new(Keyring::new(options.seed)),
+            faults: Mutex::new(FaultDesk::new(FaultPlan::default())),
+            journal: Mutex::default(),
+            max_page: options.max_page,
+            gzip: options.gzip,
+            chunked: options.chunked,
+            started: Instant::now(),
+            served: AtomicU64::new(0),
+            advance_every: AtomicU64::new(0),
+        }
+    }
+
+    // A panic while a lock is held has already failed the test: what it guards is still shown.
+
+    pub(crate) fn workspace(&self) -> RwLockReadGuard<'_, Workspace> {
+        self.workspace.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn workspace_mut(&self) -> RwLockWriteGuard<'_, Workspace> {
+        self.workspace.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn keyring(&self) -> MutexGuard<'_, Keyring> {
+        self.keyring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, FaultDesk> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn advance_during(&self, every_n_requests: Option<u64>) {
+        let every = every_n_requests.unwrap_or(0);
+        self.advance_every.store(every, Ordering::Relaxed);
+    }
+
+    /// One more request was served: the workspace may change by itself.
+    pub(crate) fn count_served(&self) {
+        let served = self.served.fetch_add(1, Ordering::Relaxed) + 1;
+        let every = self.advance_every.load(Ordering::Relaxed);
+        if every > 0 && served.is_multiple_of(every) {
+            self.workspace_mut().advance_small(SHARE_OF_A_SMALL_ADVANCE);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The three ways a time is written: by the API, by a connector, and in HTTP headers.
+
+use std::fmt;
+
+use chrono::{DateTime, Datelike, SubsecRound, Timelike, Utc};
+use serde::{Serialize, Serializer};
+
+use crate::readings::{Fraction, Readings};
+
+/// How the API writes the time of something that never happened.
+pub(crate) const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
+
+impl Readings {
+    /// What is left of a time once the API has written it.
+    pub(crate) fn visible(&self, time: DateTime<Utc>) -> DateTime<Utc> {
+        match self.fraction {
+            Fraction::None => time.trunc_subsecs(0),
+            Fraction::Varied | Fraction::Nano => time,
+        }
+    }
+
+    /// A time as the API writes it.
+    pub(crate) fn write(&self, time: DateTime<Utc>) -> ApiTime {
+        ApiTime { time, fraction: self.fraction }
+    }
+
+    /// A time as a connector emits it, whatever the API wrote.
+    pub(crate) fn emitted(&self, time: DateTime<Utc>) -> String {
+        to_microseconds(self.visible(time))
+    }
+}
+
+/// A time on its way into an answer. Written digit by digit: a large workspace has millions.
+#[derive(Clone, Copy)]
+pub(crate) struct ApiTime {
+    time: DateTime<Utc>,
+    fraction: Fraction,
+}
+
+/// `2025-06-15T12:00:37.034080991Z`, the longest there is.
+const LONGEST: usize = 30;
+
+impl ApiTime {
+    /// The text, and how much of the buffer it takes.
+    fn text(&self) -> ([u8; LONGEST], usize) {
+        let time = &self.time;
+        let mut text = *b"0000-00-00T00:00:00.000000000Z";
+        put(&mut text[..4], time.year().unsigned_abs());
+        put(&mut text[5..7], time.month());
+        put(&mut text[8..10], time.day());
+        put(&mut text[11..13], time.hour());
+        put(&mut text[14..16], time.minute());
+        put(&mut text[17..19], time.second());
+        put(&mut text[20..29], time.nanosecond());
+        let length = match self.fraction {
+            Fraction::Nano => 29,
+            Fraction::None => 19,
+            Fraction::Varied => without_zeros(&text[..29]),
+        };
+        text[length] = b'Z';
+        (text, length + 1)
+    }
+}
+
+/// The number in decimal digits, filled up with zeros.
+fn put(digits: &mut [u8], mut number: u32) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// The length without the zeros at the end of the fraction, and without a point that ends it.
+fn without_zeros(text: &[u8]) -> usize {
+    match text[20..].iter().rposition(|&digit| digit != b'0') {
+        Some(last) => 20 + last + 1,
+        None => 19,
+    }
+}
+
+impl fmt::Display for ApiTime {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (text, length) = self.text();
+        out.write_str(std::str::from_utf8(&text[..length]).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl Serialize for ApiTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl From<ApiTime> for serde_json::Value {
+    fn from(time: ApiTime) -> serde_json::Value {
+        time.to_string().into()
+    }
+}
+
+/// `YYYY-MM-DDTHH:MM:SS.ffffffZ`: six digits, the rest cut off, not rounded.
+pub(crate) fn to_microseconds(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}
+
+/// Seconds between two times as a connector sees them; never negative.
+pub(crate) fn seconds_between(start: DateTime<Utc>, end: DateTime<Utc>) -> f64 {
+    let microseconds = end.timestamp_micros() - start.timestamp_micros();
+    microseconds.max(0) as f64 / 1e6
+}
+
+/// `Sun, 15 Jun 2025 12:00:00 GMT`
+pub(crate) fn http_date(time: DateTime<Utc>) -> String {
+    time.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().expect("the tests write good times")
+    }
+
+    #[test]
+    fn the_api_cuts_trailing_zeros_or_writes_nine_digits_or_none() {
+        let mut readings = Readings::documented();
+        for text in ["2025-06-15T12:00:00Z", "2025-06-15T12:00:37.83Z", "2025-06-15T12:00:37.034080991Z"] {
+            assert_eq!(readings.write(at(text)).to_string(), text);
+        }
+        let time = at("2025-06-15T12:00:37.83Z");
+        readings.fraction = Fraction::Nano;
+        assert_eq!(readings.write(time).to_string(), "2025-06-15T12:00:37.830000000Z");
+        readings.fraction = Fraction::None;
+        assert_eq!(readings.write(time).to_string(), "2025-06-15T12:00:37Z");
+        assert_eq!(readings.emitted(time), "2025-06-15T12:00:37.000000Z");
+    }
+
+    #[test]
+    fn a_connector_cuts_after_six_digits() {
+        let time = at("2025-06-15T12:00:37.034080991Z");
+        assert_eq!(to_microseconds(time), "2025-06-15T12:00:37.034080Z");
+    }
+
+    #[test]
+    fn durations_are_never_negative() {
+        let (early, late) = (at("2025-01-01T00:00:00Z"), at("2025-01-01T00:00:01.5Z"));
+        assert_eq!(seconds_between(early, late), 1.5);
+        assert_eq!(seconds_between(late, early), 0.0);
+    }
+}

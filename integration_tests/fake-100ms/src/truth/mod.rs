@@ -1,0 +1,87 @@
+//! The records a correct connector emits, computed from the workspace and not from the answers.
+//!
+//! One module per family of streams says what their records hold; `mask` says what is hidden.
+
+mod events;
+mod mask;
+mod recordings;
+mod rooms;
+mod sessions;
+pub(crate) mod templates;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::times::to_microseconds;
+use crate::workspace::Workspace;
+use crate::workspace::model::Time;
+
+/// The expected records of all eight streams.
+///
+/// Every field of a stream is present, null when the API has nothing; so are the fields of peers
+/// and of recording assets. Durations of sessions and peers are floating-point numbers of seconds,
+/// computed from the emitted times, which have microseconds. Under [`crate::Readings`] that hide
+/// something (no `ended_at`, times without fraction) the truth is what can still be known.
+///
+/// Analytics events are those the API still answers, of the last 30 days. An inner object that the
+/// API passes through is as the API says it, but for the secrets.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Truth {
+    /// Stream name → key → the full record. The key is the values of the primary key joined by `|`.
+    pub streams: BTreeMap<String, BTreeMap<String, Value>>,
+}
+
+/// What one round of changes touched: stream name → keys, in the form of [`Truth`].
+///
+/// Keys that a change removed (a live peer who left, a destination that was deleted) are named too.
+/// A stream of which nothing changed is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// Stream name → keys.
+    pub streams: BTreeMap<String, BTreeSet<String>>,
+}
+
+type Records = BTreeMap<String, Value>;
+
+/// One expected record: its key, its cursor as emitted, and the whole.
+struct Expected {
+    key: String,
+    /// `None` for a stream that is always read whole.
+    cursor: Option<String>,
+    record: Value,
+}
+
+impl Truth {
+    /// The truth of this moment: all of it, or what a read that begins at `start_date` gives.
+    pub(crate) fn of(workspace: &Workspace, start_date: Option<Time>) -> Truth {
+        // The emitted form sorts as the times do: fixed width, UTC.
+        let start = start_date.map(to_microseconds);
+        let collect = |expected: Vec<Expected>| collect(expected, start.as_deref());
+        let streams = [
+            ("sessions", collect(sessions::sessions(workspace))),
+            ("rooms", collect(rooms::rooms(workspace))),
+            ("active_room_peers", collect(sessions::active_room_peers(workspace))),
+            ("templates", collect(templates::templates(workspace))),
+            ("template_settings", collect(templates::settings(workspace))),
+            ("templates_destinations", collect(templates::destinations(workspace))),
+            ("analytics_events", collect(events::events(workspace))),
+            ("recordings", collect(recordings::recordings(workspace))),
+        ];
+        let named = |(name, records): (&str, Records)| (name.to_owned(), records);
+        Truth { streams: streams.into_iter().map(named).collect() }
+    }
+}
+
+fn collect(expected: Vec<Expected>, start: Option<&str>) -> Records {
+    let is_read = |cursor: &str| start.is_none_or(|start| cursor >= start);
+    let mut records = Records::new();
+    for one in expected {
+        if one.cursor.as_deref().is_none_or(is_read) {
+            let former = records.insert(one.key, one.record);
+            debug_assert!(former.is_none(), "two objects have one key");
+        }
+    }
+    records
+}

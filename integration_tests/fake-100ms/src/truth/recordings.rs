@@ -1,0 +1,87 @@
+//! `recordings`: joined with their assets, and with the link to the asset that matters most.
+
+use serde_json::{Value, json};
+
+use super::Expected;
+use super::mask::masked_meeting_url;
+use crate::answers;
+use crate::readings::Readings;
+use crate::workspace::Workspace;
+use crate::workspace::model::{Asset, Recording, Time};
+
+pub(super) fn recordings(workspace: &Workspace) -> Vec<Expected> {
+    let expect = |recording| expect_recording(workspace, recording);
+    workspace.recordings.iter().map(expect).collect()
+}
+
+fn expect_recording(workspace: &Workspace, recording: &Recording) -> Expected {
+    let readings = &workspace.readings;
+    let mut assets: Vec<&Asset> = workspace.assets_of(recording.id).collect();
+    assets.sort_by_key(|asset| (readings.visible(asset.created_at).timestamp_micros(), asset.id));
+    let changed_at = assets.iter().map(|asset| asset.created_at).max();
+    let updated_at = readings.emitted(changed_at.map_or(recording.updated_at, |time| time.max(recording.updated_at)));
+    let emitted = |time: Option<Time>| time.map(|time| readings.emitted(time));
+    let primary = primary(&assets);
+    let record = json!({
+        "id": recording.id,
+        "room_id": recording.room_id,
+        "session_id": recording.session_id,
+        "status": recording.status,
+        "created_at": readings.emitted(recording.created_at),
+        "started_at": emitted(recording.started_at),
+        "stopped_at": emitted(recording.stopped_at),
+        "updated_at": updated_at,
+        "started_by": recording.started_by,
+        "stopped_by": recording.stopped_by,
+        "meeting_url": recording.meeting_url.as_deref().map(masked_meeting_url),
+        "destination": recording.destination,
+        "asset_types": recording.asset_types,
+        "recording_assets": assets.iter().map(|asset| expect_asset(asset, readings)).collect::<Value>(),
+        "duration": primary.map(|asset| &asset.duration),
+        "size": primary.and_then(|asset| asset.size),
+        "path": primary.and_then(|asset| asset.path.as_deref()),
+        "url": primary.and_then(answers::recordings::presigned_url),
+    });
+    Expected { key: recording.id.to_string(), cursor: Some(updated_at), record }
+}
+
+fn expect_asset(asset: &Asset, readings: &Readings) -> Value {
+    json!({
+        "id": asset.id,
+        "job_id": asset.job_id,
+        "room_id": asset.room_id,
+        "session_id": asset.session_id,
+        "type": asset.kind,
+        "status": asset.status,
+        "path": asset.path,
+        "size": asset.size,
+        "duration": asset.duration,
+        "thumbnails": asset.thumbnails,
+        "metadata": asset.metadata,
+        "created_at": readings.emitted(asset.created_at),
+    })
+}
+
+/// The first completed one of the best kind there is, else the largest completed one.
+fn primary<'a>(assets: &[&'a Asset]) -> Option<&'a Asset> {
+    let completed = || assets.iter().copied().filter(|asset| asset.status == "completed");
+    let best = completed().filter_map(|asset| Some((preference(asset)?, asset)));
+    if let Some((_, asset)) = best.min_by_key(|(preference, _)| *preference) {
+        return Some(asset);
+    }
+    // Of several largest the first one counts, and `max_by_key` would take the last.
+    completed().rev().max_by_key(|asset| asset.size)
+}
+
+fn preference(asset: &Asset) -> Option<usize> {
+    let is_layer = !asset.metadata["layer"].is_null();
+    Some(match asset.kind {
+        "room-composite" if !is_layer => 0,
+        "room-composite" => 1,
+        "room-composite-legacy" => 2,
+        "room-vod" => 3,
+        "stream" => 4,
+        "track" => 5,
+        _ => return None,
+    })
+}

@@ -1,0 +1,106 @@
+//! `sessions` and `active_room_peers`.
+
+use serde_json::{Value, json};
+
+use super::Expected;
+use crate::readings::Readings;
+use crate::times::seconds_between;
+use crate::workspace::Workspace;
+use crate::workspace::model::{Peer, Session, Time};
+
+pub(super) fn sessions(workspace: &Workspace) -> Vec<Expected> {
+    let expect = |session| expect_session(workspace, session);
+    workspace.sessions.iter().map(expect).collect()
+}
+
+fn expect_session(workspace: &Workspace, session: &Session) -> Expected {
+    let readings = &workspace.readings;
+    let updated_at = readings.emitted(session.said_updated_at(readings));
+    let (started_at, stopped_at) = (started_at(session), stopped_at(session, readings));
+    let record = json!({
+        "id": session.id,
+        "room_id": session.room_id,
+        "customer_id": workspace.account.customer_id,
+        "app_id": session.app_id,
+        "user_id": session.user_id,
+        "active": session.is_live(),
+        "created_at": readings.emitted(session.created_at),
+        "updated_at": updated_at,
+        "started_at": readings.emitted(started_at),
+        "stopped_at": emitted(readings, stopped_at),
+        "duration": duration(readings, started_at, stopped_at),
+        "ended_at": emitted(readings, session.said_ended_at(readings)),
+        "peers": peers(session, readings),
+    });
+    Expected { key: session.id.to_string(), cursor: Some(updated_at), record }
+}
+
+fn emitted(readings: &Readings, time: Option<Time>) -> Option<String> {
+    time.map(|time| readings.emitted(time))
+}
+
+fn duration(readings: &Readings, start: Time, end: Option<Time>) -> Option<f64> {
+    end.map(|end| seconds_between(readings.visible(start), readings.visible(end)))
+}
+
+fn started_at(session: &Session) -> Time {
+    let first = session.peers.iter().map(|peer| peer.joined_at).min();
+    first.unwrap_or(session.created_at)
+}
+
+/// The end that the API tells, else the last peer's, else the last update; `None` while live.
+fn stopped_at(session: &Session, readings: &Readings) -> Option<Time> {
+    if session.is_live() {
+        return None;
+    }
+    let last_left = session.peers.iter().filter_map(|peer| peer.left_at).max();
+    let stopped_at = session.said_ended_at(readings).or(last_left);
+    Some(stopped_at.unwrap_or_else(|| session.said_updated_at(readings)))
+}
+
+/// By the time of joining as it is emitted, then by id.
+fn peers(session: &Session, readings: &Readings) -> Vec<Value> {
+    let mut peers: Vec<&Peer> = session.peers.iter().collect();
+    peers.sort_by_key(|peer| (readings.visible(peer.joined_at).timestamp_micros(), peer.id));
+    let record = |peer: &Peer| {
+        json!({
+            "id": peer.id,
+            "session_id": session.id,
+            "name": peer.name,
+            "role": peer.role,
+            "user_id": peer.user_id,
+            "user": peer.user_id.as_ref().filter(|_| peer.has_user),
+            "metadata": peer.metadata,
+            "joined_at": readings.emitted(peer.joined_at),
+            "left_at": emitted(readings, peer.left_at),
+            "duration": duration(readings, peer.joined_at, peer.left_at),
+        })
+    };
+    peers.into_iter().map(record).collect()
+}
+
+pub(super) fn active_room_peers(workspace: &Workspace) -> Vec<Expected> {
+    let live = workspace.live.iter().map(|&position| &workspace.sessions[position]);
+    live.flat_map(|session| {
+        let expect = move |peer| expect_active_peer(session, peer, &workspace.readings);
+        session.connected().map(expect)
+    })
+    .collect()
+}
+
+fn expect_active_peer(session: &Session, peer: &Peer, readings: &Readings) -> Expected {
+    Expected {
+        key: peer.id.to_string(),
+        cursor: None,
+        record: json!({
+            "id": peer.id,
+            "room_id": session.room_id,
+            "session_id": session.id,
+            "name": peer.name,
+            "role": peer.role,
+            "user_id": peer.user_id,
+            "metadata": peer.metadata,
+            "joined_at": readings.emitted(peer.joined_at),
+        }),
+    }
+}

@@ -1,0 +1,108 @@
+//! `templates` and its two children, which follow the template's `updated_at`.
+
+use serde_json::{Value, json};
+
+use super::Expected;
+use super::mask::masked;
+use crate::answers;
+use crate::readings::Readings;
+use crate::workspace::Workspace;
+use crate::workspace::model::Template;
+
+pub(super) fn templates(workspace: &Workspace) -> Vec<Expected> {
+    let expect = |template| expect_template(workspace, template);
+    workspace.templates.iter().map(expect).collect()
+}
+
+fn expect_template(workspace: &Workspace, template: &Template) -> Expected {
+    let readings = &workspace.readings;
+    let updated_at = readings.emitted(template.updated_at);
+    let destinations = answers::templates::inline_destinations(template, readings);
+    let record = json!({
+        "id": template.id,
+        "name": template.name,
+        "default": template.default,
+        "customer_id": workspace.account.customer_id,
+        "app_id": template.app_id,
+        "roles": masked(&template.roles),
+        "settings": masked(&template.settings),
+        "destinations": destinations.map(|value| masked(&value)),
+        "plugins": masked(&template.plugins),
+        "created_at": readings.emitted(template.created_at),
+        "updated_at": updated_at,
+    });
+    Expected { key: template.id.to_string(), cursor: Some(updated_at), record }
+}
+
+pub(super) fn settings(workspace: &Workspace) -> Vec<Expected> {
+    let expect = |template: &Template| {
+        let updated_at = workspace.readings.emitted(template.updated_at);
+        Expected {
+            key: template.id.to_string(),
+            cursor: Some(updated_at.clone()),
+            record: json!({
+                "template_id": template.id,
+                "template_name": template.name,
+                "roles": masked(&template.roles),
+                "settings": masked(&template.settings),
+                "updated_at": updated_at,
+            }),
+        }
+    };
+    workspace.templates.iter().map(expect).collect()
+}
+
+pub(super) fn destinations(workspace: &Workspace) -> Vec<Expected> {
+    let expect = |template| expect_destinations(template, &workspace.readings);
+    workspace.templates.iter().flat_map(expect).collect()
+}
+
+/// The keys of a template's destinations, in the form of [`super::Truth`].
+pub(crate) fn destination_keys(template: &Template, readings: &Readings) -> Vec<String> {
+    let expected = expect_destinations(template, readings);
+    expected.into_iter().map(|one| one.key).collect()
+}
+
+fn expect_destinations(template: &Template, readings: &Readings) -> Vec<Expected> {
+    let expect = |kind, id: &str, config| expect_destination(template, readings, kind, id, config);
+    let mut expected = Vec::new();
+    for (part, configs) in answers::templates::shown_parts(&template.destinations, readings) {
+        let kind = destination_type(part);
+        expected.extend(configs.iter().map(|(key, config)| expect(kind, key, config)));
+    }
+    for (position, config) in template.recordings.iter().enumerate() {
+        let name = config["name"].as_str();
+        let id = name.map_or(position.to_string(), str::to_owned);
+        expected.push(expect("recording", &id, config));
+    }
+    let upload = &template.settings["recording"]["upload"];
+    if upload.is_object() {
+        expected.push(expect("recording_storage", "upload", upload));
+    }
+    expected
+}
+
+fn destination_type(part: &'static str) -> &'static str {
+    match part {
+        "rtmpDestinations" => "rtmp",
+        "hlsDestinations" => "hls",
+        "transcriptions" => "transcription",
+        "browserRecordings" => "browser_recording",
+        unknown => unknown,
+    }
+}
+
+fn expect_destination(template: &Template, readings: &Readings, kind: &str, id: &str, config: &Value) -> Expected {
+    Expected {
+        key: format!("{}|{kind}|{id}", template.id),
+        cursor: Some(readings.emitted(template.updated_at)),
+        record: json!({
+            "template_id": template.id,
+            "destination_type": kind,
+            "id": id,
+            "name": config["name"],
+            "role": config["role"],
+            "config": masked(config),
+        }),
+    }
+}

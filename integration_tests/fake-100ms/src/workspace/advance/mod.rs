@@ -1,0 +1,139 @@
+//! One round of changes.
+//!
+//! ```text
+//! ──────┬──────────────┬─────────────────────────────┬──▶ time
+//!       50 min earlier before                       now
+//!       [ late events  )( every other change         ]
+//! ```
+//! `forms` changes what people edit, `calls` what happens in rooms.
+//!
+//! A change is at least a second after `before`, so that it is later also for those who see whole
+//! seconds.
+
+mod calls;
+mod forms;
+
+use chrono::TimeDelta;
+
+use super::Workspace;
+use super::dice::Dice;
+use super::model::{Asset, Time, Uuid};
+use crate::truth::{self, Changes};
+
+/// How many objects of each kind one round touches.
+struct Volume {
+    sessions: usize,
+    rooms: usize,
+    templates: usize,
+    recordings: usize,
+    events: usize,
+}
+
+struct Round<'a> {
+    workspace: &'a mut Workspace,
+    dice: Dice,
+    /// The earliest time of a change.
+    earliest: Time,
+    /// The clock at the end of the round.
+    now: Time,
+    changes: Changes,
+    /// Assets of this round, still without ids.
+    new_assets: Vec<Asset>,
+}
+
+impl Workspace {
+    /// About an hour goes by.
+    pub(crate) fn advance(&mut self) -> Changes {
+        let volume = Volume {
+            sessions: (self.sessions.len() / 50).clamp(6, 500),
+            rooms: (self.rooms.len() / 20).clamp(5, 100),
+            templates: (self.templates.len() / 10).clamp(2, 20),
+            recordings: (self.recordings.len() / 20).clamp(12, 200),
+            events: (self.events.len() / 30).clamp(10, 500),
+        };
+        self.play_round(3300..=4500, &volume)
+    }
+
+    /// A few minutes go by; about that share of every kind changes.
+    pub(crate) fn advance_small(&mut self, per_cent: f64) -> Changes {
+        let share = |count: usize| ((count as f64 * per_cent / 100.0).ceil() as usize).max(1);
+        let volume = Volume {
+            sessions: share(self.sessions.len()),
+            rooms: share(self.rooms.len()),
+            templates: share(self.templates.len()),
+            recordings: share(self.recordings.len()),
+            events: share(self.events.len()),
+        };
+        self.play_round(60..=300, &volume)
+    }
+
+    fn play_round(&mut self, seconds: std::ops::RangeInclusive<u64>, volume: &Volume) -> Changes {
+        self.rounds += 1;
+        let mut dice = Dice::new(self.seed, &format!("round {}", self.rounds));
+        let before = self.now;
+        let now = before + TimeDelta::seconds(dice.within(seconds) as i64);
+        self.now = now;
+        let mut round = Round {
+            workspace: self,
+            dice,
+            earliest: before + TimeDelta::seconds(1),
+            now,
+            changes: Changes::default(),
+            new_assets: Vec::new(),
+        };
+        round.play(before, volume);
+        let (changes, mut planted) = (round.changes, round.dice.take_planted());
+        self.planted.append(&mut planted);
+        changes
+    }
+}
+
+impl Round<'_> {
+    fn play(&mut self, before: Time, volume: &Volume) {
+        self.change_templates(volume.templates);
+        self.make_template(volume.templates);
+        self.change_rooms(volume.rooms);
+        self.make_rooms(1 + volume.rooms / 10);
+        if self.workspace.rooms.len() > 0 {
+            self.change_live_sessions(volume.sessions);
+            self.begin_sessions(volume.sessions.div_ceil(2));
+            self.change_recordings(volume.recordings.div_ceil(2));
+            self.begin_recordings(volume.recordings.div_ceil(4));
+            self.add_late_assets(volume.recordings.div_ceil(2));
+            self.shelve_assets();
+            self.add_events(before, volume.events);
+        }
+    }
+
+    fn some_time(&mut self) -> Time {
+        self.dice.time_between(self.earliest, self.now)
+    }
+
+    fn some_times(&mut self, count: usize) -> Vec<Time> {
+        let mut times: Vec<Time> = (0..count).map(|_| self.some_time()).collect();
+        times.sort();
+        times
+    }
+
+    fn touched(&mut self, stream: &str, key: impl ToString) {
+        let keys = self.changes.streams.entry(stream.to_owned()).or_default();
+        keys.insert(key.to_string());
+    }
+
+    fn touched_peers(&mut self, peers: Vec<Uuid>) {
+        for peer in peers {
+            self.touched("active_room_peers", peer);
+        }
+    }
+
+    fn touched_template(&mut self, position: usize) {
+        let template = &self.workspace.templates[position];
+        let id = template.id;
+        let keys = truth::templates::destination_keys(template, &self.workspace.readings);
+        self.touched("templates", id);
+        self.touched("template_settings", id);
+        for key in keys {
+            self.touched("templates_destinations", key);
+        }
+    }
+}

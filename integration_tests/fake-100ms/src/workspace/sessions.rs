@@ -1,0 +1,234 @@
+//! Sessions and their peers: how they were, how they begin, go on and end.
+
+use std::collections::HashSet;
+
+use chrono::TimeDelta;
+
+use super::calendar::Calendar;
+use super::dice::Dice;
+use super::model::{Peer, Room, Session, Time, Uuid};
+use super::object_id::{IdMint, ObjectId};
+use super::shelf::Shelf;
+use super::words;
+use crate::options::Counts;
+
+/// The vendor ends every session after 12 hours.
+pub(crate) const LONGEST: TimeDelta = TimeDelta::hours(12);
+
+/// One session of every varied workspace was as large as the vendor allows …
+const CROWD: usize = 2_000;
+
+/// … unless the workspace is tiny, for a test that must be quick.
+const FOR_A_CROWD: usize = 200;
+
+/// Every 13th room has never had a session and never gets one: a link nobody could join.
+pub(crate) fn is_quiet(room: usize) -> bool {
+    room % 13 == 5
+}
+
+pub(crate) struct SessionMaker<'a> {
+    pub(crate) rooms: &'a Shelf<Room>,
+    pub(crate) counts: &'a Counts,
+    pub(crate) now: Time,
+}
+
+impl SessionMaker<'_> {
+    /// The sessions of a new workspace, some of the latest still live.
+    pub(crate) fn all(&self, dice: &mut Dice, mint: &mut IdMint, calendar: &Calendar) -> Vec<Session> {
+        if self.rooms.len() == 0 {
+            return Vec::new();
+        }
+        let times = calendar.times(dice, self.counts.sessions);
+        let mut live_rooms = HashSet::new();
+        let crowded = self.counts.varied && times.len() >= FOR_A_CROWD;
+        let crowd = crowded.then_some(times.len() * 9 / 10);
+        let mut sessions = Vec::with_capacity(times.len());
+        for (number, &created_at) in times.iter().enumerate() {
+            let id = mint.next(created_at);
+            let room = self.room_of(dice, created_at);
+            let may_live = self.now - created_at < TimeDelta::hours(11);
+            let session = if may_live && dice.chance(0.75) && live_rooms.insert(room.id) {
+                self.live(dice, id, room, created_at, live_rooms.len())
+            } else if Some(number) == crowd {
+                self.ended(dice, id, room, created_at, CROWD)
+            } else {
+                let peers = self.peer_count(dice);
+                self.ended(dice, id, room, created_at, peers)
+            };
+            sessions.push(session);
+        }
+        sessions
+    }
+
+    /// A room that existed then and is in use.
+    pub(crate) fn room_of(&self, dice: &mut Dice, time: Time) -> &Room {
+        let existing = self.rooms.created_within(None, Some(time), |time| time).end;
+        loop {
+            let position = dice.below(existing);
+            if !is_quiet(position) {
+                return &self.rooms[position];
+            }
+        }
+    }
+
+    fn peer_count(&self, dice: &mut Dice) -> usize {
+        let usual = self.counts.peers_per_session;
+        if !self.counts.varied {
+            usual
+        } else if dice.chance(0.08) {
+            0
+        } else {
+            1 + dice.below(2 * usual)
+        }
+    }
+
+    fn ended(&self, dice: &mut Dice, id: ObjectId, room: &Room, created_at: Time, peers: usize) -> Session {
+        let length = match dice.below(20) {
+            0 => dice.seconds(4 * 3600..=12 * 3600 - 60),
+            1..=5 => dice.seconds(3600..=4 * 3600),
+            _ => dice.seconds(20..=5400),
+        };
+        let latest = (created_at + length).min(self.now - TimeDelta::milliseconds(1));
+        let ended_at = dice.varied_precision(latest).max(created_at);
+        let peers = (0..peers).map(|_| self.peer(dice, created_at, ended_at, true)).collect();
+        Session {
+            ended_at: Some(ended_at),
+            updated_at: dice.time_between(ended_at, (ended_at + TimeDelta::seconds(2)).min(self.now)),
+            ..self.new_session(dice, id, room, created_at, peers)
+        }
+    }
+
+    /// In every third live session nobody is any more.
+    fn live(&self, dice: &mut Dice, id: ObjectId, room: &Room, created_at: Time, number: usize) -> Session {
+        let deserted = number.is_multiple_of(3);
+        let count = match number {
+            1 if self.counts.varied => 120,
+            _ if deserted => self.peer_count(dice),
+            _ => self.peer_count(dice).max(1),
+        };
+        let mut peers: Vec<Peer> = (0..count)
+            .map(|_| {
+                let leaves = deserted || dice.chance(0.3);
+                self.peer(dice, created_at, self.now, leaves)
+            })
+            .collect();
+        if let Some(first) = peers.first_mut().filter(|_| !deserted) {
+            first.left_at = None;
+        }
+        let touched_at = peers.iter().map(last_move).max().unwrap_or(created_at);
+        Session { touched_at, updated_at: touched_at, ..self.new_session(dice, id, room, created_at, peers) }
+    }
+
+    fn new_session(
+        &self,
+        dice: &mut Dice,
+        id: ObjectId,
+        room: &Room,
+        created_at: Time,
+        mut peers: Vec<Peer>,
+    ) -> Session {
+        // The API keeps peers by id: an order that has nothing to do with time.
+        peers.sort_by_key(|peer| peer.id);
+        Session {
+            id,
+            room_id: room.id,
+            app_id: room.app_id,
+            user_id: dice.chance(0.9).then(|| dice.hex(24)),
+            peers,
+            created_at,
+            ended_at: None,
+            updated_at: created_at,
+            touched_at: created_at,
+        }
+    }
+
+    /// A session that begins now, with its first peers still connected.
+    pub(crate) fn begin(&self, dice: &mut Dice, id: ObjectId, room: &Room, created_at: Time) -> Session {
+        let latest = (created_at + TimeDelta::seconds(30)).min(self.now);
+        let peers: Vec<Peer> = (0..self.peer_count(dice)).map(|_| self.peer(dice, created_at, latest, false)).collect();
+        let touched_at = peers.iter().map(last_move).max().unwrap_or(created_at);
+        Session { touched_at, updated_at: touched_at, ..self.new_session(dice, id, room, created_at, peers) }
+    }
+
+    /// Somebody who joined within the given time, most of them early.
+    fn peer(&self, dice: &mut Dice, from: Time, to: Time, leaves: bool) -> Peer {
+        let early = from + (to - from) / 4;
+        let latest = if dice.chance(0.7) { early } else { to };
+        let joined_at = dice.time_between(from, latest);
+        let user_id = dice.chance(0.75).then(|| format!("user-{}", dice.below(5000)));
+        Peer {
+            id: Uuid(dice.uuid()),
+            repeats_id: !self.is_old(from) || dice.chance(0.5),
+            name: words::person(dice).into(),
+            role: dice.pick(words::ROLES),
+            has_user: self.counts.varied && user_id.is_some() && dice.chance(0.5),
+            user_id: user_id.map(Into::into),
+            metadata: self.metadata(dice).map(Into::into),
+            joined_at,
+            left_at: leaves.then(|| dice.time_between(joined_at, to)),
+        }
+    }
+
+    fn metadata(&self, dice: &mut Dice) -> Option<String> {
+        match self.counts.varied {
+            true => dice.chance(0.9).then(|| words::metadata(dice)),
+            false => dice.chance(0.5).then(String::new),
+        }
+    }
+
+    fn is_old(&self, time: Time) -> bool {
+        self.counts.varied && self.now - time > TimeDelta::days(365)
+    }
+
+    /// People come and go in a live session; gives the ids of those who did.
+    pub(crate) fn mingle(&self, dice: &mut Dice, session: &mut Session, earliest: Time) -> Vec<Uuid> {
+        let time = dice.time_between(earliest, self.now);
+        let mut moved = Vec::new();
+        for peer in session.peers.iter_mut().filter(|peer| peer.left_at.is_none()) {
+            if dice.chance(0.3) {
+                peer.left_at = Some(time.max(peer.joined_at));
+                moved.push(peer.id);
+            }
+        }
+        if moved.is_empty() || dice.chance(0.5) {
+            let peer = self.peer(dice, time, self.now, false);
+            moved.push(peer.id);
+            session.peers.push(peer);
+            session.peers.sort_by_key(|peer| peer.id);
+        }
+        let last_move = session.peers.iter().map(last_move).max();
+        session.touched_at = last_move.map_or(time, |last| last.max(time));
+        session.updated_at = session.touched_at;
+        moved
+    }
+
+    /// Everybody leaves; gives the ids of those who were still there.
+    pub(crate) fn end(&self, dice: &mut Dice, session: &mut Session, earliest: Time) -> Vec<Uuid> {
+        let latest = self.now.min(session.created_at + LONGEST).max(earliest);
+        let ended_at = dice.time_between(earliest, latest).max(session.updated_at);
+        let mut moved = Vec::new();
+        for peer in session.peers.iter_mut().filter(|peer| peer.left_at.is_none()) {
+            peer.left_at = Some(dice.time_between(earliest.max(peer.joined_at), ended_at));
+            moved.push(peer.id);
+        }
+        session.ended_at = Some(ended_at);
+        session.updated_at = ended_at;
+        moved
+    }
+}
+
+fn last_move(peer: &Peer) -> Time {
+    peer.left_at.unwrap_or(peer.joined_at)
+}
+
+impl Session {
+    pub(crate) fn is_live(&self) -> bool {
+        self.ended_at.is_none()
+    }
+
+    /// Those who are in the room now.
+    pub(crate) fn connected(&self) -> impl Iterator<Item = &Peer> {
+        let live = self.is_live();
+        self.peers.iter().filter(move |peer| live && peer.left_at.is_none())
+    }
+}

@@ -1,0 +1,186 @@
+//! One kind of object, in the order of creation, each with its answer rendered once.
+
+use std::ops::Range;
+
+use chrono::{DateTime, Utc};
+
+use super::object_id::ObjectId;
+use crate::readings::ListOrder;
+
+/// What a [`Shelf`] must know of its objects.
+pub(crate) trait Shelved {
+    fn id(&self) -> ObjectId;
+    fn created_at(&self) -> DateTime<Utc>;
+}
+
+/// Objects by ascending id, which is ascending `created_at`; nothing is ever taken away.
+pub(crate) struct Shelf<T> {
+    items: Vec<T>,
+    /// The JSON text of each item: pages are put together from these.
+    rendered: Vec<Box<[u8]>>,
+    /// All positions in an order that has nothing to do with time.
+    shuffled: Vec<u32>,
+}
+
+impl<T: Shelved> Shelf<T> {
+    pub(crate) fn new(items: Vec<T>) -> Shelf<T> {
+        debug_assert!(items.is_sorted_by_key(|item| item.id()));
+        let mut shuffled: Vec<u32> = (0..items.len() as u32).collect();
+        shuffled.sort_by_key(|&position| items[position as usize].id().scrambled());
+        Shelf { rendered: vec![Box::default(); items.len()], items, shuffled }
+    }
+
+    /// Puts a newer item behind all others and gives its position.
+    pub(crate) fn push(&mut self, item: T) -> usize {
+        let position = self.items.len();
+        debug_assert!(self.items.last().is_none_or(|last| last.id() < item.id()));
+        let rank = self.rank(item.id());
+        self.shuffled.insert(rank, position as u32);
+        self.items.push(item);
+        self.rendered.push(Box::default());
+        position
+    }
+
+    /// How many items come before this id in the shuffled order.
+    fn rank(&self, id: ObjectId) -> usize {
+        let before = |&position: &u32| self[position as usize].id().scrambled() < id.scrambled();
+        self.shuffled.partition_point(before)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.items.iter()
+    }
+
+    pub(crate) fn position(&self, id: ObjectId) -> Option<usize> {
+        self.items.binary_search_by_key(&id, |item| item.id()).ok()
+    }
+
+    pub(crate) fn get(&self, id: ObjectId) -> Option<&T> {
+        self.position(id).map(|position| &self.items[position])
+    }
+
+    pub(crate) fn rendered(&self, position: usize) -> &[u8] {
+        &self.rendered[position]
+    }
+
+    pub(crate) fn set_rendered(&mut self, position: usize, json: Vec<u8>) {
+        self.rendered[position] = json.into_boxed_slice();
+    }
+
+    /// The positions of the items created within `bounds`, as a list in that order shows them.
+    pub(crate) fn in_order(&self, order: ListOrder, bounds: Range<usize>) -> Box<dyn Iterator<Item = usize> + '_> {
+        match order {
+            ListOrder::NewestFirst => Box::new(bounds.rev()),
+            ListOrder::OldestFirst => Box::new(bounds),
+            ListOrder::Shuffled => Box::new(
+                self.shuffled
+                    .iter()
+                    .map(|&position| position as usize)
+                    .filter(move |position| bounds.contains(position)),
+            ),
+        }
+    }
+
+    /// The same, behind the item at `start`.
+    pub(crate) fn in_order_after(
+        &self,
+        order: ListOrder,
+        bounds: Range<usize>,
+        start: usize,
+    ) -> Box<dyn Iterator<Item = usize> + '_> {
+        match order {
+            ListOrder::NewestFirst => Box::new((bounds.start..bounds.end.min(start)).rev()),
+            ListOrder::OldestFirst => Box::new(bounds.start.max(start + 1)..bounds.end),
+            ListOrder::Shuffled => Box::new(
+                self.shuffled[self.rank(self[start].id()) + 1..]
+                    .iter()
+                    .map(|&position| position as usize)
+                    .filter(move |position| bounds.contains(position)),
+            ),
+        }
+    }
+
+    /// The range of positions whose creation time, seen through `visible`, lies in [after, before].
+    pub(crate) fn created_within(
+        &self,
+        after: Option<DateTime<Utc>>,
+        before: Option<DateTime<Utc>>,
+        visible: impl Fn(DateTime<Utc>) -> DateTime<Utc>,
+    ) -> Range<usize> {
+        let first_not = |holds: &dyn Fn(DateTime<Utc>) -> bool| {
+            self.items.partition_point(|item| holds(visible(item.created_at())))
+        };
+        let start = after.map_or(0, |after| first_not(&|time| time < after));
+        let end = before.map_or(self.len(), |before| first_not(&|time| time <= before));
+        start..end.max(start)
+    }
+}
+
+impl<T> std::ops::Index<usize> for Shelf<T> {
+    type Output = T;
+
+    fn index(&self, position: usize) -> &T {
+        &self.items[position]
+    }
+}
+
+impl<T> std::ops::IndexMut<usize> for Shelf<T> {
+    fn index_mut(&mut self, position: usize) -> &mut T {
+        &mut self.items[position]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::object_id::IdMint;
+    use super::*;
+
+    struct Thing(ObjectId, DateTime<Utc>);
+
+    impl Shelved for Thing {
+        fn id(&self) -> ObjectId {
+            self.0
+        }
+        fn created_at(&self) -> DateTime<Utc> {
+            self.1
+        }
+    }
+
+    fn thing(mint: &mut IdMint, seconds: i64) -> Thing {
+        let time = DateTime::from_timestamp(seconds, 0).expect("a small number of seconds");
+        Thing(mint.next(time), time)
+    }
+
+    fn shelf() -> Shelf<Thing> {
+        let mut mint = IdMint::new(1);
+        let mut shelf = Shelf::new((0..50).map(|s| thing(&mut mint, s)).collect());
+        for seconds in 50..100 {
+            shelf.push(thing(&mut mint, seconds));
+        }
+        shelf
+    }
+
+    #[test]
+    fn every_order_goes_on_where_it_stopped() {
+        let shelf = shelf();
+        for order in [ListOrder::NewestFirst, ListOrder::OldestFirst, ListOrder::Shuffled] {
+            let whole: Vec<_> = shelf.in_order(order, 10..90).collect();
+            assert_eq!(whole.len(), 80);
+            let rest: Vec<_> = shelf.in_order_after(order, 10..90, whole[29]).collect();
+            assert_eq!(rest, whole[30..]);
+        }
+    }
+
+    #[test]
+    fn bounds_are_inclusive() {
+        let shelf = shelf();
+        let at = |seconds| DateTime::from_timestamp(seconds, 0);
+        assert_eq!(shelf.created_within(at(10), at(20), |t| t), 10..21);
+        assert_eq!(shelf.created_within(None, at(-1), |t| t), 0..0);
+        assert_eq!(shelf.created_within(at(200), None, |t| t), 100..100);
+    }
+}

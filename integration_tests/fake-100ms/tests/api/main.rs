@@ -1,0 +1,18 @@
+//! The fake, tested from outside with a client that shares nothing with the connector.
+//!
+//! - `client`: reads lists as the documents say, and shows what came over the wire.
+//! - `workspace`: what is in it, and how it changes.
+//! - `reading`: the truth can be read under every reading.
+//! - `paging`: pages, filters, and what is refused.
+//! - `tokens`: who gets in.
+//! - `faults`: what goes wrong.
+//! - `control`: the controls of the program.
+#![expect(clippy::expect_used, reason = "a test says what it takes for granted")]
+
+mod client;
+mod control;
+mod faults;
+mod paging;
+mod reading;
+mod tokens;
+mod workspace;

@@ -1,0 +1,165 @@
+//! A reader that follows the documents, and nothing else, finds the truth under every reading.
+
+use std::collections::BTreeSet;
+
+use crate::client::{Client, tiny};
+use fake_100ms::{Readings, Truth};
+use serde_json::Value;
+
+/// The ids of both halves of a list that is switched by `filter`; none may come twice.
+fn both(client: &Client, route: &str, filter: &str) -> Vec<Value> {
+    let mut items = client.list(&format!("{route}?limit=100&{filter}=true"));
+    items.extend(client.list(&format!("{route}?limit=100&{filter}=false")));
+    items
+}
+
+fn id(value: &Value) -> String {
+    value["id"].as_str().expect("every object has an id").to_owned()
+}
+
+fn ids(items: &[Value]) -> BTreeSet<String> {
+    let ids: BTreeSet<String> = items.iter().map(id).collect();
+    assert_eq!(ids.len(), items.len(), "an item came twice");
+    ids
+}
+
+fn keys(truth: &Truth, stream: &str) -> BTreeSet<String> {
+    truth.streams[stream].keys().cloned().collect()
+}
+
+#[test]
+fn every_reading_gives_all_that_there_is() {
+    let mut readings = Readings::alternatives();
+    readings.push(("documented", Readings::documented()));
+    for (name, readings) in readings {
+        let fake = tiny(readings);
+        let (client, truth) = (Client::of(&fake), fake.truth());
+        let sessions = both(&client, "/v2/sessions", "active");
+        let rooms = both(&client, "/v2/rooms", "enabled");
+        let templates = client.list("/v2/templates?limit=100");
+        let recordings = client.list("/v2/recordings?limit=100");
+        assert_eq!(ids(&sessions), keys(&truth, "sessions"), "{name}");
+        assert_eq!(ids(&rooms), keys(&truth, "rooms"), "{name}");
+        assert_eq!(ids(&templates), keys(&truth, "templates"), "{name}");
+        assert_eq!(ids(&recordings), keys(&truth, "recordings"), "{name}");
+        assert_eq!(events(&client, &rooms), keys(&truth, "analytics_events"), "{name}");
+        assert_eq!(live_peers(&client, &sessions), keys(&truth, "active_room_peers"), "{name}");
+        let destinations = destinations(&client, &templates);
+        assert_eq!(destinations, keys(&truth, "templates_destinations"), "{name}");
+        check_assets(&client, &truth);
+        assert_eq!(fake.unexpected(), Vec::<String>::new(), "{name}");
+    }
+}
+
+fn events(client: &Client, rooms: &[Value]) -> BTreeSet<String> {
+    let of_room = |room| client.events(&format!("/v2/analytics/events?limit=20&room_id={}", id(room)));
+    let events: Vec<Value> = rooms.iter().flat_map(of_room).collect();
+    ids(&events)
+}
+
+fn live_peers(client: &Client, sessions: &[Value]) -> BTreeSet<String> {
+    let mut peers = BTreeSet::new();
+    for session in sessions.iter().filter(|session| session["active"] == true) {
+        let room = session["room_id"].as_str().expect("every session has a room");
+        let answer = client.get(&format!("/v2/active-rooms/{room}/peers")).expect("an answer");
+        match &answer.json()["peers"] {
+            Value::Object(map) if answer.status == 200 => peers.extend(map.keys().cloned()),
+            Value::Array(array) => peers.extend(array.iter().map(id)),
+            Value::Null | Value::Object(_) => {}
+            other => panic!("peers are {other}"),
+        }
+    }
+    peers
+}
+
+fn destinations(client: &Client, templates: &[Value]) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    for template in templates {
+        let id = id(template);
+        let parts = client.ok(&format!("/v2/templates/{id}/destinations"));
+        for (part, configs) in parts.as_object().expect("an object of kinds") {
+            let kind = match part.as_str() {
+                "rtmpDestinations" => "rtmp",
+                "hlsDestinations" => "hls",
+                "transcriptions" => "transcription",
+                "browserRecordings" => "browser_recording",
+                other => other,
+            };
+            let names = configs.as_object().into_iter().flat_map(|map| map.keys());
+            keys.extend(names.map(|name| format!("{id}|{kind}|{name}")));
+        }
+        let recordings = client.ok(&format!("/v2/templates/{id}/recordings"));
+        for (position, config) in recordings.as_array().expect("a bare array").iter().enumerate() {
+            let name = config["name"].as_str().map_or(position.to_string(), str::to_owned);
+            keys.insert(format!("{id}|recording|{name}"));
+        }
+        let settings = client.ok(&format!("/v2/templates/{id}/settings"));
+        assert_eq!(settings, template["settings"], "inline and alone");
+        if settings["recording"]["upload"].is_object() {
+            keys.insert(format!("{id}|recording_storage|upload"));
+        }
+    }
+    keys
+}
+
+/// The list of assets, the single recording and the truth tell the same.
+fn check_assets(client: &Client, truth: &Truth) {
+    let assets = client.list("/v2/recording-assets?limit=100");
+    let recordings = &truth.streams["recordings"];
+    let of_recordings = assets.iter().filter(|asset| {
+        let job_id = asset["job_id"].as_str().expect("every asset has a job");
+        recordings.contains_key(job_id)
+    });
+    let expected: Vec<&Value> =
+        recordings.values().flat_map(|record| record["recording_assets"].as_array().expect("an array")).collect();
+    assert_eq!(of_recordings.count(), expected.len());
+    assert!(assets.len() > expected.len(), "some belong to streams");
+    let (id, record) = recordings.iter().next().expect("there are recordings");
+    let single = client.ok(&format!("/v2/recordings/{id}"));
+    assert_eq!(
+        single["recording_assets"].as_array().map(Vec::len),
+        record["recording_assets"].as_array().map(Vec::len)
+    );
+}
+
+#[test]
+fn records_differ_between_readings_only_where_something_is_hidden() {
+    let documented = tiny(Readings::documented()).truth();
+    for (name, readings) in Readings::alternatives() {
+        let hides = !readings.ended_at
+            || !readings.session_end_moves_updated_at
+            || readings.fraction == fake_100ms::Fraction::None
+            || readings.missing_destinations != fake_100ms::MissingPart::Absent
+            || readings.unknown_destination_kind;
+        let same = tiny(readings).truth() == documented;
+        assert_eq!(same, !hides, "{name}");
+    }
+}
+
+#[test]
+fn links_to_files_are_the_truth_and_stable() {
+    for (_, readings) in Readings::alternatives().into_iter().filter(|(name, _)| name.contains("file")) {
+        let fake = tiny(readings);
+        let (client, truth) = (Client::of(&fake), fake.truth());
+        let (mut good, mut gone) = (0, 0);
+        for record in truth.streams["recordings"].values() {
+            let assets = record["recording_assets"].as_array().expect("an array");
+            let Some(primary) =
+                assets.iter().find(|asset| asset["path"] == record["path"] && asset["path"].is_string())
+            else {
+                continue;
+            };
+            let target = format!("/v2/recording-assets/{}/presigned-url", id(primary));
+            let answer = client.get(&target).expect("an answer");
+            if record["url"].is_null() {
+                assert!(matches!(answer.status, 400 | 404), "{}", answer.status);
+                gone += 1;
+            } else {
+                assert_eq!(answer.json()["url"], record["url"]);
+                assert_eq!(client.ok(&target)["url"], record["url"]);
+                good += 1;
+            }
+        }
+        assert!(good > 10 && gone > 10, "{good} good, {gone} gone");
+    }
+}
