@@ -11,8 +11,9 @@ use source_100ms::commands::{Arguments, Ending, Environment, run};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// After a signal: time to write what is complete. Docker kills after 10 s.
-const GRACE: Duration = Duration::from_millis(4_500);
+/// After a signal: time to write what is complete. Needed only when the reader is slow; one that has
+/// stopped reading without closing the pipe (a client's preview) should not have to wait long.
+const GRACE: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     // A panic's text may quote data; its place is enough to find it.
@@ -57,10 +58,12 @@ async fn next_signal() -> i32 {
     }
 }
 
-/// Ends the process as the signal would have: clients tell it apart from an exit code. As the first
-/// process of a container the signal has no effect, and the code says it.
+/// Ends the process as the signal would have: clients tell it apart from an exit code. On the first
+/// process of a container a signal has no effect, so there the code says it.
 fn end_by(signal: i32) -> ! {
-    let _ = emulate_default_handler(signal);
+    if std::process::id() != 1 {
+        let _ = emulate_default_handler(signal);
+    }
     std::process::exit(128 + signal)
 }
 

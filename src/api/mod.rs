@@ -9,6 +9,7 @@ mod error;
 mod retry;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -65,6 +66,11 @@ pub enum Notice {
         /// How long until the next try.
         wait: Duration,
     },
+    /// Something is not there (any more) and is passed over.
+    Skipped {
+        /// The path asked for.
+        endpoint: String,
+    },
 }
 
 /// Called with every [`Notice`].
@@ -94,8 +100,14 @@ pub struct ListFilter<'a> {
     pub limit: Option<u64>,
 }
 
-/// A client of one workspace, shared by all streams.
+/// A client of one workspace: connections, tokens and limits shared, requests counted per stream.
 pub struct Client {
+    shared: Arc<Shared>,
+    asked: AtomicU64,
+}
+
+/// What all streams share.
+struct Shared {
     http: reqwest::Client,
     api_url: Url,
     tokens: auth::Tokens,
@@ -138,25 +150,38 @@ impl Client {
         if settings.public_only {
             http = http.dns_resolver(Arc::new(PublicOnly));
         }
-        Ok(Self {
-            http: http.build().map_err(|error| format!("the HTTP client could not be set up: {}", describe(&error)))?,
+        let shared = Shared {
+            http: http
+                .build()
+                .map_err(|error| format!("The HTTP client could not be set up: {}.", describe(&error)))?,
             api_url: settings.api_url,
             tokens: auth::Tokens::new(settings.credentials),
             gate: Gate::new(settings.workers, settings.policy.time_scale),
             policy: settings.policy,
             listener,
             first_answer: OnceLock::new(),
-        })
+        };
+        Ok(Self { shared: Arc::new(shared), asked: AtomicU64::new(0) })
+    }
+
+    /// Another client of the same workspace, which shares all but the count of its requests.
+    pub fn another(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), asked: AtomicU64::new(0) }
+    }
+
+    /// The requests this client has made, every try counted.
+    pub fn requests(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// The API server's clock at the first answer it gave us; `None` before that.
     pub fn first_answer(&self) -> Option<DateTime<Utc>> {
-        self.first_answer.get().copied()
+        self.shared.first_answer.get().copied()
     }
 
     /// Requests that could start right now.
     pub fn idle_workers(&self) -> usize {
-        self.gate.idle()
+        self.shared.gate.idle()
     }
 
     /// A page of sessions, newest first.
@@ -207,7 +232,7 @@ impl Client {
     /// One recording with its assets; `None` when there is no such recording.
     pub async fn recording<R>(&self, id: &str, shape: impl Fn(&RawValue) -> R) -> Result<Option<R>, ApiError> {
         let get = Get { path: &["recordings", id], query: Vec::new() };
-        or_absent(self.get(get, |body| Ok(shape(serde_json::from_str(body)?))).await)
+        self.or_absent(self.get(get, |body| Ok(shape(serde_json::from_str(body)?))).await)
     }
 
     /// Who is in a room now. A room nobody is in answers 404 or holds no peers: both are empty.
@@ -222,7 +247,7 @@ impl Client {
             let peers = answer.peers.map(|members| members.0).unwrap_or_default();
             Ok(shape(peers.into_iter().map(|(key, peer)| (key.map(Into::into), peer)).collect()))
         });
-        Ok(or_absent(answer.await)?.unwrap_or_else(|| shape(Vec::new())))
+        Ok(self.or_absent(answer.await)?.unwrap_or_else(|| shape(Vec::new())))
     }
 
     /// One of the documents below a template (`settings`, `destinations` or `recordings`) as it came;
@@ -234,7 +259,7 @@ impl Client {
         shape: impl Fn(Raw<'_>) -> R,
     ) -> Result<Option<R>, ApiError> {
         let get = Get { path: &["templates", template, part], query: Vec::new() };
-        or_absent(self.get(get, |body| Ok(shape(serde_json::from_str(body)?))).await)
+        self.or_absent(self.get(get, |body| Ok(shape(serde_json::from_str(body)?))).await)
     }
 
     /// A link to the file of an asset; `None` when 100ms no longer has the file.
@@ -244,8 +269,8 @@ impl Client {
     pub async fn presigned_url(&self, asset: &str) -> Result<Option<String>, ApiError> {
         let get = Get { path: &["recording-assets", asset, "presigned-url"], query: Vec::new() };
         match self.get(get, |body| Ok(serde_json::from_str::<PresignedUrl>(body)?.url)).await {
-            Err(error) if matches!(error.status(), Some(400 | 404 | 410)) => Ok(None),
-            answer => Ok(answer?.filter(|url| !url.is_empty())),
+            Err(error) if matches!(error.status(), Some(400 | 410)) => Ok(None),
+            answer => Ok(self.or_absent(answer)?.flatten().filter(|url| !url.is_empty())),
         }
     }
 
@@ -268,6 +293,16 @@ impl Client {
             Ok(Page { content: shape(page.events.unwrap_or_default()), next })
         });
         refuse_repeated_page(page.await?, start, endpoint)
+    }
+
+    fn or_absent<R>(&self, answer: Result<R, ApiError>) -> Result<Option<R>, ApiError> {
+        match answer {
+            Err(error) if error.is_not_found() => {
+                (self.shared.listener)(Notice::Skipped { endpoint: error.endpoint });
+                Ok(None)
+            }
+            answer => answer.map(Some),
+        }
     }
 
     /// A page of an id-paged list.
@@ -299,9 +334,10 @@ impl Client {
         let (mut tries, mut renewed, mut refusals) = (0, false, 0);
         let url = self.url(&get);
         loop {
-            let permit = self.gate.enter().await;
+            let permit = self.shared.gate.enter().await;
             tries += 1;
-            let token = self.tokens.current();
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let token = self.shared.tokens.current();
             let result = match &token {
                 Ok(token) => self.attempt(&url, &token.value, &read).await,
                 Err(problem) => Err(Problem::Credentials(problem.clone())),
@@ -310,28 +346,28 @@ impl Client {
             drop(permit);
             let problem = match result {
                 Ok(answer) => {
-                    self.gate.succeeded();
+                    self.shared.gate.succeeded();
                     return Ok(answer);
                 }
                 Err(problem) => problem,
             };
             if let (Problem::Refused { status: 401 | 403, .. }, Ok(token), false) = (&problem, &token, renewed) {
                 renewed = true;
-                if self.tokens.after_refusal(token).is_some() {
+                if self.shared.tokens.after_refusal(token).is_some() {
                     continue;
                 }
             }
             let limited = matches!(problem, Problem::Refused { status: 429, .. });
             refusals += u32::from(limited);
             let wait = match &problem {
-                _ if !problem.is_retryable() || tries - refusals >= self.policy.tries => None,
+                _ if !problem.is_retryable() || tries - refusals >= self.shared.policy.tries => None,
                 Problem::Refused { status: 429, retry_after, .. } => {
-                    Some(self.gate.refused(sent_at, *retry_after, &self.policy))
+                    Some(self.shared.gate.refused(sent_at, *retry_after, &self.shared.policy))
                 }
-                Problem::Refused { retry_after: Some(wait), .. } => Some(self.policy.scale(*wait)),
-                _ => Some(self.policy.scale(self.policy.backoff(tries - refusals))),
+                Problem::Refused { retry_after: Some(wait), .. } => Some(self.shared.policy.scale(*wait)),
+                _ => Some(self.shared.policy.scale(self.shared.policy.backoff(tries - refusals))),
             };
-            match wait.filter(|wait| began.elapsed() + *wait <= self.policy.scale(self.policy.patience)) {
+            match wait.filter(|wait| began.elapsed() + *wait <= self.shared.policy.scale(self.shared.policy.patience)) {
                 Some(wait) => self.wait(&get, problem, limited, wait).await,
                 None => {
                     return Err(ApiError { problem, endpoint: get.endpoint(), tries, elapsed: began.elapsed() });
@@ -344,15 +380,15 @@ impl Client {
     async fn wait(&self, get: &Get<'_>, problem: Problem, limited: bool, wait: Duration) {
         if limited {
             let until = Utc::now() + wait;
-            (self.listener)(Notice::RateLimited { until, wait });
+            (self.shared.listener)(Notice::RateLimited { until, wait });
         } else {
-            (self.listener)(Notice::Retrying { endpoint: get.endpoint(), problem, wait });
+            (self.shared.listener)(Notice::Retrying { endpoint: get.endpoint(), problem, wait });
             tokio::time::sleep(wait).await;
         }
     }
 
     fn url(&self, get: &Get<'_>) -> Url {
-        let mut url = self.api_url.clone();
+        let mut url = self.shared.api_url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().push("v2").extend(get.path);
         }
@@ -371,12 +407,17 @@ impl Client {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
             .map_err(|_| Problem::Credentials("the management token holds characters no token has".into()))?;
         authorization.set_sensitive(true);
-        let answer = self.http.get(url.clone()).header(AUTHORIZATION, authorization).send().await.map_err(|error| {
-            if error.is_connect() { Problem::NotSent(describe(&error)) } else { Problem::NoAnswer(describe(&error)) }
-        })?;
+        let answer =
+            self.shared.http.get(url.clone()).header(AUTHORIZATION, authorization).send().await.map_err(|error| {
+                if error.is_connect() {
+                    Problem::NotSent(describe(&error))
+                } else {
+                    Problem::NoAnswer(describe(&error))
+                }
+            })?;
         let served_at = header_date(answer.headers(), DATE);
         if let Some(served_at) = served_at {
-            self.first_answer.get_or_init(|| served_at);
+            self.shared.first_answer.get_or_init(|| served_at);
         }
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = answer.bytes().await.map_err(|error| Problem::NoAnswer(describe(&error)))?;
@@ -384,7 +425,7 @@ impl Client {
             return Err(refusal(status, &headers, served_at, &body));
         }
         // A server without a clock: ours, so that a sync still has a beginning.
-        self.first_answer.get_or_init(Utc::now);
+        self.shared.first_answer.get_or_init(Utc::now);
         let body = std::str::from_utf8(&body).map_err(|_| Problem::Unreadable("it is not UTF-8".into()))?;
         read(body).map_err(|error| Problem::Unreadable(whereabouts(&error)))
     }
@@ -414,13 +455,6 @@ fn refuse_repeated_page<R>(page: Page<R>, start: Option<&str>, endpoint: String)
     }
     let problem = Problem::Inconsistent("the next page has the token of this page".into());
     Err(ApiError { problem, endpoint, tries: 1, elapsed: Duration::ZERO })
-}
-
-fn or_absent<R>(answer: Result<R, ApiError>) -> Result<Option<R>, ApiError> {
-    match answer {
-        Err(error) if error.is_not_found() => Ok(None),
-        answer => answer.map(Some),
-    }
 }
 
 /// A refusal with the vendor's sentence and the wait it names, in a header or in that sentence.
@@ -492,8 +526,12 @@ fn tls() -> Result<rustls::ClientConfig, String> {
     let mut roots = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     if let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()) {
         use rustls::pki_types::pem::PemObject;
-        let unreadable =
-            || format!("`SSL_CERT_FILE` names `{}`, which holds no readable certificates", file.to_string_lossy());
+        let unreadable = || {
+            format!(
+                "`SSL_CERT_FILE` names `{}`, which holds no readable certificates: name a PEM file, or unset it.",
+                file.to_string_lossy()
+            )
+        };
         let certificates = rustls::pki_types::CertificateDer::pem_file_iter(&file).map_err(|_| unreadable())?;
         let (added, _) = roots.add_parsable_certificates(certificates.filter_map(Result::ok));
         if added == 0 {
@@ -503,7 +541,7 @@ fn tls() -> Result<rustls::ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS could not be set up: {error}"))?;
+        .map_err(|error| format!("TLS could not be set up: {error}."))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
@@ -511,7 +549,9 @@ fn refuse_private_host(url: &Url) -> Result<(), String> {
     let host = url.host_str().unwrap_or_default();
     let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     if host == "localhost" || literal.is_ok_and(is_private) {
-        return Err(format!("`{host}` is a loopback or private address, which is not reachable from here"));
+        return Err(format!(
+            "The setting `api_url` leads to `{host}`, a loopback or private address, which is not allowed here: use a public address."
+        ));
     }
     Ok(())
 }

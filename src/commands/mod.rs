@@ -252,8 +252,6 @@ async fn connect(
         // Nobody listens during `check` and `discover`.
         let _ = notify.send(notice);
     });
-    let client = Client::new(settings, listener).map_err(|problem| {
-        Failure::config(format!("The setting `api_url` or its surroundings are wrong: {problem}."))
-    })?;
+    let client = Client::new(settings, listener).map_err(|problem| Failure::config(problem))?;
     Ok((config, Arc::new(client), notices))
 }

@@ -38,7 +38,7 @@ pub(super) async fn run(
             }
         }
     }
-    let outcome = sync::run(jobs, client, config.num_workers, notices, output.clone(), stop).await;
+    let outcome = sync::run(jobs, config.num_workers, notices, output.clone(), stop).await;
     Ok(match (outcome.was_stopped, outcome.is_incomplete || is_incomplete) {
         (true, _) => Ending::Stopped,
         (false, true) => Ending::Failed,
@@ -85,10 +85,11 @@ async fn job(
     output: &Output,
 ) -> Result<Option<Job>, Abort> {
     let start_date = Timestamp::from(config.start_date);
+    let client = Arc::new(client.another());
     let open = |cursor: Timestamp| {
         let prefix = airbyte::record_prefix(description.name);
         let reading = Reading {
-            client: Arc::clone(client),
+            client: Arc::clone(&client),
             format: Format::new(prefix, description.columns, configured.columns.as_deref()),
             cursor,
             start_date,
@@ -99,7 +100,7 @@ async fn job(
     let Some(field) = description.cursor else {
         // Read whole whatever is asked for: some clients ask for incremental everywhere.
         let beginning = Beginning::Fresh(start_date);
-        return Ok(Some(Job { description, stream: open(start_date), mode: configured.sync_mode, beginning }));
+        return Ok(Some(Job { description, stream: open(start_date), client, mode: configured.sync_mode, beginning }));
     };
     let saved = saved.by_stream.get(description.name);
     let (beginning, ignored) =
@@ -117,7 +118,7 @@ async fn job(
         read_nothing(description.name, field, cursor, output).await?;
         return Ok(None);
     }
-    Ok(Some(Job { description, stream: open(cursor), mode: configured.sync_mode, beginning }))
+    Ok(Some(Job { description, stream: open(cursor), client, mode: configured.sync_mode, beginning }))
 }
 
 fn options(config: &Config) -> Options {

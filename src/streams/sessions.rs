@@ -5,8 +5,9 @@
 //! - **Cursor:** `updated_at`. A session lasts 12 h at most and is complete when it has ended, so a sync
 //!   goes back to 13 h before its cursor, by creation time, and keeps what has changed since.
 //! - **Open in the reference:** whether there is an end time (`ended_at` is seen on live accounts),
-//!   whether `updated_at` moves when a session ends (so its peers' times count as changes too), and
-//!   whether `peers` is an object or an array.
+//!   whether `updated_at` moves when a session ends (so its peers' times count as changes too, and a
+//!   session whose end nothing dates is read again while the look-back covers it), and whether `peers`
+//!   is an object or an array.
 
 use std::borrow::Cow;
 
@@ -128,6 +129,12 @@ impl Stream for Sessions {
 }
 
 impl Sessions {
+    /// Changed since the cursor; or ended at an unknown time, perhaps after an earlier sync read it live.
+    fn is_due(&self, record: &SessionRecord<'_>, changed: Timestamp) -> bool {
+        let follows_a_sync = self.reading.cursor > self.reading.start_date;
+        changed >= self.reading.cursor || follows_a_sync && has_undated_end(record)
+    }
+
     fn shape(
         &self,
         page: Vec<Session<'_>>,
@@ -137,12 +144,19 @@ impl Sessions {
         for session in &page {
             let (record, changed) = shape(session)?;
             super::widen(&mut span, record.created_at);
-            if slice.takes(record.created_at) && changed >= self.reading.cursor {
+            if slice.takes(record.created_at) && self.is_due(&record, changed) {
                 rows.push(&self.reading.format, &record, Some(record.updated_at), &session.other)?;
             }
         }
         Ok((rows, span))
     }
+}
+
+/// Whether nothing tells when an ended session ended: 100ms gives no end, and `updated_at` has not moved
+/// since the last peer left.
+fn has_undated_end(record: &SessionRecord<'_>) -> bool {
+    let last_seen = record.peers.iter().filter_map(|peer| peer.left_at).fold(record.created_at, Timestamp::max);
+    record.stopped_at.is_some() && record.ended_at.is_none() && record.updated_at <= last_seen
 }
 
 /// The record of a session, and when it or anybody in it last changed.

@@ -26,7 +26,7 @@ pub use writer::{Output, OutputClosed};
 use state::{Beginning, Resume};
 
 /// A state is written after this many records,
-const RECORDS_PER_STATE: u64 = 5_000;
+const RECORDS_PER_STATE: u64 = 2_500;
 /// or after this long, if there was a record,
 const PROGRESS_PER_STATE: Duration = Duration::from_secs(10);
 /// or after this long in any case: only records and states count as signs of life.
@@ -48,6 +48,8 @@ pub struct Job {
     pub description: &'static Description,
     /// The stream itself.
     pub stream: Arc<dyn Stream>,
+    /// The client it reads with.
+    pub client: Arc<Client>,
     /// How it is to be read.
     pub mode: SyncMode,
     /// Where it begins; a stream without cursor always begins afresh.
@@ -85,7 +87,6 @@ impl From<StreamError> for Cut {
 /// Reads all `jobs` and returns when each has ended, one way or another.
 pub async fn run(
     jobs: Vec<Job>,
-    client: Arc<Client>,
     workers: usize,
     notices: mpsc::UnboundedReceiver<Notice>,
     output: Output,
@@ -96,8 +97,8 @@ pub async fn run(
     let herald = tokio::spawn(announce(notices, names, output.clone()));
     let mut streams = JoinSet::new();
     for job in jobs {
-        let (output, stop, client, running) = (output.clone(), stop.clone(), client.clone(), running.clone());
-        streams.spawn(async move { read_stream(job, client, workers, output, stop, running).await });
+        let (output, stop, running) = (output.clone(), stop.clone(), running.clone());
+        streams.spawn(async move { read_stream(job, workers, output, stop, running).await });
     }
     let mut outcome = Outcome::default();
     while let Some(ended) = streams.join_next().await {
@@ -129,6 +130,9 @@ async fn announce(
                     output.message(Message::rate_limited(name, until.timestamp_millis())).await?;
                 }
             }
+            Notice::Skipped { endpoint } => {
+                output.log(Level::Debug, format!("`{endpoint}` is not there (any more): skipped.")).await?;
+            }
             Notice::Retrying { endpoint, problem, wait } => {
                 let seconds = wait.as_secs_f64();
                 output.log(Level::Debug, format!("Trying `{endpoint}` again in {seconds:.1} s: {problem}.")).await?;
@@ -141,7 +145,6 @@ async fn announce(
 /// Reads one stream and reports how it went; true when it is complete.
 async fn read_stream(
     job: Job,
-    client: Arc<Client>,
     workers: usize,
     output: Output,
     mut stop: Stop,
@@ -149,7 +152,7 @@ async fn read_stream(
 ) -> bool {
     let name = job.description.name;
     running.send_modify(|names| names.push(name));
-    let mut driver = Driver::new(job, client, workers, output.clone());
+    let mut driver = Driver::new(job, workers, output.clone());
     let ended = driver.drive(&mut stop).await;
     running.send_modify(|names| names.retain(|other| *other != name));
     driver.tasks.abort_all();
@@ -188,7 +191,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(job: Job, client: Arc<Client>, workers: usize, output: Output) -> Self {
+    fn new(job: Job, workers: usize, output: Output) -> Self {
         let (cursor, resume, is_finished) = match job.beginning {
             Beginning::Fresh(cursor) => (cursor, None, false),
             Beginning::Resumed(cursor, resume) => (cursor, Some(resume), false),
@@ -202,7 +205,7 @@ impl Driver {
             is_finished,
             until: resume.as_ref().map(|resume| resume.until),
             latest: resume.as_ref().and_then(|resume| resume.latest),
-            client,
+            client: job.client,
             workers,
             output,
             pending: BTreeMap::new(),
@@ -381,8 +384,10 @@ impl Driver {
         self.tasks.shutdown().await;
         self.output.state(name, state).await?;
         self.output.message(Message::progress(name, Progress::Complete)).await?;
-        let (records, seconds) = (self.written, self.began.elapsed().as_secs_f64());
-        self.output.log(Level::Info, format!("Read `{name}`: {records} records in {seconds:.1} s.")).await
+        let (records, requests) = (self.written, self.client.requests());
+        let seconds = self.began.elapsed().as_secs_f64();
+        let summary = format!("Read `{name}`: {records} records with {requests} requests in {seconds:.2} s.");
+        self.output.log(Level::Info, summary).await
     }
 
     /// Writes how far it came and why no further.

@@ -1,0 +1,217 @@
+//! What changes between and during syncs: everything is read again that changed, and little else.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use fake_100ms::{Counts, Fake, Options, Readings, Scale};
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Call, INCREMENTAL, STREAMS, assert_same_records, catalog, config, config_with, fake, requests_by_route, states,
+};
+use crate::messages::Transcript;
+
+/// A connection: configuration, the warehouse so far, the saved states.
+struct Connection<'a> {
+    fake: &'a Fake,
+    config: Value,
+    records: BTreeMap<String, BTreeMap<String, Value>>,
+    states: BTreeMap<String, Value>,
+}
+
+impl<'a> Connection<'a> {
+    fn new(fake: &'a Fake) -> Self {
+        Connection { fake, config: config(fake), records: BTreeMap::new(), states: BTreeMap::new() }
+    }
+
+    fn sync(&mut self) -> Transcript {
+        let call = Call::read(&self.config, &catalog(&INCREMENTAL, "incremental")).file("state", &states(&self.states));
+        let transcript = call.run().good(self.fake);
+        for record in transcript.records() {
+            let table = self.records.entry(record.stream.clone()).or_default();
+            table.insert(record.key(), Value::Object(record.data.clone()));
+        }
+        self.states.extend(transcript.last_states());
+        transcript
+    }
+
+    /// All that the API still has is here in its last version. Events older than 30 days stay in the
+    /// warehouse and leave the API.
+    fn assert_is_up_to_date(&self) {
+        let truth = self.fake.truth();
+        for stream in INCREMENTAL {
+            let expected = &truth.streams[stream];
+            let mut records = self.records[stream].clone();
+            if stream == "analytics_events" {
+                records.retain(|key, _| expected.contains_key(key));
+            }
+            // A link to a file is made anew each time and is not a change of the recording.
+            assert_same_records(stream, &records, expected);
+        }
+    }
+}
+
+#[test]
+fn after_every_round_of_changes_the_warehouse_is_up_to_date() {
+    for seed in 20..=23 {
+        let fake = fake(seed);
+        let mut connection = Connection::new(&fake);
+        connection.sync();
+        for _ in 0..5 {
+            let changes = fake.advance();
+            let transcript = connection.sync();
+            connection.assert_is_up_to_date();
+            for stream in INCREMENTAL {
+                let emitted = transcript.by_key(stream).0;
+                assert!(
+                    changes.streams[stream].iter().all(|key| emitted.contains_key(key)),
+                    "{stream} misses a change"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn each_reading_of_the_documents_is_followed_incrementally() {
+    for (name, readings) in Readings::alternatives() {
+        eprintln!("reading: {name}");
+        let fake = Fake::start(Options { seed: 31, readings, ..Options::default() });
+        let mut connection = Connection::new(&fake);
+        connection.sync();
+        for _ in 0..2 {
+            fake.advance();
+            connection.sync();
+        }
+        connection.assert_is_up_to_date();
+    }
+}
+
+#[test]
+fn changes_while_a_list_is_paged_are_never_lost() {
+    for seed in 40..=43 {
+        let fake = Fake::start(Options { seed, max_page: 20, ..Options::default() });
+        let mut connection = Connection::new(&fake);
+        for _ in 0..4 {
+            fake.advance_during(Some(7));
+            connection.sync();
+            fake.advance_during(None);
+        }
+        // What changed during the last sync comes with the next.
+        connection.sync();
+        connection.assert_is_up_to_date();
+    }
+}
+
+#[test]
+fn an_unchanged_workspace_costs_little_and_emits_the_edge_only() {
+    let fake = fake(50);
+    let mut connection = Connection::new(&fake);
+    let first = connection.sync();
+    let states = connection.states.clone();
+    let second = connection.sync();
+    for stream in INCREMENTAL {
+        let (again, all) = (second.records_of(stream).count(), first.records_of(stream).count());
+        assert!(again < all / 5, "{stream}: {again} of {all} again");
+    }
+    assert_eq!(connection.states, states, "a sync without changes moves no cursor");
+}
+
+#[test]
+fn a_small_change_costs_in_proportion() {
+    let counts = Counts {
+        sessions: 8_000,
+        rooms: 400,
+        recordings: 2_000,
+        templates: 100,
+        events_per_room: 20,
+        ..Counts::default()
+    };
+    let fake = Fake::start(Options { seed: 51, scale: Scale::Custom(counts), ..Options::default() });
+    let mut connection = Connection::new(&fake);
+    connection.sync();
+    let first = requests_by_route(&fake);
+    fake.reset_requests();
+    fake.advance_small(1.0);
+    connection.sync();
+    connection.assert_is_up_to_date();
+    let second = requests_by_route(&fake);
+    for (route, count) in &first {
+        eprintln!("{route}: {count} requests, then {}", second.get(route).unwrap_or(&json!(0)));
+    }
+    let asked = |route: &str| second.get(route).and_then(Value::as_u64).unwrap_or(0);
+    assert!(asked("/v2/sessions") <= 6, "sessions are read from the look-back on");
+    assert!(asked("/v2/recordings") <= 3 && asked("/v2/recording-assets") <= 4, "recordings stop at the look-back");
+    assert!(
+        asked("/v2/recording-assets/{id}/presigned-url")
+            < first["/v2/recording-assets/{id}/presigned-url"].as_u64().unwrap() / 4
+    );
+}
+
+#[test]
+fn recent_rooms_give_the_same_events_for_fewer_requests() {
+    let fake = fake(52);
+    let mut all = Connection::new(&fake);
+    let mut recent = Connection::new(&fake);
+    recent.config = config_with(&fake, json!({"analytics_rooms": "recent"}));
+    all.sync();
+    recent.sync();
+    fake.reset_requests();
+    fake.advance();
+    recent.sync();
+    let asked = requests_by_route(&fake)["/v2/analytics/events"].as_u64().unwrap();
+    let rooms = fake.truth().streams["rooms"].len() as u64;
+    assert!(asked < rooms, "{asked} of {rooms} rooms were asked");
+    // All but events of rooms nobody ever entered.
+    let truth = &fake.truth().streams["analytics_events"];
+    let missed: Vec<_> =
+        truth.iter().filter(|(key, _)| !recent.records["analytics_events"].contains_key(*key)).collect();
+    let never_entered = |event: &Value| event["session_id"].is_null();
+    assert!(missed.iter().all(|(_, event)| never_entered(event)), "{missed:#?}");
+}
+
+#[test]
+fn the_cursor_does_not_pass_the_beginning_of_the_sync() {
+    let fake = Fake::start(Options { seed: 53, max_page: 10, ..Options::default() });
+    let began = fake.now();
+    fake.advance_during(Some(3));
+    let mut connection = Connection::new(&fake);
+    connection.sync();
+    assert!(fake.now() > began, "nothing happened while it was read");
+    for (stream, state) in &connection.states {
+        let cursor = state["updated_at"].as_str().or(state["created_at"].as_str()).unwrap();
+        assert!(cursor <= began.format("%Y-%m-%dT%H:%M:%S.%6fZ").to_string().as_str(), "{stream}: {cursor}");
+    }
+}
+
+#[test]
+fn streams_without_cursor_are_read_whole_whatever_is_asked() {
+    let fake = fake(54);
+    let first = Call::read(&config(&fake), &catalog(&STREAMS, "incremental")).run().good(&fake);
+    let saved = states(&first.last_states());
+    let second = Call::read(&config(&fake), &catalog(&STREAMS, "incremental")).file("state", &saved).run().good(&fake);
+    for stream in STREAMS.iter().filter(|stream| !INCREMENTAL.contains(stream)) {
+        assert_eq!(first.by_key(stream), second.by_key(stream), "{stream}");
+        let state = &second.last_states()[*stream];
+        assert_eq!(*state, json!({"__ab_no_cursor_state_message": true}));
+    }
+}
+
+#[test]
+fn a_recording_far_older_than_the_look_back_comes_again_with_a_new_file() {
+    let fake = fake(55);
+    let mut connection = Connection::new(&fake);
+    connection.sync();
+    let horizon = (fake.now() - TimeDelta::hours(80)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let mut came_again = 0;
+    for _ in 0..6 {
+        fake.advance();
+        let transcript = connection.sync();
+        came_again += transcript
+            .records_of("recordings")
+            .filter(|record| record.data["created_at"].as_str() < Some(&horizon))
+            .count();
+    }
+    assert!(came_again > 0, "no late file arrived for an old recording: the test proves nothing");
+    connection.assert_is_up_to_date();
+}

@@ -1,0 +1,178 @@
+//! Cut and go on: kills at any byte, states that claim only what was written, nothing lost.
+
+use std::collections::BTreeMap;
+
+use fake_100ms::{Counts, Fake, FaultPlan, Options, Scale};
+use serde_json::{Value, json};
+
+use crate::harness::{Call, INCREMENTAL, STREAMS, assert_same_records, catalog, config, states};
+use crate::messages::{Message, Transcript};
+
+/// What a platform keeps of a stream of messages: records by key, and the last state of each stream.
+#[derive(Default)]
+struct Warehouse {
+    records: BTreeMap<String, BTreeMap<String, Value>>,
+    states: BTreeMap<String, Value>,
+}
+
+impl Warehouse {
+    fn load(&mut self, transcript: &Transcript) {
+        for record in transcript.records() {
+            let table = self.records.entry(record.stream.clone()).or_default();
+            table.insert(record.key(), Value::Object(record.data.clone()));
+        }
+        self.states.extend(transcript.last_states());
+    }
+
+    fn assert_is_the_truth(&self, fake: &Fake) {
+        for stream in INCREMENTAL {
+            assert_same_records(stream, &self.records[stream], &fake.truth().streams[stream]);
+        }
+    }
+}
+
+/// Records after the last state of their stream: what a cut may cost again.
+fn uncovered(transcript: &Transcript, mut uncovered: BTreeMap<String, usize>) -> BTreeMap<String, usize> {
+    for message in &transcript.messages {
+        match message {
+            Message::Record { record } => *uncovered.entry(record.stream.clone()).or_default() += 1,
+            Message::State { state } => {
+                uncovered.insert(state.stream.stream_descriptor.name.clone(), 0);
+            }
+            _ => {}
+        }
+    }
+    uncovered
+}
+
+fn busy_fake(seed: u64) -> Fake {
+    let counts = Counts {
+        sessions: 12_000,
+        rooms: 300,
+        recordings: 900,
+        events_per_room: 60,
+        templates: 40,
+        ..Counts::default()
+    };
+    Fake::start(Options { seed, scale: Scale::Custom(counts), gzip: false, ..Options::default() })
+}
+
+/// Reads with kills until a run comes to its end; checks the promises of every piece of output.
+fn read_with_kills(fake: &Fake, mode: &str, seed: u64) -> (Warehouse, usize) {
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let (mut warehouse, mut kills) = (Warehouse::default(), 0);
+    let mut owed: BTreeMap<String, usize> = BTreeMap::new();
+    loop {
+        let call = Call::read(&config(fake), &catalog(&INCREMENTAL, mode)).file("state", &states(&warehouse.states));
+        let run = call.start().kill_after(dice.usize(10_000..25_000_000));
+        let transcript = run.transcript();
+        transcript.assert_in_order();
+        for stream in INCREMENTAL {
+            let known = warehouse.records.get(stream);
+            let again = transcript
+                .records_of(stream)
+                .filter(|record| known.is_some_and(|known| known.contains_key(&record.key())))
+                .count();
+            // A page for each worker was fetched and perhaps written when the kill came.
+            let allowed = owed.get(stream).copied().unwrap_or(0) + 10 * 100;
+            assert!(again <= allowed, "{stream}: {again} records again, {allowed} allowed");
+        }
+        // A run that is killed before its first state adds to what the one before it left.
+        owed = uncovered(&transcript, owed);
+        warehouse.load(&transcript);
+        if run.status.success() {
+            return (warehouse, kills);
+        }
+        kills += 1;
+        assert!(kills < 200, "it makes no progress");
+    }
+}
+
+#[test]
+fn kills_at_any_byte_lose_nothing() {
+    let mut kills = 0;
+    for seed in 1..=3 {
+        let fake = busy_fake(seed);
+        let (warehouse, killed) = read_with_kills(&fake, "incremental", seed);
+        warehouse.assert_is_the_truth(&fake);
+        kills += killed;
+    }
+    assert!(kills >= 5, "only {kills} kills hit: the test proves little");
+}
+
+#[test]
+fn a_full_refresh_goes_on_where_it_was_cut_and_ends_for_good() {
+    let fake = busy_fake(4);
+    let (warehouse, _) = read_with_kills(&fake, "full_refresh", 4);
+    warehouse.assert_is_the_truth(&fake);
+    let done = json!({"__ab_full_refresh_sync_complete": true});
+    assert!(warehouse.states.values().all(|state| *state == done));
+    // A retry of the same attempt has nothing left to read.
+    let again = Call::read(&config(&fake), &catalog(&INCREMENTAL, "full_refresh"))
+        .file("state", &states(&warehouse.states))
+        .run()
+        .good(&fake);
+    assert_eq!(again.records().count(), 0);
+}
+
+#[test]
+fn a_resumed_read_pays_only_for_what_is_left() {
+    let fake = busy_fake(5);
+    let whole = Call::read(&config(&fake), &catalog(&["sessions"], "incremental")).run().good(&fake);
+    let requests_of_all = fake.total_requests();
+    let progress: Vec<_> = whole.states_of("sessions").collect();
+    assert!(progress.len() >= 3, "12,000 records and only {} states", progress.len());
+    for state in &progress {
+        let mut covered = 0.0;
+        for earlier in &progress {
+            covered += earlier.source_stats.record_count;
+            if std::ptr::eq(*earlier, *state) {
+                break;
+            }
+        }
+        fake.reset_requests();
+        let saved = Value::Object(state.stream.stream_state.clone());
+        let rest = Call::read(&config(&fake), &catalog(&["sessions"], "incremental"))
+            .file("state", &states([(&"sessions".to_owned(), &saved)]))
+            .run()
+            .good(&fake);
+        let is_last = !saved.as_object().unwrap().contains_key("resume");
+        let read = rest.records().count() as f64;
+        match is_last {
+            true => assert!(read < 100.0, "a finished sync is read again: {read}"),
+            false => assert_eq!(read, 12_000.0 - covered, "the rest after {covered}"),
+        }
+        let share = (12_000.0 - covered) / 12_000.0;
+        let allowed = requests_of_all as f64 * share + 60.0;
+        assert!(fake.total_requests() as f64 <= allowed, "{} requests for {share}", fake.total_requests());
+    }
+}
+
+#[test]
+fn states_come_at_least_every_five_thousand_records() {
+    let fake = busy_fake(6);
+    let transcript = Call::read(&config(&fake), &catalog(&STREAMS, "incremental")).run().good(&fake);
+    for stream in STREAMS {
+        for state in transcript.states_of(stream) {
+            // A page may cross the line.
+            assert!(state.source_stats.record_count < 5_000.0 + 100.0, "{stream}");
+        }
+        let last = transcript.states_of(stream).last().expect("a state for every stream");
+        let has_rest = last.stream.stream_state.contains_key("resume");
+        assert!(!has_rest, "{stream} ends with a state that is not final");
+    }
+}
+
+#[test]
+fn streams_are_read_side_by_side() {
+    let fake = busy_fake(7);
+    fake.set_faults(FaultPlan::new().latency(5, 0));
+    let transcript = Call::read(&config(&fake), &catalog(&STREAMS, "full_refresh")).run().good(&fake);
+    let place = |stream: &str| {
+        transcript.messages.iter().position(|m| matches!(m, Message::Record { record } if record.stream == stream))
+    };
+    let last = STREAMS.iter().filter_map(|stream| place(stream)).max().unwrap();
+    let all = transcript.records().count();
+    assert!(last < all / 2, "the last stream begins after {last} of {all} messages");
+    assert!(fake.max_in_flight() <= 10, "{} requests at once", fake.max_in_flight());
+}
