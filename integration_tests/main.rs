@@ -6,7 +6,17 @@ mod harness;
 /// The protocol's messages, defined a second time and strictly.
 mod messages;
 
+/// What is refused, and in which words.
+mod bad_input;
+/// `spec`, `check`, `discover`, `--help`: what they answer, and one record of every stream.
+mod commands;
+/// What looks odd and must work all the same.
+mod good_input;
 /// The import table, and that schemas agree with the code.
 mod house;
+/// Changes between and during syncs, look-backs, what a second sync costs.
+mod incremental;
 /// Every stream, in full: records, schemas, requests, readings, selection of columns, secrets.
 mod read;
+/// Kills and what they cost: states, resuming, full refresh.
+mod resume;

@@ -88,7 +88,7 @@ impl Stream for ActiveRoomPeers {
             for peers in try_join_all(asked).await? {
                 rows.append(peers);
             }
-            Ok(Step { rows, next: slice.rest(page.next).into_iter().collect(), span: None })
+            Ok(Step { rows, next: slice.rest(page.next).into_iter().collect(), seen: None })
         })
     }
 }

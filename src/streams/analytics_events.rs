@@ -185,7 +185,7 @@ impl AnalyticsEvents {
             Err(error) if error.is_not_found() => return Ok(Step::default()),
             page => page?,
         };
-        Ok(Step { rows: page.content?, next: slice.rest(page.next).into_iter().collect(), span: None })
+        Ok(Step { rows: page.content?, next: slice.rest(page.next).into_iter().collect(), seen: None })
     }
 
     /// Counts the restarts of a room; `refusal` stands when tokens do not even last for one reading.

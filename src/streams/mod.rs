@@ -214,8 +214,31 @@ pub struct Step {
     pub rows: Rows,
     /// What takes the place of the slice: its rest, and what the page gave rise to. Empty: it is done.
     pub next: Vec<Slice>,
-    /// The oldest and newest creation on the page, when the rest may be cut in two by time.
-    pub span: Option<(Timestamp, Timestamp)>,
+    /// Of a window: what the page tells of its density, so that the rest may be cut in two by time.
+    pub seen: Option<Seen>,
+}
+
+/// What a page of a window tells of its density.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Seen {
+    /// The oldest creation on the page.
+    pub oldest: Timestamp,
+    /// The newest.
+    pub newest: Timestamp,
+    /// How many items of the slice were on it.
+    pub items: usize,
+}
+
+impl Seen {
+    /// Counts an item created at `created`.
+    fn note(seen: &mut Option<Self>, created: Timestamp) {
+        let before = seen.unwrap_or(Self { oldest: created, newest: created, items: 0 });
+        *seen = Some(Self {
+            oldest: before.oldest.min(created),
+            newest: before.newest.max(created),
+            items: before.items + 1,
+        });
+    }
 }
 
 /// A stream being read.
@@ -281,12 +304,6 @@ impl RecordError {
     pub fn new(id: Option<&str>, field: &'static str, problem: &'static str) -> Self {
         Self { id: id.map(str::to_owned), field, problem }
     }
-}
-
-/// Widens the span of creations seen by `created`.
-fn widen(span: &mut Option<(Timestamp, Timestamp)>, created: Timestamp) {
-    let (oldest, newest) = span.unwrap_or((created, created));
-    *span = Some((oldest.min(created), newest.max(created)));
 }
 
 /// `camelCase` as `camel_case`; what is snake case already stays.

@@ -217,7 +217,7 @@ impl Recordings {
             }
             (_, next) => slice.rest(next),
         };
-        Ok(Step { rows: self.rows(parents).await?, next: rest.into_iter().collect(), span: None })
+        Ok(Step { rows: self.rows(parents).await?, next: rest.into_iter().collect(), seen: None })
     }
 
     /// Recordings beyond the look-back that have got a file since the cursor.
@@ -237,7 +237,7 @@ impl Recordings {
         }
         let rest = batch.last().filter(|_| batch.len() == LATE_BATCH);
         let next = rest.map(|id| Slice { start: Some(id.clone()), ..Slice::whole(LATE) }).into_iter().collect();
-        Ok(Step { rows: self.rows(parents).await?, next, span: None })
+        Ok(Step { rows: self.rows(parents).await?, next, seen: None })
     }
 
     /// A page of lists in whatever order: all files are read first.
@@ -247,7 +247,7 @@ impl Recordings {
         let page = self.page(slice).await?;
         let mut parents = page.content?;
         parents.iter_mut().for_each(|parent| parent.files = assets.take(&parent.id));
-        Ok(Step { rows: self.rows(parents).await?, next: slice.rest(page.next).into_iter().collect(), span: None })
+        Ok(Step { rows: self.rows(parents).await?, next: slice.rest(page.next).into_iter().collect(), seen: None })
     }
 
     async fn page(&self, slice: &Slice) -> Result<Page<Result<Vec<Parent>, RecordError>>, StreamError> {

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 
 use super::record::{Flag, Integer, Object, Text, Texts, Webhook, id, record, times};
 use super::{
-    Description, Reading, Record, RecordError, Rows, Slice, Step, Stream, StreamError, Timestamp, added_fields,
+    Description, Reading, Record, RecordError, Rows, Seen, Slice, Step, Stream, StreamError, Timestamp, added_fields,
 };
 use crate::api::{ListFilter, Room};
 
@@ -100,23 +100,26 @@ impl Stream for Rooms {
         Box::pin(async move {
             let filter = slice.filter(slice.list == ENABLED);
             let page = self.reading.client.rooms(&filter, |rooms| self.shape(rooms, slice)).await?;
-            let (rows, span) = page.content?;
-            Ok(Step { rows, next: slice.rest(page.next).into_iter().collect(), span })
+            let (rows, seen) = page.content?;
+            Ok(Step { rows, next: slice.rest(page.next).into_iter().collect(), seen })
         })
     }
 }
 
 impl Rooms {
-    fn shape(&self, page: Vec<Room<'_>>, slice: &Slice) -> Result<(Rows, Option<(Timestamp, Timestamp)>), StreamError> {
-        let (mut rows, mut span) = (Rows::default(), None);
+    fn shape(&self, page: Vec<Room<'_>>, slice: &Slice) -> Result<(Rows, Option<Seen>), StreamError> {
+        let (mut rows, mut seen) = (Rows::default(), None);
         for room in &page {
             let record = shape(room)?;
-            super::widen(&mut span, record.created_at);
-            if slice.takes(record.created_at) && record.updated_at >= self.reading.cursor {
+            if !slice.takes(record.created_at) {
+                continue;
+            }
+            Seen::note(&mut seen, record.created_at);
+            if record.updated_at >= self.reading.cursor {
                 rows.push(&self.reading.format, &record, Some(record.updated_at), &room.other)?;
             }
         }
-        Ok((rows, span))
+        Ok((rows, seen))
     }
 }
 

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::record::{Flag, Text, id, optional_time, record, text, times};
 use super::{
-    Description, Reading, Record, RecordError, Rows, Slice, Step, Stream, StreamError, Timestamp, added_fields,
+    Description, Reading, Record, RecordError, Rows, Seen, Slice, Step, Stream, StreamError, Timestamp, added_fields,
 };
 use crate::api::{ListFilter, Members, Peer, Session};
 
@@ -122,8 +122,8 @@ impl Stream for Sessions {
         Box::pin(async move {
             let filter = slice.filter(slice.list == ACTIVE);
             let page = self.reading.client.sessions(&filter, |sessions| self.shape(sessions, slice)).await?;
-            let (rows, span) = page.content?;
-            Ok(Step { rows, next: slice.rest(page.next).into_iter().collect(), span })
+            let (rows, seen) = page.content?;
+            Ok(Step { rows, next: slice.rest(page.next).into_iter().collect(), seen })
         })
     }
 }
@@ -135,20 +135,19 @@ impl Sessions {
         changed >= self.reading.cursor || follows_a_sync && has_undated_end(record)
     }
 
-    fn shape(
-        &self,
-        page: Vec<Session<'_>>,
-        slice: &Slice,
-    ) -> Result<(Rows, Option<(Timestamp, Timestamp)>), StreamError> {
-        let (mut rows, mut span) = (Rows::default(), None);
+    fn shape(&self, page: Vec<Session<'_>>, slice: &Slice) -> Result<(Rows, Option<Seen>), StreamError> {
+        let (mut rows, mut seen) = (Rows::default(), None);
         for session in &page {
             let (record, changed) = shape(session)?;
-            super::widen(&mut span, record.created_at);
-            if slice.takes(record.created_at) && self.is_due(&record, changed) {
+            if !slice.takes(record.created_at) {
+                continue;
+            }
+            Seen::note(&mut seen, record.created_at);
+            if self.is_due(&record, changed) {
                 rows.push(&self.reading.format, &record, Some(record.updated_at), &session.other)?;
             }
         }
-        Ok((rows, span))
+        Ok((rows, seen))
     }
 }
 

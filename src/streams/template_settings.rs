@@ -69,7 +69,7 @@ impl Stream for TemplateSettings {
             for settings in try_join_all(changed.iter().map(|parent| self.settings_of(parent))).await? {
                 rows.append(settings);
             }
-            Ok(Step { rows, next: slice.rest(page.next).into_iter().collect(), span: None })
+            Ok(Step { rows, next: slice.rest(page.next).into_iter().collect(), seen: None })
         })
     }
 }

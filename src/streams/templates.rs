@@ -78,7 +78,7 @@ impl Stream for Templates {
     fn fetch<'a>(&'a self, slice: &'a Slice) -> BoxFuture<'a, Result<Step, StreamError>> {
         Box::pin(async move {
             let page = self.reading.client.templates(&slice.page(), |templates| self.shape(&templates)).await?;
-            Ok(Step { rows: page.content?, next: slice.rest(page.next).into_iter().collect(), span: None })
+            Ok(Step { rows: page.content?, next: slice.rest(page.next).into_iter().collect(), seen: None })
         })
     }
 }

@@ -82,7 +82,7 @@ impl Stream for TemplatesDestinations {
             for destinations in try_join_all(changed.iter().map(|parent| self.destinations_of(parent))).await? {
                 rows.append(destinations);
             }
-            Ok(Step { rows, next: slice.rest(page.next).into_iter().collect(), span: None })
+            Ok(Step { rows, next: slice.rest(page.next).into_iter().collect(), seen: None })
         })
     }
 }

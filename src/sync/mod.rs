@@ -7,7 +7,7 @@ pub mod state;
 pub mod window;
 mod writer;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +17,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::airbyte::{self, Level, Message, Progress, SyncMode};
-use crate::api::{Client, Notice};
+use crate::api::{Client, Notice, PAGE_SIZE};
 use crate::failure::Failure;
-use crate::streams::{Description, Slice, Step, Stream, StreamError, Timestamp};
+use crate::streams::{Description, Seen, Slice, Step, Stream, StreamError, Timestamp};
 
 pub use writer::{Output, OutputClosed};
 
 use state::{Beginning, Resume};
+use window::Pace;
 
 /// A state is written after this many records,
 const RECORDS_PER_STATE: u64 = 2_500;
@@ -179,11 +180,13 @@ struct Driver {
     output: Output,
     /// All that has not been written, in the order it came up.
     pending: BTreeMap<u64, Slice>,
+    /// How densely a pending window is filled, and how many pages it may have.
+    paces: HashMap<u64, (Pace, f64)>,
     /// The part of `pending` that nobody is fetching.
     queue: VecDeque<u64>,
     tasks: JoinSet<(u64, Result<Step, StreamError>)>,
     next_id: u64,
-    cuts_left: usize,
+    budget: window::Budget,
     written: u64,
     written_since_state: u64,
     last_state: Instant,
@@ -209,10 +212,11 @@ impl Driver {
             workers,
             output,
             pending: BTreeMap::new(),
+            paces: HashMap::new(),
             queue: VecDeque::new(),
             tasks: JoinSet::new(),
             next_id: 0,
-            cuts_left: window::cuts_allowed(workers),
+            budget: window::Budget::new(workers),
             written: 0,
             written_since_state: 0,
             last_state: Instant::now(),
@@ -295,12 +299,14 @@ impl Driver {
         let Some(slice) = self.pending.get(&id).cloned() else {
             return Err(Cut::Failed(Failure::internal("a slice was fetched that was not pending")));
         };
-        let next = self.divide(step.next, step.span);
+        let pace = self.paces.remove(&id).unwrap_or_default().0;
+        let (next, pace) = self.divide(step.next, step.seen, pace);
         let next = match next.is_empty() && self.pending.len() == 1 {
             true => self.stream.following(&slice.list).into_iter().collect(),
             false => next,
         };
         let next = self.number(next);
+        self.paces.extend(next.iter().filter_map(|(id, _)| Some((*id, pace?))));
         // The next pages are fetched while this one is written.
         let begun = next.len().min(self.workers - self.tasks.len());
         for (id, slice) in &next[..begun] {
@@ -324,17 +330,26 @@ impl Driver {
         Ok(())
     }
 
-    /// Cuts the rest of a window in two when a worker has nothing to do.
-    fn divide(&mut self, next: Vec<Slice>, span: Option<(Timestamp, Timestamp)>) -> Vec<Slice> {
-        let ([rest], Some(span)) = (next.as_slice(), span) else { return next };
-        let busy = self.tasks.len() + self.queue.len() + 1;
-        let is_idle = busy < self.workers && self.client.idle_workers() > 1;
-        match window::cut(rest, span).filter(|_| is_idle && self.cuts_left > 0) {
-            Some((newer, older)) => {
-                self.cuts_left -= 1;
-                vec![newer, older]
+    /// Cuts the rest of a window in two when a worker has nothing to do; says how dense and how large
+    /// what follows may be.
+    fn divide(&mut self, next: Vec<Slice>, seen: Option<Seen>, pace: Pace) -> (Vec<Slice>, Option<(Pace, f64)>) {
+        let ([rest], Some(seen)) = (next.as_slice(), seen) else {
+            if next.is_empty() {
+                self.budget.note_last_page(seen.map_or(0, |seen| seen.items) as f64 / PAGE_SIZE as f64);
             }
-            None => next,
+            return (next, None);
+        };
+        let pace = pace.after_page(&seen);
+        let left = pace.pages_left(rest, seen.oldest);
+        let largest = self.paces.values().map(|(_, left)| *left).fold(0.0, f64::max);
+        let busy = self.tasks.len() + self.queue.len() + 1;
+        let is_wanted = busy < self.workers
+            && self.client.idle_workers() > 1
+            && self.budget.allows(self.pending.len())
+            && window::is_worth_cutting(left, largest);
+        match window::cut(rest, seen.oldest).filter(|_| is_wanted) {
+            Some((newer, older)) => (vec![newer, older], Some((pace.inherited(), left / 2.0))),
+            None => (next, Some((pace, left))),
         }
     }
 

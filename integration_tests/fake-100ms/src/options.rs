@@ -74,7 +74,8 @@ pub struct Counts {
     /// On average; they are spread unevenly.
     pub events_per_room: usize,
     /// Whether the workspace holds the odd ones: sessions without peers, one with 2,000 (from 200
-    /// sessions on), peers without an id. Off for a benchmark, which wants all of one size.
+    /// sessions on), peers without an id, bursts of creations in one instant. Off for a benchmark, which
+    /// wants all of one size and evenly spread.
     pub varied: bool,
 }
 

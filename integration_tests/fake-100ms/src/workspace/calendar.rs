@@ -15,11 +15,12 @@ pub(crate) struct Calendar {
 }
 
 impl Calendar {
-    pub(crate) fn new(seed: u64, now: Time) -> Calendar {
+    /// Without bursts everything is spread evenly, as a benchmark wants it.
+    pub(crate) fn new(seed: u64, now: Time, with_bursts: bool) -> Calendar {
         let mut dice = Dice::new(seed, "calendar");
         let long_ago = now - TimeDelta::days(5);
         let burst = |_| dice.time_between(now - HISTORY, long_ago);
-        Calendar { now, bursts: (0..7).map(burst).collect() }
+        Calendar { now, bursts: (0..if with_bursts { 7 } else { 0 }).map(burst).collect() }
     }
 
     pub(crate) fn start(&self) -> Time {
@@ -38,7 +39,7 @@ impl Calendar {
             .map(|number| match number {
                 _ if number < recent => self.within_hours(dice, 0, 13),
                 _ if number < 2 * recent => self.within_hours(dice, 13, 72),
-                _ if dice.chance(0.4) => self.in_a_burst(dice),
+                _ if !self.bursts.is_empty() && dice.chance(0.4) => self.in_a_burst(dice),
                 _ => self.within_hours(dice, 72, HISTORY.num_hours()),
             })
             .collect();

@@ -81,7 +81,7 @@ impl Workspace {
     pub(crate) fn new(options: &Options) -> Workspace {
         let now = options.now.trunc_subsecs(0);
         let mut workspace = Workspace::empty(options, now);
-        let mut planted = workspace.populate(&Calendar::new(options.seed, now));
+        let mut planted = workspace.populate(&Calendar::new(options.seed, now, options.scale.counts().varied));
         workspace.planted.append(&mut planted);
         workspace.render_everything();
         workspace
