@@ -4,6 +4,7 @@
 /// Starts fake and binary, prints everything on failure.
 mod harness;
 /// The protocol's messages, defined a second time and strictly.
+#[allow(dead_code, reason = "parsing checks the fields that no test reads")]
 mod messages;
 
 /// What is refused, and in which words.

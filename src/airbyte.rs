@@ -265,7 +265,10 @@ impl Message {
         match self {
             Self::Log { log } => vec![&mut log.message],
             Self::ConnectionStatus { connection_status } => connection_status.message.iter_mut().collect(),
-            Self::Trace { trace: Trace::Error { error, .. } } => vec![&mut error.message, &mut error.internal_message],
+            Self::Trace { trace: Trace::Error { error, .. } } => {
+                let stream = error.stream_descriptor.iter_mut().map(|descriptor| &mut descriptor.name);
+                [&mut error.message, &mut error.internal_message].into_iter().chain(stream).collect()
+            }
             Self::Trace { .. } | Self::State { .. } | Self::Spec { .. } | Self::Catalog { .. } => Vec::new(),
         }
     }
@@ -350,6 +353,11 @@ fn unreadable<T>(problem: impl Into<String>) -> Result<T, InputError> {
     Err(InputError(problem.into()))
 }
 
+/// A name from somebody's file, short enough for a sentence and on one line.
+pub fn shown(name: &str) -> String {
+    name.chars().take(60).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
 /// What to read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfiguredStream {
@@ -370,10 +378,18 @@ pub fn parse_json(text: &str) -> Result<Value, InputError> {
         return unreadable("begins with a byte order mark: save it as UTF-8 without one");
     }
     if text.trim().is_empty() {
-        return unreadable("is empty");
+        return unreadable("is empty: check the path");
     }
-    serde_json::from_str(text)
-        .map_err(|error| InputError(format!("is not JSON: look at line {}, column {}", error.line(), error.column())))
+    serde_json::from_str(text).map_err(|error| {
+        // The library tells these two from broken JSON in its text only; the text may quote the file.
+        let reason = error.to_string();
+        let what = match () {
+            () if reason.starts_with("recursion limit") => "is nested more than 127 levels deep",
+            () if reason.starts_with("number out of range") => "holds a number too large to be read",
+            () => "is not JSON",
+        };
+        InputError(format!("{what}: look at line {}, column {}", error.line(), error.column()))
+    })
 }
 
 /// Reads a configured catalog. What destinations do with the records is checked, then ignored.
@@ -387,7 +403,7 @@ pub fn read_catalog(catalog: &Value) -> Result<Vec<ConfiguredStream>, InputError
     let configured: Vec<ConfiguredStream> = streams.iter().enumerate().map(read_stream).collect::<Result<_, _>>()?;
     for (position, stream) in configured.iter().enumerate() {
         if configured[..position].iter().any(|earlier| earlier.name == stream.name) {
-            return unreadable(format!("names the stream `{}` twice: remove one of the entries", stream.name));
+            return unreadable(format!("names the stream `{}` twice: remove one of the entries", shown(&stream.name)));
         }
     }
     Ok(configured)
@@ -396,7 +412,7 @@ pub fn read_catalog(catalog: &Value) -> Result<Vec<ConfiguredStream>, InputError
 fn read_stream((position, entry): (usize, &Value)) -> Result<ConfiguredStream, InputError> {
     let Some(stream) = entry.get("stream").and_then(Value::as_object) else {
         return unreadable(format!(
-            "has no object `streams[{position}].stream`: copy it from the output of `discover`"
+            "has no object `streams[{position}].stream`: copy it there from the output of `discover`, with a `sync_mode` beside it"
         ));
     };
     let Some(name) = stream.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()) else {
@@ -404,7 +420,7 @@ fn read_stream((position, entry): (usize, &Value)) -> Result<ConfiguredStream, I
             "has no string `streams[{position}].stream.name`: copy it from the output of `discover`"
         ));
     };
-    let place = |key: &str| format!("`{key}` of the stream `{name}`");
+    let place = |key: &str| format!("`{key}` of the stream `{}`", shown(name));
     let sync_mode = match entry.get("sync_mode").and_then(Value::as_str) {
         Some("full_refresh") => SyncMode::FullRefresh,
         Some("incremental") => SyncMode::Incremental,
@@ -537,7 +553,8 @@ impl SavedStates {
             }
             _ => {
                 return unreadable(format!(
-                    "has a state of the stream `{name}` that is no object: use what the last sync wrote"
+                    "has a state of the stream `{}` that is no object: use what the last sync wrote",
+                    shown(name)
                 ));
             }
         }

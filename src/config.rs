@@ -21,6 +21,7 @@ const MOST_WORKERS: u64 = 50;
 
 /// Configuration of the 100ms source.
 #[derive(Debug, Clone, JsonSchema)]
+#[expect(clippy::manual_non_exhaustive, reason = "the last field stands for a key of the form, not for the future")]
 pub struct Config {
     /// How the connector signs in to 100ms. App credentials keep working; a management token expires.
     #[schemars(title = "Authentication", extend("order" = 0))]
@@ -156,7 +157,9 @@ impl Config {
         let inner = below.into_iter().flat_map(|credentials| {
             ["app_secret", "management_token"].into_iter().filter_map(|key| credentials.get(key))
         });
-        root.into_iter().chain(inner).filter_map(Value::as_str).map(str::to_owned).collect()
+        let typed = root.into_iter().chain(inner).filter_map(Value::as_str);
+        // With the blanks they were pasted with, and without.
+        typed.flat_map(|secret| [secret.to_owned(), secret.trim().to_owned()]).collect()
     }
 
     /// The form of the configuration as JSON Schema (draft 7) with the platform's annotations.
@@ -277,7 +280,7 @@ fn credentials(typed: &Map<String, Value>) -> Checked<Credentials> {
         }
         other => fault(
             "credentials.auth_type",
-            format!("is `{}`, which does not exist: use `app_credentials` or `management_token`", shown(other)),
+            format!("is {}, which does not exist: use `app_credentials` or `management_token`", shown(other)),
         ),
     }
 }
@@ -315,9 +318,10 @@ fn start_date(typed: &Map<String, Value>, now: DateTime<Utc>) -> Checked<DateTim
     let has_form = text.len() >= 20 && text.is_char_boundary(19) && text.as_bytes()[10] == b'T' && text.ends_with('Z');
     let date = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.fZ").ok().filter(|_| has_form);
     match date.map(|date| date.and_utc()) {
-        None => fault("start_date", format!("is `{}`, which is not a date and time: {FORM}", shown(text))),
+        None if text.is_empty() => fault("start_date", format!("is empty: {FORM}")),
+        None => fault("start_date", format!("is {}, which is not a date and time in UTC: {FORM}", shown(text))),
         Some(date) if date > now => {
-            fault("start_date", format!("is `{}`, which lies in the future: choose a date in the past", shown(text)))
+            fault("start_date", format!("is {}, which lies in the future: choose a date in the past", shown(text)))
         }
         Some(date) => Ok(date),
     }
@@ -329,7 +333,7 @@ fn choice<T: Copy>(typed: &Map<String, Value>, key: &'static str, choices: [(&st
         None => Ok(default),
         Some(Value::String(value)) => match choices.into_iter().find(|(name, _)| name == value) {
             Some((_, choice)) => Ok(choice),
-            None => fault(key, format!("is `{}`, which does not exist: use `{first}` or `{second}`", shown(value))),
+            None => fault(key, format!("is {}, which does not exist: use `{first}` or `{second}`", shown(value))),
         },
         Some(_) => fault(key, format!("is not a string: use `{first}` or `{second}`")),
     }
@@ -378,7 +382,7 @@ fn api_url(typed: &Map<String, Value>) -> Checked<Url> {
         return fault("api_url", format!("is not a web address: {MEND}"));
     };
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return fault("api_url", format!("holds more than scheme, host and path: {MEND}"));
+        return fault("api_url", format!("holds more than scheme, host and path: write only those, or {MEND}"));
     }
     match url.scheme() {
         "https" => Ok(url),
@@ -393,9 +397,14 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// What the user typed, short enough for a sentence and on one line.
+/// What the user typed, for a sentence: in quotes when it is short. Long texts may be keys that ended up
+/// in the wrong field.
 fn shown(text: &str) -> String {
-    text.chars().take(40).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    match text.chars().count() {
+        0 => "empty".to_owned(),
+        length @ 31.. => format!("a text of {length} characters"),
+        _ => format!("`{}`", text.replace(char::is_control, " ")),
+    }
 }
 
 #[cfg(test)]

@@ -44,8 +44,13 @@ impl Failure {
     /// The state of `stream` cannot be used.
     pub fn state(stream: &str, key: &str, problem: &str) -> Self {
         Self::config(format!(
-            "The saved state of `{stream}` has a `{key}` that {problem}: restore the state, or reset the stream to read everything again."
+            "In the saved state of `{stream}`, `{key}` {problem}: restore the state, or reset the stream to read everything again."
         ))
+    }
+
+    /// The same outside a sync, where there is nothing to go on with.
+    pub fn outside_a_sync(self) -> Self {
+        Self { message: self.message.replace(LATER, "try again later"), ..self }
     }
 
     /// As an error message of the protocol.
@@ -66,7 +71,7 @@ impl From<TokenProblem> for Failure {
         let day = |date: DateTime<Utc>| date.format("%-d %B %Y at %H:%M UTC").to_string();
         Self::config(match problem {
             TokenProblem::NotAToken => {
-                "`management_token` is not a token: copy it again from the Developer section of the 100ms dashboard."
+                "The setting `management_token` is not a management token: copy it again from the Developer section of the 100ms dashboard."
                     .into()
             }
             TokenProblem::WrongType(kind) => {
@@ -76,7 +81,7 @@ impl From<TokenProblem> for Failure {
             TokenProblem::Expired(date) => format!("The management token expired on {}: {MEND}.", day(date)),
             TokenProblem::NotYetValid(date) => {
                 format!(
-                    "The management token is not valid before {}: {MEND}, and check this machine's clock.",
+                    "The management token is not valid before {}: check this machine's clock, or use app credentials.",
                     day(date)
                 )
             }
@@ -99,6 +104,9 @@ impl From<StreamError> for Failure {
         }
     }
 }
+
+/// What to hope for when nothing can be done.
+const LATER: &str = "the next sync goes on from here";
 
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
@@ -126,22 +134,26 @@ impl From<ApiError> for Failure {
             Problem::Refused { status: 429, .. } => (
                 FailureType::TransientError,
                 format!(
-                    "100ms limited the rate of requests to `{endpoint}` {tried}: nothing is wrong with your settings; the next sync goes on from here, and a lower `num_workers` helps."
+                    "100ms limited the rate of requests to `{endpoint}` {tried}: nothing is wrong with your settings; {LATER}, and a lower `num_workers` helps."
                 ),
             ),
             Problem::Refused { status: status @ (408 | 425 | 500..=599), .. } => (
                 FailureType::TransientError,
                 format!(
-                    "100ms answered {status} to `{endpoint}` {tried}: nothing is wrong with your settings; the next sync goes on from here."
+                    "100ms answered {status} to `{endpoint}` {tried}: nothing is wrong with your settings; {LATER}."
                 ),
             ),
             Problem::Refused { status: status @ 300..=399, .. } => (
                 FailureType::ConfigError,
-                format!("The server at `api_url` answered {status} (a redirect) to `{endpoint}`: check `api_url`."),
+                format!(
+                    "The server at `api_url` answered {status} (a redirect) to `{endpoint}`: check `api_url`, or leave it out for `https://api.100ms.live`."
+                ),
             ),
             Problem::Refused { status: 404, .. } => (
                 FailureType::ConfigError,
-                format!("The server at `api_url` does not know `{endpoint}` (404): check `api_url`."),
+                format!(
+                    "The server at `api_url` does not know `{endpoint}` (404): check `api_url`, or leave it out for `https://api.100ms.live`."
+                ),
             ),
             Problem::Refused { status, message, .. } => (
                 FailureType::SystemError,
@@ -150,25 +162,25 @@ impl From<ApiError> for Failure {
             Problem::NotSent(what) => (
                 FailureType::TransientError,
                 format!(
-                    "100ms could not be reached for `{endpoint}` {tried} ({what}): check `api_url` and whether this machine reaches the internet; the next sync goes on from here."
+                    "100ms could not be reached for `{endpoint}` {tried} ({what}): check `api_url` and whether this machine reaches the internet; {LATER}."
                 ),
             ),
             Problem::NoAnswer(what) => (
                 FailureType::TransientError,
                 format!(
-                    "100ms did not answer `{endpoint}` completely {tried} ({what}): nothing is wrong with your settings; the next sync goes on from here."
+                    "100ms did not answer `{endpoint}` completely {tried} ({what}): nothing is wrong with your settings; {LATER}."
                 ),
             ),
             Problem::Unreadable(what) => (
                 FailureType::TransientError,
                 format!(
-                    "100ms answered `{endpoint}` with something that is not its documented JSON {tried} ({what}): check for a proxy in between; the next sync goes on from here."
+                    "100ms answered `{endpoint}` with something that is not its documented JSON {tried} ({what}): check for a proxy in between; {LATER}."
                 ),
             ),
             Problem::Inconsistent(what) => (
                 FailureType::TransientError,
                 format!(
-                    "The pages of `{endpoint}` contradict each other ({what}): reading on could lose records, so it stopped; the next sync goes on from here."
+                    "The pages of `{endpoint}` contradict each other ({what}): reading on could lose records, so it stopped; {LATER}."
                 ),
             ),
         };

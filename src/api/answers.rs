@@ -130,7 +130,10 @@ answers! {
 /// The members of an object or array, each with its key (an array's members have none).
 ///
 /// The reference calls `peers` an array while every sample shows an object keyed by id; both are read.
-pub struct Members<'a, T>(pub Vec<(Option<Cow<'a, str>>, T)>);
+pub struct Members<'a, T>(pub Keyed<'a, T>);
+
+/// Values, each with its key when it had one.
+pub type Keyed<'a, T> = Vec<(Option<Cow<'a, str>>, T)>;
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Members<'de, T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -164,7 +167,7 @@ impl<'a, T: Deserialize<'a>> Members<'a, T> {
     ///
     /// # Errors
     /// When `raw` is neither an object nor an array, or a member is not what `T` expects.
-    pub fn of(raw: Raw<'a>) -> Result<Vec<(Option<Cow<'a, str>>, T)>, serde_json::Error> {
+    pub fn of(raw: Raw<'a>) -> Result<Keyed<'a, T>, serde_json::Error> {
         raw.map_or(Ok(Vec::new()), |raw| Ok(serde_json::from_str::<Self>(raw.get())?.0))
     }
 }
@@ -223,7 +226,7 @@ mod tests {
     fn members_come_from_objects_arrays_and_null() {
         let read = |json: &'static str| -> Vec<Option<String>> {
             let raw: Raw<'_> = serde_json::from_str(json).unwrap();
-            let members: Vec<(Option<Cow<'_, str>>, Peer<'_>)> = Members::of(raw).unwrap();
+            let members: Keyed<'_, Peer<'_>> = Members::of(raw).unwrap();
             members.into_iter().map(|(key, _)| key.map(Cow::into_owned)).collect()
         };
         assert_eq!(read(r#"{"a":{},"b":null}"#), [Some("a".into())]);

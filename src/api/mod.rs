@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-pub use answers::{Asset, Event, EventData, Key, Members, Peer, Raw, Recording, Room, Session, Template};
+pub use answers::{Asset, Event, EventData, Key, Keyed, Members, Peer, Raw, Recording, Room, Session, Template};
 pub use auth::{Credentials, TokenProblem, expiry};
 pub use error::{ApiError, Problem};
 pub use retry::Policy;
@@ -508,17 +508,20 @@ fn describe(error: &reqwest::Error) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string()
+    // "Connection refused (os error 111)": the number helps nobody.
+    let cause = cause.to_string();
+    cause.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// Where JSON ended to make sense; never what it says, which may be anybody's data.
 fn whereabouts(error: &serde_json::Error) -> String {
     let what = match error.classify() {
-        serde_json::error::Category::Eof => "the JSON ends too early",
-        serde_json::error::Category::Data => "the JSON is not of the documented form",
-        _ => "it is not JSON",
+        serde_json::error::Category::Eof if error.line() <= 1 && error.column() == 0 => return "it is empty".into(),
+        serde_json::error::Category::Eof => "it ends too early",
+        serde_json::error::Category::Data => "not of the documented form",
+        _ => "not JSON",
     };
-    format!("{what} (line {}, column {})", error.line(), error.column())
+    format!("{what}: line {}, column {}", error.line(), error.column())
 }
 
 /// TLS with the compiled-in roots and those of `SSL_CERT_FILE`.

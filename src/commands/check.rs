@@ -29,7 +29,7 @@ pub(super) async fn run(typed: Typed, environment: &Environment, output: &Output
 
 async fn prove(typed: Map<String, serde_json::Value>, environment: &Environment, output: &Output) -> Result<(), Abort> {
     let (_, client, _) = connect(&typed, Policy::brisk(), environment, output).await?;
-    ask_each_list(&client).await?;
+    ask_each_list(&client).await.map_err(|error| Failure::from(error).outside_a_sync())?;
     Ok(())
 }
 

@@ -29,7 +29,7 @@ async fn sample(description: &Description, client: &Client, output: &Output) -> 
     match (description.sample)(client).await {
         Ok(added) => added,
         Err(error) => {
-            let why = Failure::from(error).message;
+            let why = Failure::from(error).outside_a_sync().message;
             let warning = format!("`{}` is offered with its built-in fields only. {why}", description.name);
             // A closed output is found out with the catalog.
             let _ = output.log(Level::Warn, warning).await;

@@ -252,6 +252,6 @@ async fn connect(
         // Nobody listens during `check` and `discover`.
         let _ = notify.send(notice);
     });
-    let client = Client::new(settings, listener).map_err(|problem| Failure::config(problem))?;
+    let client = Client::new(settings, listener).map_err(Failure::config)?;
     Ok((config, Arc::new(client), notices))
 }

@@ -66,7 +66,14 @@ async fn warn_of_ignored(saved: &SavedStates, output: &Output) -> Result<(), Abo
     let mut unknown: Vec<&String> = saved.by_stream.keys().filter(|name| !is_known(name)).collect();
     unknown.sort();
     for name in unknown {
-        said(output.log(Level::Warn, format!("The state of `{name}` is ignored: there is no such stream.")).await)?;
+        said(
+            output
+                .log(
+                    Level::Warn,
+                    format!("The state of `{}` is ignored: there is no such stream.", airbyte::shown(name)),
+                )
+                .await,
+        )?;
     }
     Ok(())
 }
@@ -146,7 +153,8 @@ async fn read_nothing(name: &str, field: &'static str, cursor: Timestamp, output
 async fn refuse_unknown(name: &str, output: &Output) -> Result<(), Abort> {
     let ours: Vec<String> = streams::ALL.iter().map(|description| format!("`{}`", description.name)).collect();
     let failure = Failure::config(format!(
-        "The catalog has a stream `{name}`, which this connector does not have: choose among {}.",
+        "The catalog has a stream `{}`, which this connector does not have: choose among {}.",
+        airbyte::shown(name),
         ours.join(", ")
     ));
     said(output.message(failure.to_message(Some(name))).await)?;

@@ -54,10 +54,13 @@ pub struct Description {
     /// The schema derived from the record type.
     pub schema: fn() -> schemars::Schema,
     /// Looks at one page for fields that the record type does not know.
-    pub sample: for<'a> fn(&'a Client) -> BoxFuture<'a, Result<Map<String, Value>, ApiError>>,
+    pub sample: for<'a> fn(&'a Client) -> Sampled<'a>,
     /// Makes the stream ready to be read.
     pub open: fn(Reading) -> Box<dyn Stream>,
 }
+
+/// Fields found in a sample, each with its schema.
+pub type Sampled<'a> = BoxFuture<'a, Result<Map<String, Value>, ApiError>>;
 
 impl Description {
     /// JSON Schema (draft 7) of the records, with the fields `added` by the API since.

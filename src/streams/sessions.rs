@@ -19,7 +19,7 @@ use super::record::{Flag, Text, id, optional_time, record, text, times};
 use super::{
     Description, Reading, Record, RecordError, Rows, Seen, Slice, Step, Stream, StreamError, Timestamp, added_fields,
 };
-use crate::api::{ListFilter, Members, Peer, Session};
+use crate::api::{Keyed, ListFilter, Members, Peer, Session};
 
 record! {
     /// One continuous use of a room, from the first peer who joins to the last who leaves.
@@ -190,7 +190,7 @@ fn shape<'a>(session: &Session<'a>) -> Result<(SessionRecord<'a>, Timestamp), Re
 
 /// The peers, ordered by when they joined, then by id.
 fn peers<'a>(session: &Session<'a>, id: &str) -> Result<Vec<PeerEntry<'a>>, RecordError> {
-    let members: Vec<(Option<Cow<'a, str>>, Peer<'a>)> = Members::of(session.peers)
+    let members: Keyed<'a, Peer<'a>> = Members::of(session.peers)
         .map_err(|_| RecordError::new(Some(id), "peers", "is neither an object nor an array of peers"))?;
     let mut peers = Vec::with_capacity(members.len());
     for (key, peer) in members {

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use super::record::{Object, Text, id, record, text, times};
 use super::{Description, Reading, Record, RecordError, Rows, Slice, Step, Stream, StreamError, Timestamp, snake_case};
-use crate::api::{Members, Raw, Template};
+use crate::api::{Keyed, Members, Raw, Template};
 
 record! {
     /// One destination of a template.
@@ -151,7 +151,7 @@ impl TemplatesDestinations {
 }
 
 /// The members of a part of the answer; none when the part is missing.
-fn members<'a>(template: &str, answer: Raw<'a>) -> Result<Vec<(Option<Cow<'a, str>>, &'a RawValue)>, RecordError> {
+fn members<'a>(template: &str, answer: Raw<'a>) -> Result<Keyed<'a, &'a RawValue>, RecordError> {
     Members::of(answer)
         .map_err(|_| RecordError::new(Some(template), "destinations", "is neither an object nor an array"))
 }

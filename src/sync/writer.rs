@@ -15,7 +15,7 @@ use crate::streams::{MASK, Rows, keep_on_one_line};
 /// Things waiting to be written at most; each is a page of records or a single message.
 const QUEUE: usize = 8;
 /// Shorter secrets would mask innocent words.
-const SHORTEST_SECRET: usize = 4;
+const SHORTEST_SECRET: usize = 8;
 
 /// What can be written.
 #[derive(Debug)]
