@@ -1,5 +1,6 @@
 //! Behaviour through the real binary, against a fake 100ms API that does all its documents allow.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where its assumptions do")]
+#![expect(clippy::print_stderr, reason = "what a test was doing is shown when it fails")]
 
 /// Starts fake and binary, prints everything on failure.
 mod harness;

@@ -107,6 +107,7 @@ pub struct TraceError {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::enum_variant_names, reason = "the protocol's names")]
 pub enum FailureType {
     ConfigError,
     SystemError,
@@ -270,19 +271,19 @@ impl Transcript {
     }
 
     pub fn errors(&self) -> Vec<&TraceError> {
-        let error = |message| match message {
-            &Message::Trace { trace: Trace::Error { ref error, .. } } => Some(error),
+        let errors = self.messages.iter().filter_map(|message| match message {
+            Message::Trace { trace: Trace::Error { error, .. } } => Some(error),
             _ => None,
-        };
-        self.messages.iter().filter_map(error).collect()
+        });
+        errors.collect()
     }
 
     pub fn logs(&self, level: Level) -> Vec<&str> {
-        let log = |message| match message {
-            &Message::Log { ref log } if log.level == level => Some(log.message.as_str()),
+        let logs = self.messages.iter().filter_map(|message| match message {
+            Message::Log { log } if log.level == level => Some(log.message.as_str()),
             _ => None,
-        };
-        self.messages.iter().filter_map(log).collect()
+        });
+        logs.collect()
     }
 
     pub fn connection_status(&self) -> Option<&ConnectionStatus> {

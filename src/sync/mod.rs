@@ -1,6 +1,6 @@
 //! The engine: reads all configured streams side by side and writes records, states and statuses.
 //!
-//! One [`Driver`] a stream keeps the slices not yet read, fetches several at once and hands their rows to
+//! One `Driver` a stream keeps the slices not yet read, fetches several at once and hands their rows to
 //! the one writer. The limit on requests is the client's and is shared by all.
 
 pub mod state;
