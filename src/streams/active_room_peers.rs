@@ -61,6 +61,10 @@ pub(super) const DESCRIPTION: Description = Description {
         })
     },
     open: |reading| Box::new(ActiveRoomPeers { reading }),
+    line: |item| {
+        let peer: Peer<'_> = super::parsed(item)?;
+        super::line(&shape(None, &peer, "room", "session")?, &peer.other)
+    },
 };
 
 const LIVE: &str = "live";

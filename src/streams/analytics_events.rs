@@ -66,6 +66,10 @@ pub(super) const DESCRIPTION: Description = Description {
         let not_before = reading.start_date.max(reading.cursor.minus_hours(LOOK_BACK_HOURS));
         Box::new(AnalyticsEvents { reading, not_before, recent: OnceCell::new(), restarts: Mutex::default() })
     },
+    line: |item| {
+        let event: Event<'_> = super::parsed(item)?;
+        super::line(&shape(&event, "room")?, &event.other)
+    },
 };
 
 /// How late an event may become visible.

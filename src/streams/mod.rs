@@ -57,6 +57,8 @@ pub struct Description {
     pub sample: for<'a> fn(&'a Client) -> Sampled<'a>,
     /// Makes the stream ready to be read.
     pub open: fn(Reading) -> Box<dyn Stream>,
+    /// One record made of one item, see [`line_of`].
+    line: fn(&str) -> Result<Vec<u8>, StreamError>,
 }
 
 /// Fields found in a sample, each with its schema.
@@ -362,13 +364,32 @@ fn schema_of(json: &str) -> Option<Value> {
     })
 }
 
+/// One record made of one item of the API, with all columns: what a stream writes, without its requests.
+/// `None` when there is no such stream.
+pub fn line_of(stream: &str, item: &str) -> Option<Result<Vec<u8>, StreamError>> {
+    ALL.iter().find(|description| description.name == stream).map(|description| (description.line)(item))
+}
+
+/// An item of the API.
+fn parsed<'a, T: Deserialize<'a>>(item: &'a str) -> Result<T, RecordError> {
+    serde_json::from_str(item).map_err(|_| RecordError::new(None, "data", "holds an item that is no object"))
+}
+
+/// A record's line, `{"record":{"data":…,"emitted_at":…}}`, with all its columns and those `others` add.
+fn line<R: Record>(record: &R, others: Others<'_, '_>) -> Result<Vec<u8>, StreamError> {
+    let added = others.iter().map(|(name, _)| snake_case(name)).filter(|name| !R::COLUMNS.contains(&name.as_str()));
+    let added: std::collections::BTreeSet<String> = added.collect();
+    let columns: Vec<String> = R::COLUMNS.iter().map(|name| (*name).to_owned()).chain(added).collect();
+    let mut rows = Rows::default();
+    rows.push(&Format::new(br#"{"record":{"data":"#.to_vec(), R::COLUMNS, Some(&columns)), record, None, others)?;
+    Ok(rows.bytes)
+}
+
 /// A record as a JSON value, with all its columns.
 #[cfg(test)]
 fn record_value<R: Record>(record: &R) -> Value {
-    let mut rows = Rows::default();
-    rows.push(&Format::new(Vec::new(), R::COLUMNS, None), record, None, &[]).unwrap();
-    let line = String::from_utf8(rows.bytes).unwrap();
-    serde_json::from_str(line.rsplit_once(",\"emitted_at\"").unwrap().0).unwrap()
+    let mut message: Value = serde_json::from_slice(&line(record, &[]).unwrap()).unwrap();
+    message["record"]["data"].take()
 }
 
 #[cfg(test)]

@@ -241,17 +241,25 @@ field_types! {
 impl Serialize for Text<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            Some(raw) if !raw.get().starts_with('"') => serializer.serialize_str(raw.get()),
+            Some(raw) if !raw.get().starts_with('"') => {
+                let json = serde_json::to_string(&Masked::new(raw, Place::Open)).map_err(serde::ser::Error::custom)?;
+                serializer.serialize_str(&json)
+            }
             raw => raw.serialize(serializer),
         }
     }
+}
+
+/// A value as the API has it. Should an object stand where a plain value is expected, its secrets are masked.
+fn open(raw: Raw<'_>) -> Option<Masked<'_>> {
+    raw.map(|raw| Masked::new(raw, Place::Open))
 }
 
 impl Serialize for Integer<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.and_then(number) {
             Some(number) => whole(number).serialize(serializer),
-            None => self.0.serialize(serializer),
+            None => open(self.0).serialize(serializer),
         }
     }
 }
@@ -275,26 +283,26 @@ impl Serialize for Number<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.filter(|raw| raw.get().starts_with('"')).and_then(number) {
             Some(number) => number.serialize(serializer),
-            None => self.0.serialize(serializer),
+            None => open(self.0).serialize(serializer),
         }
     }
 }
 
 impl Serialize for Flag<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        open(self.0).serialize(serializer)
     }
 }
 
 impl Serialize for Texts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        open(self.0).serialize(serializer)
     }
 }
 
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.map(|raw| Masked::new(raw, Place::Open)).serialize(serializer)
+        open(self.0).serialize(serializer)
     }
 }
 

@@ -117,6 +117,12 @@ pub(super) const DESCRIPTION: Description = Description {
         let wants_url = reading.options.recording_urls && reading.format.has(RecordingRecord::COLUMNS, "url");
         Box::new(Recordings { reading, wants_url, assets: Mutex::default() })
     },
+    line: |item| {
+        let parent = owned(super::parsed(item)?)?;
+        let joined = Joined::of(&parent)?;
+        let others = joined.recording.other.clone();
+        super::line(&joined.into_record(None)?, &others)
+    },
 };
 
 /// How far back by creation a recording is looked at again, for changes of its own.

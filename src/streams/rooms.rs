@@ -74,6 +74,10 @@ pub(super) const DESCRIPTION: Description = Description {
         })
     },
     open: |reading| Box::new(Rooms { reading }),
+    line: |item| {
+        let room: Room<'_> = super::parsed(item)?;
+        super::line(&shape(&room)?, &room.other)
+    },
 };
 
 const ENABLED: &str = "enabled";

@@ -92,6 +92,10 @@ pub(super) const DESCRIPTION: Description = Description {
         })
     },
     open: |reading| Box::new(Sessions { reading }),
+    line: |item| {
+        let session: Session<'_> = super::parsed(item)?;
+        super::line(&shape(&session)?.0, &session.other)
+    },
 };
 
 /// A session's longest life, 12 h, and an hour for clocks and late writes.

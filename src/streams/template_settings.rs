@@ -35,6 +35,13 @@ pub(super) const DESCRIPTION: Description = Description {
     // The settings are one column, whatever is in them.
     sample: |_| Box::pin(async { Ok(serde_json::Map::new()) }),
     open: |reading| Box::new(TemplateSettings { reading }),
+    line: |item| {
+        // A template that holds its settings itself.
+        let template: Template<'_> = super::parsed(item)?;
+        let settings = template.settings;
+        let parents = parents(&[template])?;
+        parents.first().map_or(Ok(Vec::new()), |parent| super::line(&shape(parent, settings), &[]))
+    },
 };
 
 const TEMPLATES: &str = "templates";

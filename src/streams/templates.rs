@@ -58,6 +58,10 @@ pub(super) const DESCRIPTION: Description = Description {
         })
     },
     open: |reading| Box::new(Templates { reading }),
+    line: |item| {
+        let template: Template<'_> = super::parsed(item)?;
+        super::line(&shape(&template)?, &template.other)
+    },
 };
 
 const TEMPLATES: &str = "templates";

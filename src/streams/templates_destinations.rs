@@ -47,6 +47,11 @@ pub(super) const DESCRIPTION: Description = Description {
     // The settings are one column, whatever is in them.
     sample: |_| Box::pin(async { Ok(serde_json::Map::new()) }),
     open: |reading| Box::new(TemplatesDestinations { reading }),
+    line: |item| {
+        // The settings of one destination.
+        let config: &RawValue = super::parsed(item)?;
+        super::line(&shape("template", "rtmp", "key".into(), config), &[])
+    },
 };
 
 const TEMPLATES: &str = "templates";
@@ -137,16 +142,19 @@ impl TemplatesDestinations {
         id: Cow<'_, str>,
         config: &RawValue,
     ) -> Result<(), StreamError> {
-        let Labels { name, role } = labels(config);
-        let record = DestinationRecord {
-            template_id: Some(template),
-            id: Some(id),
-            destination_type: Some(kind),
-            name: Text(name),
-            role: Text(role),
-            config: Object(Some(config)),
-        };
-        Ok(rows.push(&self.reading.format, &record, None, &[])?)
+        Ok(rows.push(&self.reading.format, &shape(template, kind, id, config), None, &[])?)
+    }
+}
+
+fn shape<'a>(template: &'a str, kind: &'a str, id: Cow<'a, str>, config: &'a RawValue) -> DestinationRecord<'a> {
+    let Labels { name, role } = labels(config);
+    DestinationRecord {
+        template_id: Some(template),
+        id: Some(id),
+        destination_type: Some(kind),
+        name: Text(name),
+        role: Text(role),
+        config: Object(Some(config)),
     }
 }
 

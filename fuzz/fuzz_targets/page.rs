@@ -1,0 +1,47 @@
+//! Any bytes as one item of the API, for every stream: no panic, one line of JSON, no secret in it.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::value::RawValue;
+use source_100ms::streams::{ALL, line_of};
+
+/// Stands for a secret; no input holds it by chance.
+const PLANTED: &str = "pl4nted-5ecret";
+/// The line breaks of readers that split more than `\n`: U+0085, U+2028, U+2029.
+const BREAKS: [&[u8]; 5] = [b"\n", b"\r", &[0xc2, 0x85], &[0xe2, 0x80, 0xa8], &[0xe2, 0x80, 0xa9]];
+
+fuzz_target!(|item: &str| {
+    if item.contains(PLANTED) {
+        return;
+    }
+    for stream in &ALL {
+        check(stream.name, item);
+        let Some(open) = opened(item) else { continue };
+        check(stream.name, &format!(r#"{open}"credentials":{{"secret":"{PLANTED}"}}}}"#));
+        // Where a plain value is expected, too.
+        for column in stream.columns {
+            check(stream.name, &format!(r#"{open}"{column}":{{"credentials":{{"secret":"{PLANTED}"}}}}}}"#));
+        }
+    }
+});
+
+fn check(stream: &str, item: &str) {
+    let Some(Ok(line)) = line_of(stream, item) else { return };
+    let line = line.strip_suffix(b"\n").expect("a line ends");
+    for bytes in BREAKS {
+        assert!(!contains(line, bytes), "{stream}: the line is broken by {bytes:x?}");
+    }
+    serde_json::from_slice::<&RawValue>(line).unwrap_or_else(|error| panic!("{stream}: {error}"));
+    assert!(!contains(line, PLANTED.as_bytes()), "{stream}: {}", String::from_utf8_lossy(line));
+}
+
+/// The text of an object up to where another field can be added.
+fn opened(item: &str) -> Option<String> {
+    serde_json::from_str::<&RawValue>(item).ok().filter(|raw| raw.get().starts_with('{'))?;
+    let open = item.trim_end().strip_suffix('}')?.trim_end();
+    Some(if open.ends_with('{') { open.to_owned() } else { format!("{open},") })
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
