@@ -12,13 +12,21 @@ mod messages;
 mod bad_input;
 /// `spec`, `check`, `discover`, `--help`: what they answer, and one record of every stream.
 mod commands;
+/// What goes wrong on the wire: what passes is ridden out, what stays ends one stream and no other.
+mod faults;
 /// What looks odd and must work all the same.
 mod good_input;
 /// The import table, and that schemas agree with the code.
 mod house;
 /// Changes between and during syncs, look-backs, what a second sync costs.
 mod incremental;
+/// The rate limit: pauses, what is said of them, and the pace that is found.
+mod limits;
 /// Every stream, in full: records, schemas, requests, readings, selection of columns, secrets.
 mod read;
 /// Kills and what they cost: states, resuming, full refresh.
 mod resume;
+/// Signals, pipes, full disks and slow readers.
+mod signals;
+/// Bad days on end, with kills.
+mod soak;

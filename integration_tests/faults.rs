@@ -1,0 +1,496 @@
+//! What goes wrong on the wire: what passes is ridden out, what stays ends one stream and no other.
+//!
+//! Every read asks for `--debug`, so that the search for planted secrets has the most to search.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use fake_100ms::{Counts, Fake, Fault, FaultPlan, Options, RetryHint, Scale, Truth, When};
+use serde_json::{Value, json};
+
+use crate::harness::{Call, Finished, INCREMENTAL, STREAMS, assert_same_records, catalog, config, config_with, states};
+use crate::messages::{FailureType, Level, Status, TraceError, Transcript};
+
+/// Every route that a full read asks.
+const ROUTES: [&str; 10] = [
+    "/v2/sessions",
+    "/v2/rooms",
+    "/v2/active-rooms/{room_id}/peers",
+    "/v2/templates",
+    "/v2/templates/{id}/settings",
+    "/v2/templates/{id}/destinations",
+    "/v2/recordings",
+    "/v2/recording-assets",
+    "/v2/recording-assets/{id}/presigned-url",
+    "/v2/analytics/events",
+];
+
+/// What a platform keeps from one read to the next: the last version of each record, the last states.
+#[derive(Default)]
+pub struct Warehouse {
+    tables: BTreeMap<&'static str, BTreeMap<String, Value>>,
+    pub states: BTreeMap<String, Value>,
+}
+
+impl Warehouse {
+    pub fn load(&mut self, transcript: &Transcript) {
+        for stream in STREAMS {
+            let table = self.tables.entry(stream).or_default();
+            // Without a cursor a stream is read whole each time, and replaced.
+            if !INCREMENTAL.contains(&stream) {
+                table.clear();
+            }
+            table.extend(transcript.by_key(stream).0);
+        }
+        self.states.extend(transcript.last_states());
+    }
+
+    pub fn assert_is(&self, truth: &Truth) {
+        for stream in STREAMS {
+            assert!(!truth.streams[stream].is_empty(), "{stream} is empty: the test proves nothing");
+            assert_same_records(stream, &self.tables[stream], &truth.streams[stream]);
+        }
+    }
+}
+
+/// A read of all streams that goes on from `saved`.
+pub fn read_on(config: &Value, saved: &BTreeMap<String, Value>) -> Call {
+    Call::read(config, &catalog(&STREAMS, "incremental")).file("state", &states(saved)).argument("--debug")
+}
+
+/// A first read of all streams.
+pub fn read_all(fake: &Fake) -> Call {
+    read_on(&config(fake), &BTreeMap::new())
+}
+
+/// The transcript of any run, good or bad: no secret, no panic, everything in order.
+pub fn examine(run: &Finished, fake: &Fake) -> Transcript {
+    assert_no_secret(run, &fake.secrets());
+    assert!(!run.stderr.contains("internal error"), "{}", run.report(fake));
+    assert!(fake.unexpected().is_empty(), "requests against the documents: {:#?}", fake.unexpected());
+    let transcript = run.transcript();
+    transcript.assert_in_order();
+    transcript
+}
+
+/// Searches for all secrets in one pass: a large workspace has thousands of them.
+pub fn assert_no_secret(run: &Finished, secrets: &[String]) {
+    const PREFIX: usize = 6;
+    assert!(secrets.len() > 20, "the fake has planted only {} secrets", secrets.len());
+    let mut by_prefix: HashMap<&[u8], Vec<&[u8]>> = HashMap::new();
+    for secret in secrets {
+        by_prefix.entry(&secret.as_bytes()[..PREFIX]).or_default().push(secret.as_bytes());
+    }
+    for printed in [run.stdout.as_slice(), run.stderr.as_bytes()] {
+        for (at, prefix) in printed.windows(PREFIX).enumerate() {
+            let candidates = by_prefix.get(prefix).map(Vec::as_slice).unwrap_or_default();
+            let found = candidates.iter().any(|secret| printed[at..].starts_with(secret));
+            assert!(!found, "`{}` printed a secret at byte {at}", run.arguments[0]);
+        }
+    }
+}
+
+/// Reads what is left on a good day, and asserts that nothing is missing then.
+pub fn assert_completes(mut warehouse: Warehouse, fake: &Fake) {
+    fake.clear_faults();
+    let run = read_on(&config(fake), &warehouse.states).run();
+    warehouse.load(&run.good(fake));
+    warehouse.assert_is(&fake.truth());
+}
+
+/// Hides what differs from run to run: times, ids, and numbers that depend on the moment.
+pub fn masked(sentence: &str) -> String {
+    let words: Vec<&str> = sentence.split(' ').collect();
+    let masked_word = |(at, word): (usize, &&str)| {
+        let (before, after) = (at.checked_sub(1).map(|before| words[before]), words.get(at + 1));
+        let is_seconds = after.is_some_and(|after| after.trim_end_matches([':', '.', ',', ')']) == "s");
+        match before {
+            _ if is_seconds && word.parse::<f64>().is_ok() => "[t]".to_owned(),
+            Some("column") => format!("[n]{}", word.trim_start_matches(|letter: char| letter.is_ascii_digit())),
+            _ => word.split('/').map(without_id).collect::<Vec<_>>().join("/"),
+        }
+    };
+    words.iter().enumerate().map(masked_word).collect::<Vec<_>>().join(" ")
+}
+
+fn without_id(segment: &str) -> &str {
+    let is_id = segment.len() == 24 && segment.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id { "{id}" } else { segment }
+}
+
+/// A fake with short pages, so that every list has several.
+pub fn fake(seed: u64) -> Fake {
+    let counts =
+        Counts { rooms: 22, sessions: 120, recordings: 50, templates: 6, events_per_room: 10, ..Counts::default() };
+    Fake::start(Options { seed, scale: Scale::Custom(counts), max_page: 20, ..Options::default() })
+}
+
+/// Runs `test` for each case, a few at a time as most of them wait, and gives the results in order.
+fn for_each<C: Sync, R: Send>(cases: &[C], test: impl Fn(&C) -> R + Sync) -> Vec<R> {
+    const AT_ONCE: usize = 3;
+    let mut results = Vec::new();
+    for some in cases.chunks(AT_ONCE) {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = some.iter().map(|case| scope.spawn(|| test(case))).collect();
+            results.extend(threads.into_iter().map(|thread| thread.join().expect("the case holds")));
+        });
+    }
+    results
+}
+
+/// Every route has the fault so often in a row, and now and then a request of any route.
+fn everywhere(times: u64, fault: Fault) -> FaultPlan {
+    let plan = ROUTES.iter().fold(FaultPlan::new(), |plan, route| plan.on(route, When::First(times), fault.clone()));
+    plan.on("*", When::Every(40), fault)
+}
+
+/// Reads under `plan` and asserts that it made no difference; gives the transcript of that.
+fn rides_out(name: &str, plan: FaultPlan, may_repeat: bool) -> Transcript {
+    eprintln!("riding out: {name}");
+    let fake = fake(21);
+    fake.set_faults(plan);
+    let run = read_all(&fake).run();
+    let transcript = run.good(&fake);
+    examine(&run, &fake);
+    let faults = fake.request_log().iter().filter(|request| request.fault.is_some()).count();
+    assert!(faults >= 2, "{name}: only {faults} faults hit");
+    let truth = fake.truth();
+    for stream in STREAMS {
+        let (records, count) = transcript.by_key(stream);
+        assert_same_records(stream, &records, &truth.streams[stream]);
+        assert!(may_repeat || count == records.len(), "{name}: {stream} has a record twice");
+    }
+    transcript
+}
+
+#[test]
+fn what_passes_is_ridden_out() {
+    use Fault::*;
+    use RetryHint::{HttpDate, Message, Nothing, Seconds};
+    let cases = [
+        ("429, Retry-After in seconds", everywhere(2, TooManyRequests(Seconds(1)))),
+        ("429, Retry-After as a date", everywhere(2, TooManyRequests(HttpDate(1)))),
+        ("429, the wait in its message", everywhere(2, TooManyRequests(Message(1)))),
+        ("429 without a hint", everywhere(1, TooManyRequests(Nothing))),
+        ("408", everywhere(2, Status(408))),
+        ("500", everywhere(2, Status(500))),
+        ("502", everywhere(2, Status(502))),
+        ("503", everywhere(2, Status(503))),
+        ("504", everywhere(2, Status(504))),
+        ("reset before the headers", everywhere(2, ResetBeforeHeaders)),
+        ("reset within the headers", everywhere(2, ResetWithinHeaders)),
+        ("reset within the body", everywhere(2, ResetWithinBody)),
+        ("truncated body", everywhere(2, TruncatedBody)),
+        ("HTML with status 200", everywhere(2, HtmlPage)),
+        ("a body that stalls", everywhere(2, StalledBody { milliseconds: 200 })),
+        ("a body that stalls for ever", everywhere(1, EndlessStall)),
+        ("a length that is too short", everywhere(2, ShortContentLength)),
+        ("JSON cut in the middle", everywhere(2, InvalidJson)),
+        ("empty body", everywhere(2, EmptyBody)),
+        ("broken gzip", everywhere(2, CorruptGzip)),
+    ];
+    let retried = for_each(&cases, |(name, plan)| {
+        let transcript = rides_out(name, plan.clone(), false);
+        let logs = [Level::Debug, Level::Info].into_iter().flat_map(|level| transcript.logs(level)).map(masked);
+        logs.filter(|log| log.contains(" `/v2/templates` ") || log.contains("limits")).collect::<BTreeSet<_>>()
+    });
+    let names = cases.iter().map(|(name, _)| *name);
+    insta::assert_json_snapshot!("ridden_out", names.zip(retried).collect::<Vec<_>>());
+}
+
+#[test]
+fn odd_answers_are_read_all_the_same() {
+    use Fault::*;
+    let always = |fault| FaultPlan::new().on("*", When::Always, fault);
+    let events = |fault| {
+        let short = FaultPlan::new().on("/v2/analytics/events", When::Always, SmallerLimit(5));
+        short.on("/v2/analytics/events", When::First(3), fault)
+    };
+    let cases = [
+        ("smaller pages than asked for", always(SmallerLimit(7)), false),
+        ("smaller pages now and then", FaultPlan::new().on("*", When::Every(2), SmallerLimit(3)), false),
+        ("items that shift to the next page", always(ShiftedItems(3)), true),
+        ("items that shift now and then", FaultPlan::new().on("*", When::Every(3), ShiftedItems(3)), true),
+        ("fields that no document knows", always(UnknownFields), false),
+        ("no Date header", always(NoDate), false),
+        // The room is read again from its beginning.
+        ("a dead cursor of events", events(ExpiredCursor), true),
+    ];
+    for_each(&cases, |(name, plan, may_repeat)| rides_out(name, plan.clone(), *may_repeat));
+}
+
+#[test]
+fn minted_tokens_are_renewed_when_refused() {
+    let once = |fault: Fault| {
+        ROUTES.iter().fold(FaultPlan::new(), |plan, route| plan.on(route, When::First(1), fault.clone()))
+    };
+    let cases = [
+        ("401 once", once(Fault::Unauthorized)),
+        ("403 once", once(Fault::Forbidden)),
+        ("all tokens voided, twice", FaultPlan::new().on("*", When::Every(50), Fault::VoidTokens).at_most(2)),
+    ];
+    for_each(&cases, |(name, plan)| rides_out(name, plan.clone(), false));
+}
+
+#[test]
+fn null_instead_of_objects_loses_no_item() {
+    let fake = fake(22);
+    fake.set_faults(FaultPlan::new().on("*", When::Always, Fault::null_everything()));
+    let run = read_all(&fake).run();
+    let transcript = run.good(&fake);
+    examine(&run, &fake);
+    let truth = fake.truth();
+    // The peers of a live room and the destinations of a template are such objects themselves.
+    for stream in ["sessions", "rooms", "templates", "template_settings", "analytics_events", "recordings"] {
+        let keys: BTreeSet<_> = transcript.by_key(stream).0.into_keys().collect();
+        assert_eq!(keys, truth.streams[stream].keys().cloned().collect(), "{stream}");
+    }
+    assert!(transcript.records_of("sessions").all(|session| session.data["peers"] == json!([])));
+}
+
+#[test]
+fn a_child_that_is_gone_is_skipped() {
+    let children = [
+        ("/v2/active-rooms/{room_id}/peers", "active_room_peers"),
+        ("/v2/templates/{id}/settings", "template_settings"),
+        ("/v2/templates/{id}/destinations", "templates_destinations"),
+        ("/v2/analytics/events", "analytics_events"),
+    ];
+    for_each(&children, |(route, stream)| {
+        let fake = fake(23);
+        fake.set_faults(FaultPlan::new().on(route, When::First(4), Fault::NotFound));
+        let run = read_all(&fake).run();
+        let transcript = run.good(&fake);
+        examine(&run, &fake);
+        let truth = fake.truth();
+        for other in STREAMS.iter().filter(|other| *other != stream) {
+            assert_same_records(other, &transcript.by_key(other).0, &truth.streams[*other]);
+        }
+        let (records, truth) = (transcript.by_key(stream).0, &truth.streams[*stream]);
+        assert!(!records.is_empty() && records.len() < truth.len(), "{} of {} in {stream}", records.len(), truth.len());
+        assert!(records.keys().all(|key| truth.contains_key(key)), "{stream}");
+        assert!(transcript.logs(Level::Debug).iter().any(|log| log.ends_with("skipped.")), "{stream}: nobody says so");
+    });
+}
+
+/// A fault that stays on a route, and what must come of it.
+pub struct Lasting {
+    pub name: &'static str,
+    pub plan: FaultPlan,
+    /// The streams that cannot be read to the end.
+    pub fails: &'static [&'static str],
+    pub kind: FailureType,
+}
+
+/// What the user reads of a failed stream.
+#[derive(serde::Serialize)]
+pub struct Sentences {
+    pub case: &'static str,
+    pub stream: String,
+    pub failure_type: String,
+    pub message: String,
+    pub internal_message: String,
+}
+
+fn sentences(case: &'static str, error: &TraceError) -> Sentences {
+    Sentences {
+        case,
+        stream: error.stream_descriptor.as_ref().expect("a stream is at fault").name.clone(),
+        failure_type: format!("{:?}", error.failure_type),
+        message: masked(&error.message),
+        internal_message: masked(&error.internal_message),
+    }
+}
+
+/// The streams that ended badly each have one error and no good end; the others are complete.
+fn assert_ends(transcript: &Transcript, fails: &[&str], kind: FailureType, case: &str) {
+    for stream in STREAMS {
+        let of_stream = |error: &&&TraceError| error.stream_descriptor.as_ref().is_some_and(|at| at.name == stream);
+        let errors: Vec<_> = transcript.errors().iter().filter(of_stream).copied().cloned().collect();
+        let (last, count) = match fails.contains(&stream) {
+            true => (Status::Incomplete, 1),
+            false => (Status::Complete, 0),
+        };
+        assert_eq!(transcript.statuses_of(stream).last(), Some(&last), "{case}: {stream}");
+        assert_eq!(errors.len(), count, "{case}: {stream}: {errors:?}");
+        assert!(errors.iter().all(|error| error.failure_type == kind), "{case}: {errors:?}");
+    }
+    assert_eq!(transcript.errors().len(), fails.len(), "{case}: {:?}", transcript.errors());
+}
+
+/// Reads under a fault that stays: one stream fails, the others are the truth, and the next read on a
+/// good day goes on to the whole truth.
+pub fn fails_alone(case: &Lasting, time_scale: &str) -> Vec<Sentences> {
+    eprintln!("failing: {}", case.name);
+    let fake = fake(24);
+    fake.set_faults(case.plan.clone());
+    let run = read_all(&fake).variable("SOURCE_100MS_TIME_SCALE", time_scale).run();
+    let transcript = examine(&run, &fake);
+    assert_eq!(run.status.code(), Some(1), "{}: {}", case.name, run.report(&fake));
+    assert!(run.stderr.is_empty(), "{}: {}", case.name, run.stderr);
+    assert_ends(&transcript, case.fails, case.kind, case.name);
+    let truth = fake.truth();
+    for stream in STREAMS.iter().filter(|stream| !case.fails.contains(stream)) {
+        assert_same_records(stream, &transcript.by_key(stream).0, &truth.streams[*stream]);
+    }
+    let mut warehouse = Warehouse::default();
+    warehouse.load(&transcript);
+    assert_completes(warehouse, &fake);
+    let mut sentences: Vec<_> = transcript.errors().into_iter().map(|error| sentences(case.name, error)).collect();
+    sentences.sort_by(|one, other| one.stream.cmp(&other.stream));
+    sentences
+}
+
+#[test]
+fn what_stays_ends_one_stream_and_no_other() {
+    use FailureType::{ConfigError, SystemError, TransientError};
+    use Fault::*;
+    use When::{After, Always};
+    const SETTINGS: &str = "/v2/templates/{id}/settings";
+    const EVENTS: &str = "/v2/analytics/events";
+    let on = |route, when, fault| FaultPlan::new().on(route, when, fault);
+    let case = |name, plan, fails, kind| Lasting { name, plan, fails, kind };
+    let short_events = || on(EVENTS, Always, SmallerLimit(3));
+    let cases = [
+        case("500", on(SETTINGS, Always, Status(500)), &["template_settings"][..], TransientError),
+        case("502", on("/v2/rooms", Always, Status(502)), &["rooms", "analytics_events"], TransientError),
+        case("503", on("/v2/sessions", After(4), Status(503)), &["sessions"], TransientError),
+        case("504", on(EVENTS, After(8), Status(504)), &["analytics_events"], TransientError),
+        case(
+            "reset before the headers",
+            on("/v2/recordings", After(1), ResetBeforeHeaders),
+            &["recordings"],
+            TransientError,
+        ),
+        case(
+            "reset within the headers",
+            on(EVENTS, After(8), ResetWithinHeaders),
+            &["analytics_events"],
+            TransientError,
+        ),
+        case("reset within the body", on("/v2/sessions", After(4), ResetWithinBody), &["sessions"], TransientError),
+        case("truncated body", on("/v2/recording-assets", After(2), TruncatedBody), &["recordings"], TransientError),
+        case("HTML with status 200", on(SETTINGS, After(2), HtmlPage), &["template_settings"], TransientError),
+        case("a body that stalls for ever", on(EVENTS, After(8), EndlessStall), &["analytics_events"], TransientError),
+        case(
+            "a length that is too short",
+            on("/v2/recordings", After(1), ShortContentLength),
+            &["recordings"],
+            TransientError,
+        ),
+        case("JSON cut in the middle", on("/v2/sessions", After(4), InvalidJson), &["sessions"], TransientError),
+        case("empty body", on("/v2/recordings", After(2), EmptyBody), &["recordings"], TransientError),
+        case("broken gzip", on("/v2/recordings", After(1), CorruptGzip), &["recordings"], TransientError),
+        case("401 on a route", on(SETTINGS, Always, Unauthorized), &["template_settings"], ConfigError),
+        case("403 on a route", on(EVENTS, After(8), Forbidden), &["analytics_events"], ConfigError),
+        case("404 on a list", on("/v2/recordings", Always, NotFound), &["recordings"], ConfigError),
+        case("302", on("/v2/recordings", After(1), Status(302)), &["recordings"], ConfigError),
+        case("400", on("/v2/sessions", After(4), Status(400)), &["sessions"], SystemError),
+        case(
+            "a page token that repeats: sessions",
+            on("/v2/sessions", Always, RepeatedPageToken),
+            &["sessions"],
+            TransientError,
+        ),
+        case(
+            "a page token that repeats: recordings",
+            on("/v2/recordings", Always, RepeatedPageToken),
+            &["recordings"],
+            TransientError,
+        ),
+        case(
+            "a page token that repeats: assets",
+            on("/v2/recording-assets", After(1), RepeatedPageToken),
+            &["recordings"],
+            TransientError,
+        ),
+        case(
+            "a page token that repeats: events",
+            short_events().on(EVENTS, Always, RepeatedPageToken),
+            &["analytics_events"],
+            TransientError,
+        ),
+        case(
+            "cursors of events that die at once",
+            short_events().on(EVENTS, Always, ExpiredCursor),
+            &["analytics_events"],
+            SystemError,
+        ),
+    ];
+    let sentences: Vec<_> = for_each(&cases, |case| fails_alone(case, "0.01")).into_iter().flatten().collect();
+    insta::assert_json_snapshot!("lasting", sentences);
+}
+
+/// Reads slowly, lets `happen` happen in the middle, and asserts that every stream which did not make it
+/// has one error of `kind`. Gives the sentences, without the endpoints, which depend on the moment.
+fn is_struck(fake: Fake, config: &Value, kind: FailureType, happen: impl FnOnce(Fake) -> Fake) -> BTreeSet<String> {
+    let truth = fake.truth();
+    fake.set_faults(FaultPlan::new().latency(30, 10));
+    let running = read_on(config, &BTreeMap::new()).start();
+    until_answered(&fake, 60);
+    let fake = happen(fake);
+    let run = running.finish();
+    let transcript = examine(&run, &fake);
+    assert_eq!(run.status.code(), Some(1), "{}", run.report(&fake));
+    let ends_well = |stream: &&&str| transcript.statuses_of(stream).last() == Some(&Status::Complete);
+    let (complete, cut): (Vec<&str>, Vec<&str>) = STREAMS.iter().partition(|stream| ends_well(stream));
+    assert!(cut.len() >= 2, "only {cut:?} were struck");
+    assert_ends(&transcript, &cut, kind, "struck");
+    for stream in complete {
+        assert_same_records(stream, &transcript.by_key(stream).0, &truth.streams[stream]);
+    }
+    let mut warehouse = Warehouse::default();
+    warehouse.load(&transcript);
+    assert_completes(warehouse, &fake);
+    transcript.errors().into_iter().map(|error| masked(&without_endpoint(&error.message))).collect()
+}
+
+fn without_endpoint(sentence: &str) -> String {
+    let (before, rest) = sentence.split_once("`/v2/").expect("the endpoint is named");
+    let (_, after) = rest.split_once('`').expect("the endpoint ends");
+    format!("{before}`[endpoint]`{after}")
+}
+
+/// Waits until the fake has answered `count` requests since it was last reset.
+pub fn until_answered(fake: &Fake, count: u64) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while fake.total_requests() < count {
+        assert!(Instant::now() < deadline, "only {} of {count} requests came", fake.total_requests());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn what_strikes_in_the_middle_is_told_and_the_next_read_goes_on() {
+    let pasted = |fake: &Fake| {
+        let token = fake.token();
+        config_with(fake, json!({"credentials": {"auth_type": "management_token", "management_token": token}}))
+    };
+    let mut sentences = Vec::new();
+
+    let fake_of_token = fake(25);
+    let config_of_token = pasted(&fake_of_token);
+    let voided = is_struck(fake_of_token, &config_of_token, FailureType::ConfigError, |fake| {
+        fake.void_tokens();
+        fake
+    });
+    sentences.push(("the pasted token is voided", voided));
+
+    let fake_of_secret = fake(26);
+    let config_of_secret = config(&fake_of_secret);
+    let rotated = is_struck(fake_of_secret, &config_of_secret, FailureType::ConfigError, |fake| {
+        fake.rotate_secret();
+        fake
+    });
+    sentences.push(("the app secret is rotated", rotated));
+
+    let fake_of_network = fake(27);
+    let config_of_network = config(&fake_of_network);
+    // The same workspace at another address stands for the same one, back again.
+    let gone = is_struck(fake_of_network, &config_of_network, FailureType::TransientError, |gone| {
+        drop(gone);
+        fake(27)
+    });
+    sentences.push(("the network is gone", gone));
+    insta::assert_json_snapshot!("in_the_middle", sentences);
+}

@@ -1,0 +1,212 @@
+//! The rate limit: everybody pauses, the platform is told at once, and the pace is found.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use fake_100ms::{Counts, Fake, Fault, FaultPlan, Options, RetryHint, Scale, When};
+use serde_json::json;
+
+use crate::faults::{Lasting, examine, fails_alone, read_all, read_on, until_answered};
+use crate::harness::{Call, Finished, INCREMENTAL, STREAMS, assert_same_records, config_with};
+use crate::messages::{FailureType, Message, Reason, Status, StreamStatus, Trace, Transcript};
+
+fn fake(seed: u64, plan: FaultPlan) -> Fake {
+    let counts = Counts { rooms: 80, sessions: 200, recordings: 200, templates: 40, ..Counts::default() };
+    let fake = Fake::start(Options { seed, scale: Scale::Custom(counts), max_page: 50, ..Options::default() });
+    fake.set_faults(plan);
+    fake
+}
+
+fn assert_is_the_truth(transcript: &Transcript, fake: &Fake) {
+    let truth = fake.truth();
+    for stream in STREAMS {
+        assert_same_records(stream, &transcript.by_key(stream).0, &truth.streams[stream]);
+    }
+}
+
+/// Runs the call and notes when each line came, in milliseconds of the epoch.
+fn with_times(call: Call) -> (Vec<u128>, Finished) {
+    let mut running = call.start();
+    let mut lines = BufReader::new(running.child.stdout.take().expect("stdout is piped"));
+    let (mut stdout, mut times) = (Vec::new(), Vec::new());
+    while lines.read_until(b'\n', &mut stdout).expect("stdout is readable") > 0 {
+        times.push(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis());
+    }
+    // All of stdout has been read: what is left is the status.
+    (times, Finished { stdout, ..running.finish() })
+}
+
+fn status(message: &Message) -> Option<&StreamStatus> {
+    match message {
+        Message::Trace { trace: Trace::StreamStatus { stream_status, .. } } => Some(stream_status),
+        _ => None,
+    }
+}
+
+/// When each request was answered with what, in milliseconds since the fake began.
+fn answers(fake: &Fake) -> Vec<(u64, u16)> {
+    fake.request_log().iter().map(|request| (request.milliseconds_since_start, request.status)).collect()
+}
+
+/// One 429 among slow requests: nobody asks while the pause lasts, and the platform knows until when.
+fn pauses(hint: RetryHint, time_scale: &str, pause: u64) {
+    let name = format!("{hint:?}");
+    // So slow that the read would be in full swing all through the pause.
+    let fake = fake(31, FaultPlan::new().latency(100, 20).on("*", When::Nth(30), Fault::TooManyRequests(hint)));
+    let (times, run) = with_times(read_all(&fake).variable("SOURCE_100MS_TIME_SCALE", time_scale));
+    let transcript = run.good(&fake);
+    examine(&run, &fake);
+    assert_is_the_truth(&transcript, &fake);
+
+    let answers = answers(&fake);
+    let refused_at = answers.iter().find(|(_, status)| *status == 429).expect("a 429").0;
+    let rest = (refused_at + pause / 2)..(refused_at + pause);
+    let asked = answers.iter().filter(|(at, _)| rest.contains(at)).count();
+    assert_eq!(asked, 0, "{name}: requests in the second half of the pause");
+    let after = answers.iter().filter(|(at, _)| *at >= rest.end).count();
+    assert!(after > 100, "{name}: only {after} requests were left to be held back");
+    assert_is_announced(&name, &transcript, &times);
+}
+
+/// Every stream under way says once that it is limited, while the pause lasts, and with nothing else.
+fn assert_is_announced(name: &str, transcript: &Transcript, times: &[u128]) {
+    let mut limited = Vec::new();
+    for (message, came_at) in transcript.messages.iter().zip(times) {
+        let Some(status) = status(message).filter(|status| !status.reasons.is_empty()) else { continue };
+        let [Reason::RateLimited { rate_limited }] = status.reasons.as_slice() else {
+            panic!("{name}: more than one reason: {status:?}");
+        };
+        assert_eq!(status.status, Status::Running, "{name}");
+        let reset = rate_limited.quota_reset.expect("the wait is known") as u128;
+        assert!(*came_at < reset, "{name}: told {} ms after the pause was over", came_at - reset);
+        limited.push(status.stream_descriptor.name.clone());
+    }
+    limited.sort();
+    let told = limited.len();
+    limited.dedup();
+    assert_eq!(told, limited.len(), "{name}: told twice for one pause");
+    assert!(
+        INCREMENTAL.iter().filter(|stream| limited.contains(&(**stream).to_owned())).count() >= 3,
+        "{name}: only {limited:?} were told"
+    );
+}
+
+#[test]
+fn everybody_pauses_after_a_429_and_says_so_at_once() {
+    std::thread::scope(|scope| {
+        scope.spawn(|| pauses(RetryHint::Seconds(200), "0.01", 2_000));
+        scope.spawn(|| pauses(RetryHint::HttpDate(200), "0.01", 2_000));
+        scope.spawn(|| pauses(RetryHint::Message(200), "0.01", 2_000));
+        // Unnamed, it is a second and more.
+        scope.spawn(|| pauses(RetryHint::Nothing, "1", 1_000));
+    });
+}
+
+/// 5 requests a second, on a clock that runs ten times faster.
+#[test]
+fn a_steady_limit_is_settled_into() {
+    std::thread::scope(|scope| {
+        scope.spawn(|| settles_into_a_limit(RetryHint::Seconds(1)));
+        scope.spawn(|| settles_into_a_limit(RetryHint::Message(1)));
+        scope.spawn(|| settles_into_a_limit(RetryHint::Nothing));
+    });
+}
+
+fn settles_into_a_limit(hint: RetryHint) {
+    const PER_SECOND: f64 = 50.0;
+    let name = format!("{hint:?}");
+    let fake = fake(32, FaultPlan::new().latency(10, 10).rate_limit(PER_SECOND, hint));
+    let began = Instant::now();
+    let run = read_all(&fake).variable("SOURCE_100MS_TIME_SCALE", "0.1").run();
+    let took = began.elapsed().as_secs_f64();
+    assert_is_the_truth(&run.good(&fake), &fake);
+    let answers = answers(&fake);
+    let refused = answers.iter().filter(|(_, status)| *status == 429).count();
+    // The limiter lets a second's worth through at once in the beginning.
+    let ideal = (answers.len() - refused) as f64 / PER_SECOND - 1.0;
+    eprintln!("{name}: {} requests, {refused} refused, {took:.1} s where {ideal:.1} s are possible", answers.len());
+    assert!(ideal > 4.0, "{name}: there is too little to do for a pace to settle");
+    assert!(refused > 0, "{name}: the limit was never met");
+    assert!(refused * 10 < answers.len(), "{name}: {refused} of {} requests were refused", answers.len());
+    assert!(took < 2.0 * ideal + 2.0, "{name}: it took {took:.1} s where {ideal:.1} s are possible");
+}
+
+#[test]
+fn never_more_requests_than_workers() {
+    for workers in [1, 3, 10] {
+        let fake = fake(33, FaultPlan::new().latency(5, 5));
+        let config = config_with(&fake, json!({"num_workers": workers}));
+        let run = read_on(&config, &BTreeMap::new()).run();
+        assert_is_the_truth(&run.good(&fake), &fake);
+        assert_eq!(fake.max_in_flight(), workers);
+    }
+}
+
+#[test]
+fn after_a_429_fewer_are_in_flight_until_it_goes_well() {
+    // Slow answers, so that the number in flight shows. A worker comes back every 5 s × 0.05.
+    let pause = Fault::TooManyRequests(RetryHint::Seconds(40));
+    let fake = fake(34, FaultPlan::new().latency(200, 0).on("*", When::Nth(60), pause));
+    let mut running = read_all(&fake).variable("SOURCE_100MS_TIME_SCALE", "0.05").start();
+    let mut stdout = running.child.stdout.take().expect("stdout is piped");
+    let reader = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stdout.read_to_end(&mut bytes).map(|_| bytes)
+    });
+    until_answered(&fake, 60);
+    assert_eq!(fake.max_in_flight(), 10);
+    // Into the pause of 2 s; what was in flight has been answered by then.
+    std::thread::sleep(Duration::from_millis(700));
+    fake.reset_requests();
+    until_answered(&fake, 4);
+    let shrunk = fake.max_in_flight();
+    until_answered(&fake, 150);
+    let grown = fake.max_in_flight();
+    assert!(shrunk <= 7, "{shrunk} in flight right after the pause");
+    assert!(grown >= 9, "only {grown} in flight after 150 good answers");
+    let stdout = reader.join().expect("it reads").expect("stdout is readable");
+    let run = Finished { stdout, ..running.finish() };
+    assert_is_the_truth(&run.good(&fake), &fake);
+}
+
+/// Hides how often was tried: before a limit that stays, time decides.
+fn uncounted(sentence: &str) -> String {
+    let words: Vec<&str> = sentence.split(' ').collect();
+    let is_count = |at: usize| words.get(at + 1).is_some_and(|next| matches!(*next, "times" | "tries"));
+    let uncounted = |(at, word): (usize, &&str)| if is_count(at) { "[n]".to_owned() } else { (*word).to_owned() };
+    words.iter().enumerate().map(uncounted).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_limit_that_stays_ends_one_stream() {
+    let on = |route, when, hint| FaultPlan::new().on(route, when, Fault::TooManyRequests(hint));
+    let cases = [
+        Lasting {
+            name: "429 for ever",
+            plan: on("/v2/templates/{id}/settings", When::Always, RetryHint::Seconds(1)),
+            fails: &["template_settings"],
+            kind: FailureType::TransientError,
+        },
+        // Nobody waits for that, and above all not the other streams.
+        Lasting {
+            name: "429 until tomorrow",
+            plan: on("/v2/analytics/events", When::After(8), RetryHint::Seconds(20_000)),
+            fails: &["analytics_events"],
+            kind: FailureType::TransientError,
+        },
+    ];
+    let mut told = Vec::new();
+    for case in cases {
+        let began = Instant::now();
+        // An hour of patience is 3.6 s.
+        for mut sentence in fails_alone(&case, "0.001") {
+            sentence.message = uncounted(&sentence.message);
+            sentence.internal_message = uncounted(&sentence.internal_message);
+            told.push(sentence);
+        }
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(15), "{}: it took {took:?} to give up", case.name);
+    }
+    insta::assert_json_snapshot!("that_stay", told);
+}
