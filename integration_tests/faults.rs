@@ -414,7 +414,7 @@ fn what_stays_ends_one_stream_and_no_other() {
             "cursors of events that die at once",
             short_events().on(EVENTS, Always, ExpiredCursor),
             &["analytics_events"],
-            SystemError,
+            TransientError,
         ),
     ];
     let sentences: Vec<_> = for_each(&cases, |case| fails_alone(case, "0.01")).into_iter().flatten().collect();

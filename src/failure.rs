@@ -131,6 +131,13 @@ impl From<ApiError> for Failure {
                     said(message)
                 ),
             ),
+            Problem::Refused { status: 429, retry_after: Some(wait), .. } if error.tries == 1 => (
+                FailureType::TransientError,
+                format!(
+                    "100ms limits requests to `{endpoint}` and asks to wait {:.1} h, longer than a sync waits: nothing is wrong with your settings; {LATER}.",
+                    wait.as_secs_f64() / 3600.0
+                ),
+            ),
             Problem::Refused { status: 429, .. } => (
                 FailureType::TransientError,
                 format!(

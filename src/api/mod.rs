@@ -361,6 +361,12 @@ impl Client {
             refusals += u32::from(limited);
             let wait = match &problem {
                 _ if !problem.is_retryable() || tries - refusals >= self.shared.policy.tries => None,
+                // Longer than anybody waits: giving up must not hold the others back.
+                Problem::Refused { status: 429, retry_after: Some(named), .. }
+                    if *named > self.shared.policy.patience =>
+                {
+                    None
+                }
                 Problem::Refused { status: 429, retry_after, .. } => {
                     Some(self.shared.gate.refused(sent_at, *retry_after, &self.shared.policy))
                 }

@@ -17,7 +17,7 @@ use super::record::{Object, Text, id, optional_time, record, text, times};
 use super::{
     Description, Reading, Record, RecordError, Rows, Slice, Step, Stream, StreamError, Timestamp, added_fields,
 };
-use crate::api::{ApiError, Event, EventData, ListFilter, Room, Session};
+use crate::api::{ApiError, Event, EventData, ListFilter, Problem, Room, Session};
 
 record! {
     /// Something that happened in a room.
@@ -197,7 +197,11 @@ impl AnalyticsEvents {
         let mut restarts = self.restarts.lock().unwrap_or_else(PoisonError::into_inner);
         let restarts = restarts.entry(room.to_owned()).or_default();
         *restarts += 1;
-        if *restarts > MOST_RESTARTS { Err(refusal) } else { Ok(()) }
+        if *restarts <= MOST_RESTARTS {
+            return Ok(());
+        }
+        let problem = Problem::Inconsistent("its page tokens expire while a single room is read".into());
+        Err(ApiError { problem, ..refusal })
     }
 
     fn shape(&self, events: &[Event<'_>], room: &str) -> Result<Rows, StreamError> {

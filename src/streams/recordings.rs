@@ -206,6 +206,8 @@ impl Recordings {
         if !is_newest_first(slice.start.as_deref(), &parents) {
             return Ok(start_over);
         }
+        // When something shifts, a page begins with the end of the last one.
+        parents.retain(|parent| slice.start.as_ref().is_none_or(|start| parent.id < *start));
         let mut assets = self.assets.lock().await;
         if let Some(oldest) = parents.last() {
             let far_enough = oldest.created_at.minus_hours(CLOCK_HOURS);
@@ -252,7 +254,7 @@ impl Recordings {
         assets.read_all(&self.reading.client).await?;
         let page = self.page(slice).await?;
         let mut parents = page.content?;
-        parents.iter_mut().for_each(|parent| parent.files = assets.take(&parent.id));
+        parents.iter_mut().for_each(|parent| parent.files = assets.of(&parent.id));
         Ok(Step { rows: self.rows(parents).await?, next: slice.rest(page.next).into_iter().collect(), seen: None })
     }
 
@@ -338,6 +340,11 @@ impl Assets {
         waiting.files.push(file.raw);
     }
 
+    /// The files of a recording, which stay: it may come again on the next page.
+    fn of(&self, recording: &str) -> Vec<Box<RawValue>> {
+        self.waiting.get(recording).map(|waiting| waiting.files.clone()).unwrap_or_default()
+    }
+
     /// The files of a recording.
     fn take(&mut self, recording: &str) -> Vec<Box<RawValue>> {
         self.waiting.remove(recording).map(|waiting| waiting.files).unwrap_or_default()
@@ -386,13 +393,13 @@ fn parse(raw: &RawValue) -> Result<Recording<'_>, RecordError> {
     serde_json::from_str(raw.get()).map_err(|_| RecordError::new(None, "data", "holds a recording that is no object"))
 }
 
-/// Whether ids descend, from below the token of the page on, and creations with them.
+/// Whether ids descend, to below the token of the page, and creations with them.
 fn is_newest_first(start: Option<&str>, parents: &[Parent]) -> bool {
     let follows = |before: &Parent, after: &Parent| {
         before.id > after.id && after.created_at.minus_hours(CLOCK_HOURS) <= before.created_at
     };
     parents.windows(2).all(|pair| follows(&pair[0], &pair[1]))
-        && parents.first().zip(start).is_none_or(|(first, start)| first.id.as_str() < start)
+        && parents.last().zip(start).is_none_or(|(last, start)| last.id.as_str() < start)
 }
 
 /// A recording with its files.
@@ -574,6 +581,7 @@ mod tests {
         assert!(is_newest_first(None, &[at("c", 9), at("b", 8), at("a", 7)]));
         assert!(is_newest_first(Some("d"), &[at("c", 9)]));
         assert!(!is_newest_first(Some("c"), &[at("c", 9)]));
+        assert!(is_newest_first(Some("b"), &[at("b", 9), at("a", 8)]), "a repeated item is no disorder");
         assert!(!is_newest_first(None, &[at("a", 7), at("b", 8)]));
         // Ids descend but creations do not: the order of creation is what early stopping needs.
         assert!(!is_newest_first(None, &[at("b", 5), at("a", 9)]));

@@ -128,7 +128,9 @@ async fn announce(
                 output.log(Level::Info, format!("100ms limits the rate: waiting {:.1} s.", wait.as_secs_f64())).await?;
                 let names = running.borrow().clone();
                 for name in names {
-                    output.message(Message::rate_limited(name, until.timestamp_millis())).await?;
+                    // A stream may end while the message waits, and nothing may follow its end.
+                    let is_running = || running.borrow().contains(&name);
+                    output.message_if(Message::rate_limited(name, until.timestamp_millis()), is_running).await?;
                 }
             }
             Notice::Skipped { endpoint } => {
@@ -152,8 +154,13 @@ async fn read_stream(
     running: Arc<watch::Sender<Vec<&'static str>>>,
 ) -> bool {
     let name = job.description.name;
-    running.send_modify(|names| names.push(name));
     let mut driver = Driver::new(job, workers, output.clone());
+    for progress in [Progress::Started, Progress::Running] {
+        if output.message(Message::progress(name, progress)).await.is_err() {
+            return false;
+        }
+    }
+    running.send_modify(|names| names.push(name));
     let ended = driver.drive(&mut stop).await;
     running.send_modify(|names| names.retain(|other| *other != name));
     driver.tasks.abort_all();
@@ -241,9 +248,6 @@ impl Driver {
 
     /// Reads until nothing is pending.
     async fn drive(&mut self, stop: &mut Stop) -> Result<(), Cut> {
-        let name = self.description.name;
-        self.output.message(Message::progress(name, Progress::Started)).await?;
-        self.output.message(Message::progress(name, Progress::Running)).await?;
         self.announce().await?;
         loop {
             self.begin_fetching();

@@ -78,6 +78,18 @@ impl Output {
         self.send(Item::Message(message)).await
     }
 
+    /// Writes a message if it is still true when there is room for it.
+    ///
+    /// # Errors
+    /// When nobody reads any more.
+    pub async fn message_if(&self, message: Message, is_true: impl FnOnce() -> bool) -> Result<(), OutputClosed> {
+        let room = self.items.reserve().await.map_err(|_| OutputClosed)?;
+        if is_true() {
+            room.send(Item::Message(message));
+        }
+        Ok(())
+    }
+
     /// Writes a line of log, unless it is more verbose than asked for.
     ///
     /// # Errors
