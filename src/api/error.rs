@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A request that did not succeed, after all the tries it deserved.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{problem} (GET {endpoint}, tries: {tries}, {:.1} s)", elapsed.as_secs_f64())]
+#[error("{problem} (GET {endpoint}, {tries} tries in {:.1} s)", elapsed.as_secs_f64())]
 pub struct ApiError {
     /// What went wrong at the last try.
     pub problem: Problem,
