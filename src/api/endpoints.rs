@@ -1,0 +1,234 @@
+//! What can be asked: one method an endpoint.
+//!
+//! A list method takes a closure that shapes the page while its text is still there, inside the try:
+//! an answer that turns out to be unreadable is asked for again.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::answers::{
+    Event, EventPage, ListPage, Members, Peer, PeersAnswer, PresignedUrl, Raw, Room, Session, Template,
+};
+use super::client::{Client, Get, Notice};
+use super::error::{ApiError, Problem};
+
+/// The largest page the API serves.
+pub const PAGE_SIZE: u64 = 100;
+/// The smallest page that every list accepts: enough for `check`.
+pub const SMALL_PAGE: u64 = 10;
+
+/// A page of a list: what the caller made of it, and how to go on.
+#[derive(Debug)]
+pub struct Page<R> {
+    /// What the shaping closure returned.
+    pub content: R,
+    /// The token of the next page; `None` at the end of the list.
+    pub next: Option<String>,
+}
+
+/// Which sessions to list. The API compares times inclusively, with the session's creation.
+#[derive(Debug, Default, Clone)]
+pub struct ListFilter<'a> {
+    /// `active` of sessions, `enabled` of rooms. What unset means is not documented, so say it always.
+    pub flag: Option<bool>,
+    /// Created at or after, as RFC 3339.
+    pub after: Option<String>,
+    /// Created at or before, as RFC 3339.
+    pub before: Option<String>,
+    /// Go on after the item with this id.
+    pub start: Option<&'a str>,
+    /// Items a page; [`PAGE_SIZE`] when unset.
+    pub limit: Option<u64>,
+}
+
+impl Client {
+    /// A page of sessions, newest first.
+    pub async fn sessions<R>(
+        &self,
+        filter: &ListFilter<'_>,
+        shape: impl Fn(Vec<Session<'_>>) -> R,
+    ) -> Result<Page<R>, ApiError> {
+        self.list("sessions", "active", filter, |body| items(body, &shape)).await
+    }
+
+    /// A page of rooms.
+    pub async fn rooms<R>(
+        &self,
+        filter: &ListFilter<'_>,
+        shape: impl Fn(Vec<Room<'_>>) -> R,
+    ) -> Result<Page<R>, ApiError> {
+        self.list("rooms", "enabled", filter, |body| items(body, &shape)).await
+    }
+
+    /// A page of templates.
+    pub async fn templates<R>(
+        &self,
+        filter: &ListFilter<'_>,
+        shape: impl Fn(Vec<Template<'_>>) -> R,
+    ) -> Result<Page<R>, ApiError> {
+        self.list("templates", "", filter, |body| items(body, &shape)).await
+    }
+
+    /// A page of recordings as they came, usually without their assets: they wait for those.
+    pub async fn recordings<R>(
+        &self,
+        filter: &ListFilter<'_>,
+        shape: impl Fn(Vec<&RawValue>) -> R,
+    ) -> Result<Page<R>, ApiError> {
+        self.list("recordings", "", filter, |body| items(body, &shape)).await
+    }
+
+    /// A page of recording assets as they came; those of live and external streams are among them.
+    pub async fn recording_assets<R>(
+        &self,
+        filter: &ListFilter<'_>,
+        shape: impl Fn(Vec<&RawValue>) -> R,
+    ) -> Result<Page<R>, ApiError> {
+        self.list("recording-assets", "", filter, |body| items(body, &shape)).await
+    }
+
+    /// One recording with its assets; `None` when there is no such recording.
+    pub async fn recording<R>(&self, id: &str, shape: impl Fn(&RawValue) -> R) -> Result<Option<R>, ApiError> {
+        let get = Get { path: &["recordings", id], query: Vec::new() };
+        self.or_absent(self.get(get, |body| Ok(shape(serde_json::from_str(body)?))).await)
+    }
+
+    /// Who is in a room now. A room nobody is in answers 404 or holds no peers: both are empty.
+    pub async fn active_room_peers<R>(
+        &self,
+        room: &str,
+        shape: impl Fn(Vec<(Option<String>, Peer<'_>)>) -> R,
+    ) -> Result<R, ApiError> {
+        let get = Get { path: &["active-rooms", room, "peers"], query: Vec::new() };
+        let answer = self.get(get, |body| {
+            let answer: PeersAnswer<Members<'_, Peer<'_>>> = serde_json::from_str(body)?;
+            let peers = answer.peers.map(|members| members.0).unwrap_or_default();
+            Ok(shape(peers.into_iter().map(|(key, peer)| (key.map(Into::into), peer)).collect()))
+        });
+        Ok(self.or_absent(answer.await)?.unwrap_or_else(|| shape(Vec::new())))
+    }
+
+    /// One of the documents below a template (`settings`, `destinations` or `recordings`) as it came;
+    /// `None` when the template is gone.
+    pub async fn template_part<R>(
+        &self,
+        template: &str,
+        part: &str,
+        shape: impl Fn(Raw<'_>) -> R,
+    ) -> Result<Option<R>, ApiError> {
+        let get = Get { path: &["templates", template, part], query: Vec::new() };
+        self.or_absent(self.get(get, |body| Ok(shape(serde_json::from_str(body)?))).await)
+    }
+
+    /// A link to the file of an asset; `None` when 100ms no longer has the file.
+    ///
+    /// What is answered then is not documented: 404 and 410 say it, and 400 is the vendor's only other
+    /// refusal that speaks of the request rather than of the credentials.
+    pub async fn presigned_url(&self, asset: &str) -> Result<Option<String>, ApiError> {
+        let get = Get { path: &["recording-assets", asset, "presigned-url"], query: Vec::new() };
+        match self.get(get, |body| Ok(serde_json::from_str::<PresignedUrl>(body)?.url)).await {
+            Err(error) if matches!(error.status(), Some(400 | 410)) => Ok(None),
+            answer => Ok(self.or_absent(answer)?.flatten().filter(|url| !url.is_empty())),
+        }
+    }
+
+    /// A page of a room's events of the last 30 days, in no documented order.
+    pub async fn analytics_events<R>(
+        &self,
+        room: &str,
+        types: &[String],
+        start: Option<&str>,
+        shape: impl Fn(Vec<Event<'_>>) -> R,
+    ) -> Result<Page<R>, ApiError> {
+        let mut query = vec![("room_id", room.to_owned()), ("limit", PAGE_SIZE.to_string())];
+        query.extend(types.iter().map(|kind| ("type", kind.clone())));
+        query.extend(start.map(|start| ("start", start.to_owned())));
+        let get = Get { path: &["analytics", "events"], query };
+        let endpoint = get.endpoint();
+        let page = self.get(get, |body| {
+            let page: EventPage<Event<'_>> = serde_json::from_str(body)?;
+            let next = page.next.filter(|next| !next.is_empty());
+            Ok(Page { content: shape(page.events.unwrap_or_default()), next })
+        });
+        refuse_repeated_page(page.await?, start, endpoint)
+    }
+
+    fn or_absent<R>(&self, answer: Result<R, ApiError>) -> Result<Option<R>, ApiError> {
+        match answer {
+            Err(error) if error.is_not_found() => {
+                (self.shared.listener)(Notice::Skipped { endpoint: error.endpoint });
+                Ok(None)
+            }
+            answer => answer.map(Some),
+        }
+    }
+
+    /// A page of an id-paged list.
+    async fn list<R>(
+        &self,
+        list: &str,
+        flag: &str,
+        filter: &ListFilter<'_>,
+        read: impl Fn(&str) -> Result<ListAnswer<R>, serde_json::Error>,
+    ) -> Result<Page<R>, ApiError> {
+        let asked = filter.limit.unwrap_or(PAGE_SIZE);
+        let mut query = vec![("limit", asked.to_string())];
+        query.extend(filter.flag.map(|value| (flag, value.to_string())));
+        query.extend(filter.after.clone().map(|after| ("after", after)));
+        query.extend(filter.before.clone().map(|before| ("before", before)));
+        query.extend(filter.start.map(|start| ("start", start.to_owned())));
+        let get = Get { path: &[list], query };
+        let endpoint = get.endpoint();
+        let answer = self.get(get, read).await?;
+        // A page is short by the limit the server states, which may be smaller than what was asked.
+        let ended = answer.items == 0 || answer.limit.is_some_and(|limit| answer.items < limit);
+        let next = answer.last.filter(|last| !ended && !last.is_empty());
+        refuse_repeated_page(Page { content: answer.content, next }, filter.start, endpoint)
+    }
+}
+
+/// What a list page held, before it is decided whether it was the last.
+struct ListAnswer<R> {
+    content: R,
+    items: u64,
+    limit: Option<u64>,
+    last: Option<String>,
+}
+
+fn items<'a, T: serde::Deserialize<'a>, R>(
+    body: &'a str,
+    shape: impl Fn(Vec<T>) -> R,
+) -> Result<ListAnswer<R>, serde_json::Error> {
+    let page: ListPage<T> = serde_json::from_str(body)?;
+    let data = page.data.unwrap_or_default();
+    let items = data.len() as u64;
+    Ok(ListAnswer { content: shape(data), items, limit: page.limit, last: page.last })
+}
+
+fn refuse_repeated_page<R>(page: Page<R>, start: Option<&str>, endpoint: String) -> Result<Page<R>, ApiError> {
+    if page.next.is_none() || page.next.as_deref() != start {
+        return Ok(page);
+    }
+    let problem = Problem::Inconsistent("the next page has the token of this page".into());
+    Err(ApiError { problem, endpoint, tries: 1, elapsed: Duration::ZERO })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_ends_for_the_documented_reasons_only() {
+        let read = |body: &str| {
+            let answer = items(body, |data: Vec<Room<'_>>| data.len()).unwrap();
+            answer.items == 0 || answer.limit.is_some_and(|limit| answer.items < limit)
+        };
+        assert!(read(r#"{"limit":10,"data":null,"last":"x"}"#));
+        assert!(read(r#"{"limit":10,"last":"x"}"#));
+        assert!(read(r#"{"limit":2,"data":[{}],"last":"x"}"#));
+        // The server may serve fewer than asked and say so: not the end.
+        assert!(!read(r#"{"limit":1,"data":[{}],"last":"x"}"#));
+        assert!(!read(r#"{"data":[{}],"last":"x"}"#));
+    }
+}
