@@ -1,7 +1,7 @@
 # The image a platform runs: a shell, the binary, and nothing else.
 #
-#   docker build -t airbyte/source-100ms:dev .
-#   docker buildx build --platform linux/amd64,linux/arm64 -t airbyte/source-100ms:dev .
+#   docker build -t source-100ms/source-100ms:dev .
+#   docker buildx build --platform linux/amd64,linux/arm64 -t source-100ms/source-100ms:dev .
 #
 # Without a registry, put a binary that is already built into a base that is already here:
 #
@@ -26,7 +26,7 @@ WORKDIR /airbyte
 # The platform runs this variable through `eval`, so it must say what ENTRYPOINT says.
 ENV AIRBYTE_ENTRYPOINT="/airbyte/source-100ms"
 ENTRYPOINT ["/airbyte/source-100ms"]
-LABEL io.airbyte.name=airbyte/source-100ms
+LABEL io.airbyte.name=source-100ms/source-100ms
 LABEL io.airbyte.version=0.1.0
 # A number, because Kubernetes cannot tell from a name that it is not root.
 USER 1000

@@ -148,7 +148,6 @@ pub struct RateLimited {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Spec {
     pub documentation_url: String,
-    pub changelog_url: String,
     pub connection_specification: Value,
     pub supports_incremental: bool,
     #[serde(rename = "protocol_version")]

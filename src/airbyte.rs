@@ -74,9 +74,6 @@ pub struct Spec {
     /// Where the manual is.
     #[serde(rename = "documentationUrl")]
     pub documentation_url: String,
-    /// Where the changes are.
-    #[serde(rename = "changelogUrl")]
-    pub changelog_url: String,
     /// JSON Schema of the configuration.
     #[serde(rename = "connectionSpecification")]
     pub connection_specification: Value,

@@ -19,7 +19,9 @@ use crate::config::{Config, Credentials};
 use crate::failure::Failure;
 use crate::sync::{Output, OutputClosed, Stop, stopped};
 
-const DOCUMENTATION: &str = "https://docs.airbyte.com/integrations/sources/100ms";
+/// The page that platforms link beside the form. This project has no web site, so the link leads to what the
+/// form asks for first: the vendor's page on credentials. `metadata.yaml` names the same one.
+const DOCUMENTATION: &str = "https://www.100ms.live/docs/concepts/v2/concepts/security-and-tokens";
 /// A pasted token that expires sooner is worth a warning.
 const EXPIRES_SOON: chrono::TimeDelta = chrono::TimeDelta::days(3);
 
@@ -183,7 +185,6 @@ async fn stoppable(command: impl Future<Output = Result<Ending, Abort>>, mut sto
 async fn spec(output: &Output) -> Result<Ending, Abort> {
     let spec = Spec {
         documentation_url: DOCUMENTATION.into(),
-        changelog_url: format!("{DOCUMENTATION}#changelog"),
         connection_specification: Config::schema(),
         supports_incremental: true,
         protocol_version: "0.2.0",
