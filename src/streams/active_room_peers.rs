@@ -10,7 +10,8 @@ use std::collections::HashMap;
 
 use futures_util::future::{BoxFuture, try_join_all};
 
-use super::record::{Text, id, optional_time, record, text};
+use super::record::record;
+use super::values::{Text, id, optional_time, text};
 use super::{
     Description, Reading, Record, RecordError, Rows, Slice, Step, Stream, StreamError, Timestamp, added_fields,
 };

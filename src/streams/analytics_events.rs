@@ -13,7 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::record::{Object, Text, id, optional_time, record, text, times};
+use super::record::record;
+use super::values::{Object, Text, id, optional_time, text, times};
 use super::{
     Description, Reading, Record, RecordError, Rows, Slice, Step, Stream, StreamError, Timestamp, added_fields,
 };

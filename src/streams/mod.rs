@@ -14,6 +14,7 @@ mod template_settings;
 mod templates;
 mod templates_destinations;
 mod time;
+mod values;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -25,9 +26,10 @@ use serde_json::{Map, Value};
 
 use crate::api::{ApiError, Client, ListFilter};
 
-pub use record::{Format, Others, Record, Rows, keep_on_one_line};
+pub use record::{Format, Others, Record, Rows};
 pub use secrets::{MASK, mask_meeting_token, mask_stream_key};
 pub use time::Timestamp;
+pub use values::keep_on_one_line;
 
 /// The streams, in the order of `discover`.
 pub static ALL: [Description; 8] = [

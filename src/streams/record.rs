@@ -1,18 +1,16 @@
-//! What records are made of: field types with their schema, and rows of finished bytes.
+//! How records are written: the columns of a record type, and rows of finished bytes.
 //!
 //! A record is turned into its JSON line once, straight from what the API sent; no tree is built.
 
 use std::borrow::Cow;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::secrets::{Masked, Place};
+use super::snake_case;
 use super::time::Timestamp;
-use super::{RecordError, snake_case};
-use crate::api::Raw;
+use super::values::keep_on_one_line;
 
 /// A record type: its columns in the order of its fields.
 pub trait Record {
@@ -174,196 +172,11 @@ impl Rows {
     }
 }
 
-/// Escapes what JSON allows in a line and line-splitting readers do not survive: U+2028, U+2029 and
-/// U+0085; and blanks out line breaks between the tokens of a value that came pretty-printed.
-pub fn keep_on_one_line(bytes: &mut Vec<u8>, begins: usize) {
-    let is_break = |at: usize, bytes: &[u8]| match bytes[at..] {
-        [0xc2, 0x85, ..] => Some((2, "\\u0085")),
-        [0xe2, 0x80, 0xa8, ..] => Some((3, "\\u2028")),
-        [0xe2, 0x80, 0xa9, ..] => Some((3, "\\u2029")),
-        _ => None,
-    };
-    let mut from = begins;
-    while let Some(found) = memchr::memchr2(0xc2, 0xe2, &bytes[from..]) {
-        let at = from + found;
-        from = at + 1;
-        if let Some((length, escape)) = is_break(at, bytes) {
-            bytes.splice(at..at + length, escape.bytes());
-            from = at + escape.len();
-        }
-    }
-    // A raw line break can only stand between tokens: inside strings JSON forbids it.
-    if memchr::memchr2(b'\n', b'\r', &bytes[begins..]).is_some() {
-        bytes[begins..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
-    }
-}
-
-/// Declares a field type around the API's own JSON.
-macro_rules! field_types {
-    ($($(#[$doc:meta])* $name:ident => $schema:tt)*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Default)]
-        pub struct $name<'a>(pub Raw<'a>);
-
-        impl JsonSchema for $name<'_> {
-            fn inline_schema() -> bool {
-                true
-            }
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($name).into()
-            }
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($schema)
-            }
-        }
-    )*};
-}
-
-field_types! {
-    /// A string. Another kind of value becomes its JSON text, so that the column stays a string.
-    Text => { "type": ["null", "string"] }
-    /// A whole number of 64 bits, also when the API writes it as `12.0` or `"12"`.
-    Integer => { "type": ["null", "integer"] }
-    /// A number, also when the API writes it as a string.
-    Number => { "type": ["null", "number"] }
-    /// A boolean.
-    Flag => { "type": ["null", "boolean"] }
-    /// An object as the API has it, with its secrets masked.
-    Object => { "type": ["null", "object"], "additionalProperties": true }
-    /// A list of strings.
-    Texts => { "type": ["null", "array"], "items": { "type": ["null", "string"] } }
-    /// A link to a meeting, its token masked.
-    MeetingUrl => { "type": ["null", "string"] }
-    /// A webhook, the values of its headers masked.
-    Webhook => { "type": ["null", "object"], "additionalProperties": true }
-}
-
-impl Serialize for Text<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Some(raw) if !raw.get().starts_with('"') => {
-                let json = serde_json::to_string(&Masked::new(raw, Place::Open)).map_err(serde::ser::Error::custom)?;
-                serializer.serialize_str(&json)
-            }
-            raw => raw.serialize(serializer),
-        }
-    }
-}
-
-/// A value as the API has it. Should an object stand where a plain value is expected, its secrets are masked.
-fn open(raw: Raw<'_>) -> Option<Masked<'_>> {
-    raw.map(|raw| Masked::new(raw, Place::Open))
-}
-
-impl Serialize for Integer<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.and_then(number) {
-            Some(number) => whole(number).serialize(serializer),
-            None => open(self.0).serialize(serializer),
-        }
-    }
-}
-
-/// The whole part of a number, as an integer when it is one.
-fn whole(number: serde_json::Number) -> serde_json::Number {
-    match number.as_f64() {
-        Some(float) if !number.is_i64() && !number.is_u64() && float.fract() == 0.0 && float.abs() < 9e15 => {
-            (float as i64).into()
-        }
-        _ => number,
-    }
-}
-
-/// The number in `raw`, also when it is written as a string.
-pub fn number(raw: &RawValue) -> Option<serde_json::Number> {
-    serde_json::from_str(raw.get()).or_else(|_| serde_json::from_str(raw.get().trim_matches('"'))).ok()
-}
-
-impl Serialize for Number<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.filter(|raw| raw.get().starts_with('"')).and_then(number) {
-            Some(number) => number.serialize(serializer),
-            None => open(self.0).serialize(serializer),
-        }
-    }
-}
-
-impl Serialize for Flag<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        open(self.0).serialize(serializer)
-    }
-}
-
-impl Serialize for Texts<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        open(self.0).serialize(serializer)
-    }
-}
-
-impl Serialize for Object<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        open(self.0).serialize(serializer)
-    }
-}
-
-impl Serialize for MeetingUrl<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.map(|raw| Masked::new(raw, Place::MeetingUrl)).serialize(serializer)
-    }
-}
-
-impl Serialize for Webhook<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.map(|raw| Masked::new(raw, Place::Webhook)).serialize(serializer)
-    }
-}
-
-/// The text of a JSON string; `None` for anything else, and for an empty one.
-pub fn text<'a>(raw: Raw<'a>) -> Option<Cow<'a, str>> {
-    let raw = raw?.get();
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    match inner.contains('\\') {
-        false => Some(Cow::Borrowed(inner)),
-        true => serde_json::from_str(raw).ok().map(Cow::Owned),
-    }
-    .filter(|text| !text.is_empty())
-}
-
-/// The id of an API object, which keys and pages depend on.
-///
-/// # Errors
-/// When it is missing, empty or not a string.
-pub fn id<'a>(raw: Raw<'a>) -> Result<Cow<'a, str>, RecordError> {
-    text(raw).ok_or_else(|| RecordError::new(None, "id", "is missing"))
-}
-
-/// A time the record can do without; `null`, empty and zero are `None`.
-///
-/// # Errors
-/// When there is a value and it is no time.
-pub fn optional_time(raw: Raw<'_>, id: &str, field: &'static str) -> Result<Option<Timestamp>, RecordError> {
-    match raw.map(RawValue::get) {
-        None | Some("\"\"") => Ok(None),
-        Some(_) => match text(raw).and_then(|text| Timestamp::parse(&text)) {
-            Some(time) => Ok(Some(time).filter(|time| !time.is_zero())),
-            None => Err(RecordError::new(Some(id), field, "is not a time")),
-        },
-    }
-}
-
-/// When an object was created and last changed; one that never changed did so when it was created.
-///
-/// # Errors
-/// When there is no creation time, or one of the two is no time.
-pub fn times(id: &str, created: Raw<'_>, updated: Raw<'_>) -> Result<(Timestamp, Timestamp), RecordError> {
-    let created_at = optional_time(created, id, "created_at")?;
-    let created_at = created_at.ok_or_else(|| RecordError::new(Some(id), "created_at", "is missing"))?;
-    Ok((created_at, optional_time(updated, id, "updated_at")?.unwrap_or(created_at)))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::values::{Integer, Text};
     use super::*;
+    use crate::api::Raw;
 
     record! {
         /// A record to try things on.
@@ -409,28 +222,5 @@ mod tests {
         assert_eq!(line(&format, id, "null", "1"), expected);
         let pretty = Format::new(Vec::new(), &[], Some(&["new_field".to_owned()]));
         assert_eq!(line(&pretty, "1", "1", "{\n\"a\": 1\r\n}"), "{\"new_field\":{ \"a\": 1  }}");
-    }
-
-    #[test]
-    fn columns_keep_their_type_when_the_api_changes_its_mind() {
-        for (json, expected) in
-            [("12", "12"), ("12.0", "12"), ("\"12\"", "12"), ("\"x\"", "\"x\""), ("1.5", "1.5"), ("null", "null")]
-        {
-            assert_eq!(serde_json::to_string(&Integer(raw(json))).unwrap(), expected);
-        }
-        for (json, expected) in
-            [("\"a\\n\"", "\"a\\n\""), ("5", "\"5\""), ("{\"a\":\"b\"}", "\"{\\\"a\\\":\\\"b\\\"}\"")]
-        {
-            assert_eq!(serde_json::to_string(&Text(raw(json))).unwrap(), expected);
-        }
-    }
-
-    #[test]
-    fn times_are_required_where_logic_reads_them() {
-        assert_eq!(optional_time(raw("\"0001-01-01T00:00:00Z\""), "a", "t").unwrap(), None);
-        assert_eq!(optional_time(raw("\"\""), "a", "t").unwrap(), None);
-        assert!(optional_time(raw("5"), "a", "t").is_err());
-        assert!(times("a", None, None).is_err());
-        assert!(id(raw("\"\"")).is_err() && id(raw("7")).is_err());
     }
 }

@@ -18,7 +18,8 @@ use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
-use super::record::{Integer, MeetingUrl, Number, Object, Text, Texts, id, number, optional_time, record, text, times};
+use super::record::record;
+use super::values::{Integer, MeetingUrl, Number, Object, Text, Texts, id, number, optional_time, text, times};
 use super::{
     Description, Reading, Record, RecordError, Rows, Slice, Step, Stream, StreamError, Timestamp, added_fields,
 };

@@ -10,7 +10,8 @@
 
 use futures_util::future::BoxFuture;
 
-use super::record::{Flag, Integer, Object, Text, Texts, Webhook, id, record, times};
+use super::record::record;
+use super::values::{Flag, Integer, Object, Text, Texts, Webhook, id, times};
 use super::{
     Description, Reading, Record, RecordError, Rows, Seen, Slice, Step, Stream, StreamError, Timestamp, added_fields,
 };

@@ -15,7 +15,8 @@ use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::record::{Flag, Text, id, optional_time, record, text, times};
+use super::record::record;
+use super::values::{Flag, Text, id, optional_time, text, times};
 use super::{
     Description, Reading, Record, RecordError, Rows, Seen, Slice, Step, Stream, StreamError, Timestamp, added_fields,
 };

@@ -6,7 +6,8 @@
 
 use futures_util::future::{BoxFuture, try_join_all};
 
-use super::record::{Object, id, record, text, times};
+use super::record::record;
+use super::values::{Object, id, text, times};
 use super::{Description, Reading, Record, RecordError, Rows, Slice, Step, Stream, StreamError, Timestamp};
 use crate::api::{Raw, Template};
 

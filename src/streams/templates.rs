@@ -8,7 +8,8 @@
 
 use futures_util::future::BoxFuture;
 
-use super::record::{Flag, Object, Text, id, record, times};
+use super::record::record;
+use super::values::{Flag, Object, Text, id, times};
 use super::{
     Description, Reading, Record, RecordError, Rows, Slice, Step, Stream, StreamError, Timestamp, added_fields,
 };

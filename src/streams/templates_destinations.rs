@@ -16,7 +16,8 @@ use futures_util::future::{BoxFuture, try_join_all};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::record::{Object, Text, id, record, text, times};
+use super::record::record;
+use super::values::{Object, Text, id, text, times};
 use super::{Description, Reading, Record, RecordError, Rows, Slice, Step, Stream, StreamError, Timestamp, snake_case};
 use crate::api::{Keyed, Members, Raw, Template};
 
