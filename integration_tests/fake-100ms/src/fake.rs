@@ -1,8 +1,9 @@
 //! The running fake and its controls.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::control;
 use crate::faults::{FaultDesk, FaultPlan};
@@ -11,7 +12,7 @@ use crate::requests::{LoggedRequest, RequestCount};
 use crate::server::Server;
 use crate::state::State;
 use crate::tokens::TokenClaims;
-use crate::truth::{Changes, Truth};
+use crate::truth::{Changes, Truth, webhooks};
 
 /// A running server on a port of 127.0.0.1, with its own threads; it stops when dropped.
 pub struct Fake {
@@ -86,6 +87,16 @@ impl Fake {
     /// One small advance each n requests served, from now on; `None` switches it off.
     pub fn advance_during(&self, every_n_requests: Option<u64>) {
         self.state.advance_during(every_n_requests);
+    }
+
+    /// Nothing happens for so long; only the clock goes on.
+    pub fn let_time_pass(&self, time: TimeDelta) {
+        self.state.workspace_mut().let_time_pass(time);
+    }
+
+    /// The keys of `webhook_events`, for a workspace with too many of them to compare records.
+    pub fn webhook_event_ids(&self) -> BTreeSet<String> {
+        webhooks::keys(&self.state.workspace()).collect()
     }
 
     /// What a full read gives at this moment.

@@ -40,8 +40,8 @@ pub use fake::Fake;
 pub use faults::{Fault, FaultPlan, FaultRule, RateLimit, RetryHint, When};
 pub use options::{Counts, Options, Scale};
 pub use readings::{
-    EmptyPage, EventsEnd, ExpiredFile, FilterPrecision, Fraction, InactiveRoom, LastPage, ListOrder, MissingPart,
-    NeverEdited, PeersShape, Readings, Spelling, UnsetFilter,
+    EmptyPage, EventsEnd, ExpiredFile, FilterEffect, FilterPrecision, Fraction, InactiveRoom, LastPage, ListOrder,
+    MissingPart, MissingStats, NeverEdited, PeersShape, Readings, Spelling, TimeFilters, UnsetFilter, WebhookPages,
 };
 pub use requests::{LoggedRequest, RequestCount};
 pub use tokens::TokenClaims;

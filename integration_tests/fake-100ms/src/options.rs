@@ -73,6 +73,19 @@ pub struct Counts {
     pub recordings: usize,
     /// On average; they are spread unevenly.
     pub events_per_room: usize,
+    /// Live (HLS) streams of all ages.
+    pub live_streams: usize,
+    /// External (RTMP) streams of all ages.
+    pub external_streams: usize,
+    /// What the workspace's webhook was told in the last 30 days. They are kept compactly: half a
+    /// million cost little.
+    pub webhook_events: usize,
+    /// For about so many peers, those of the latest sessions, the quality of their call is known.
+    /// With 0 it is not known for later sessions either.
+    pub peers_with_stats: usize,
+    /// How many sessions and rooms were created in the last 13 hours, and as many again in the last
+    /// 72. `None` is a share that suits a test of look-backs.
+    pub lately: Option<usize>,
     /// Whether the workspace holds the odd ones: sessions without peers, one with 2,000 (from 200
     /// sessions on), peers without an id, bursts of creations in one instant. Off for a benchmark, which
     /// wants all of one size and evenly spread.
@@ -89,6 +102,11 @@ impl Default for Counts {
             templates: 12,
             recordings: 130,
             events_per_room: 15,
+            live_streams: 110,
+            external_streams: 110,
+            webhook_events: 450,
+            peers_with_stats: 120,
+            lately: None,
             varied: true,
         }
     }
@@ -105,6 +123,10 @@ impl Scale {
                 templates: 120,
                 recordings: 3_500,
                 events_per_room: 13,
+                live_streams: 800,
+                external_streams: 800,
+                webhook_events: 8_000,
+                peers_with_stats: 1_000,
                 ..Counts::default()
             },
             Scale::Custom(counts) => counts.clone(),

@@ -52,6 +52,24 @@ pub struct Readings {
     pub missing_destinations: MissingPart,
     /// Whether some templates have a kind of destination no document knows.
     pub unknown_destination_kind: bool,
+    /// Which times `after`, `before`, `start_time` and `end_time` may be.
+    pub time_filters: TimeFilters,
+    /// What `session_id`, `peer_id` and `user_id` do to analytics events.
+    pub event_id_filters: FilterEffect,
+    /// What `error=true` does to analytics events.
+    pub event_error_filter: FilterEffect,
+    /// Whether the workspace has a webhook: without one the history of deliveries is empty.
+    pub has_webhook: bool,
+    /// In which order the deliveries of webhooks come.
+    pub webhook_order: ListOrder,
+    /// What happens to page numbers of deliveries while new ones arrive.
+    pub webhook_pages: WebhookPages,
+    /// What a peer answers whose quality is not known.
+    pub missing_stats: MissingStats,
+    /// Whether the list of live streams holds their `recording_assets`.
+    pub live_streams_with_assets: bool,
+    /// The same of external streams.
+    pub external_streams_with_assets: bool,
 }
 
 /// See [`Readings::unset_filter`].
@@ -189,6 +207,45 @@ pub enum MissingPart {
     EmptyObject,
 }
 
+/// See [`Readings::time_filters`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeFilters {
+    /// Everything that RFC 3339 allows.
+    Any,
+    /// Only `YYYY-MM-DDTHH:mm:ss.sssZ`, as the general pages write it; all else is a 400.
+    Milliseconds,
+}
+
+/// See [`Readings::event_id_filters`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterEffect {
+    /// Only what matches is answered.
+    Narrows,
+    /// Everything is answered.
+    Ignored,
+    /// Nothing is answered.
+    FindsNothing,
+}
+
+/// See [`Readings::webhook_pages`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebhookPages {
+    /// `end_time` holds to the instant: only late deliveries move what is on a page.
+    Fixed,
+    /// An `end_time` of less than an hour ago is taken as "now": what arrives while the pages are
+    /// read is in them too and moves everything behind it.
+    Shifting,
+}
+
+/// See [`Readings::missing_stats`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingStats {
+    /// 404
+    NotFound,
+    /// An answer without a track.
+    Empty,
+}
+
 impl Readings {
     /// What the documents and the vendor's samples suggest.
     pub fn documented() -> Readings {
@@ -216,10 +273,20 @@ impl Readings {
             expired_file: ExpiredFile::NotFound,
             missing_destinations: MissingPart::Absent,
             unknown_destination_kind: false,
+            time_filters: TimeFilters::Any,
+            event_id_filters: FilterEffect::Narrows,
+            event_error_filter: FilterEffect::Narrows,
+            has_webhook: true,
+            webhook_order: ListOrder::NewestFirst,
+            webhook_pages: WebhookPages::Fixed,
+            missing_stats: MissingStats::NotFound,
+            live_streams_with_assets: false,
+            external_streams_with_assets: true,
         }
     }
 
-    /// Each alternative on its own, under its name, and at the end all of them together.
+    /// Each alternative on its own, under its name, and at the end all of them together, but for
+    /// [`Readings::has_webhook`]: where there is nothing, nothing can be read in two ways.
     pub fn alternatives() -> Vec<(&'static str, Readings)> {
         let single = |name, flip: fn(&mut Readings)| {
             let mut readings = Readings::documented();
@@ -227,6 +294,7 @@ impl Readings {
             (name, readings)
         };
         let mut all: Vec<_> = FLIPS.iter().map(|&(name, flip)| single(name, flip)).collect();
+        all.push(single("a workspace without webhook", |r| r.has_webhook = false));
         let mut flipped = Readings::documented();
         FLIPS.iter().for_each(|(_, flip)| flip(&mut flipped));
         all.push(("everything flipped", flipped));
@@ -272,4 +340,14 @@ const FLIPS: &[(&str, Flip)] = &[
     ("missing destinations are empty", |r| r.missing_destinations = MissingPart::EmptyObject),
     ("missing destinations are null", |r| r.missing_destinations = MissingPart::Null),
     ("an unknown kind of destination", |r| r.unknown_destination_kind = true),
+    ("events: filters by id are ignored", |r| r.event_id_filters = FilterEffect::Ignored),
+    ("events: filters by id find nothing", |r| r.event_id_filters = FilterEffect::FindsNothing),
+    ("events: the error filter is ignored", |r| r.event_error_filter = FilterEffect::Ignored),
+    ("events: the error filter finds nothing", |r| r.event_error_filter = FilterEffect::FindsNothing),
+    ("webhooks shuffled", |r| r.webhook_order = ListOrder::Shuffled),
+    ("webhooks oldest first", |r| r.webhook_order = ListOrder::OldestFirst),
+    ("webhook pages shift", |r| r.webhook_pages = WebhookPages::Shifting),
+    ("missing stats are empty", |r| r.missing_stats = MissingStats::Empty),
+    ("assets inside live streams", |r| r.live_streams_with_assets = true),
+    ("no assets inside external streams", |r| r.external_streams_with_assets = false),
 ];

@@ -2,11 +2,14 @@
 //!
 //! Also the few facts that an answer and the truth must agree on, because a reading decides them.
 
+pub(crate) mod broadcasts;
 pub(crate) mod events;
+pub(crate) mod quality;
 pub(crate) mod recordings;
 pub(crate) mod rooms;
 pub(crate) mod sessions;
 pub(crate) mod templates;
+pub(crate) mod webhooks;
 
 use serde::Serialize;
 use serde_json::{Map, Value};

@@ -48,7 +48,7 @@ pub(crate) fn asset(asset: &Asset, readings: &Readings) -> Vec<u8> {
     to_json(&asset_fields(asset, readings))
 }
 
-fn asset_fields(asset: &Asset, readings: &Readings) -> Value {
+pub(super) fn asset_fields(asset: &Asset, readings: &Readings) -> Value {
     let mut fields = members(json!({
         "id": asset.id,
         "job_id": asset.job_id,

@@ -6,13 +6,12 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta};
-use serde_json::Value;
 
 use super::page::{limit, push_joined, repeated_items};
 use super::parameters::Parameters;
 use super::{Ask, Body};
 use crate::faults::Fault;
-use crate::readings::{EventsEnd, ListOrder, Readings};
+use crate::readings::{EventsEnd, FilterEffect, ListOrder, Readings};
 use crate::server::response::Refusal;
 use crate::workspace::Workspace;
 use crate::workspace::events::{KEPT, KINDS};
@@ -30,6 +29,7 @@ pub(super) fn events(ask: &Ask) -> Body {
     let limit = limit(&parameters, 1, ask.max_page, ask.shapes)?;
     parameters.word("type", &KINDS)?;
     let room_id = room_of(&parameters, ask.workspace)?;
+    parameters.flag("error")?;
     let cursor = match parameters.text("start") {
         None => Cursor::first(ask.workspace, room_id),
         Some(text) => Cursor::parse(text, room_id, ask.workspace.now)?,
@@ -102,7 +102,9 @@ fn snapshot<'a>(workspace: &'a Workspace, cursor: &Cursor, parameters: &Paramete
     let arrived = arrived.take_while(|&&position| position < cursor.arrived);
     let mut events: Vec<_> = arrived
         .map(|&position| workspace.events.get(position))
-        .filter(|(event, _)| event.timestamp >= cursor.taken_at - KEPT && matches(event, parameters))
+        .filter(|(event, _)| {
+            event.timestamp >= cursor.taken_at - KEPT && matches(event, parameters, &workspace.readings)
+        })
         .collect();
     match workspace.readings.event_order {
         ListOrder::NewestFirst => events.sort_by_key(|(event, _)| (std::cmp::Reverse(event.timestamp), event.id)),
@@ -112,23 +114,27 @@ fn snapshot<'a>(workspace: &'a Workspace, cursor: &Cursor, parameters: &Paramete
     events
 }
 
-fn matches(event: &Event, parameters: &Parameters) -> bool {
+fn matches(event: &Event, parameters: &Parameters, readings: &Readings) -> bool {
     let mut kinds = parameters.all("type").peekable();
     let of_kind = kinds.peek().is_none() || kinds.any(|kind| kind == event.kind);
     let has = |name: &str| {
         let told = event.data[name].as_str();
         parameters.text(name).is_none_or(|wanted| told == Some(wanted))
     };
-    of_kind
-        && ["session_id", "peer_id", "user_id", "beam_id"].into_iter().all(has)
-        && parameters.text("error").is_none_or(|error| has_error(&event.data, error))
+    let by_id = |name: &str| parameters.text(name).is_none() || lets_through(readings.event_id_filters, has(name));
+    let by_error = match parameters.text("error") {
+        None => true,
+        Some(wanted) => lets_through(readings.event_error_filter, event.has_error() == (wanted == "true")),
+    };
+    of_kind && has("beam_id") && ["session_id", "peer_id", "user_id"].into_iter().all(by_id) && by_error
 }
 
-/// By the error's name or its code.
-fn has_error(data: &Value, wanted: &str) -> bool {
-    let error = &data["error"];
-    let code = error["code"].as_i64();
-    error["name"] == wanted || code.is_some_and(|code| code.to_string() == wanted)
+fn lets_through(effect: FilterEffect, matches: bool) -> bool {
+    match effect {
+        FilterEffect::Narrows => matches,
+        FilterEffect::Ignored => true,
+        FilterEffect::FindsNothing => false,
+    }
 }
 
 fn render(ask: &Ask, snapshot: &[(&Event, &[u8])], cursor: Cursor, limit: usize, start: Option<&str>) -> Vec<u8> {

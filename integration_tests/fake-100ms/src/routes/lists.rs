@@ -127,7 +127,7 @@ fn created_bounds<T: Shelved>(
         FilterPrecision::Full => time,
         FilterPrecision::Seconds => time.trunc_subsecs(0),
     };
-    let after = parameters.time("after")?.map(cut);
-    let before = parameters.time("before")?.map(cut);
+    let after = parameters.time("after", readings.time_filters)?.map(cut);
+    let before = parameters.time("before", readings.time_filters)?.map(cut);
     Ok(shelf.created_within(after, before, compared))
 }

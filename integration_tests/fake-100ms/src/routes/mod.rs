@@ -1,15 +1,18 @@
 //! The API's routes, and which answer each gives.
 //!
 //! - `parameters`, `page`: the rules of queries and of pages.
-//! - `lists`, `events`, `children`: the answers.
+//! - `lists`, `broadcasts`, `events`, `webhooks`, `quality`, `children`: the answers.
 //! - `shape`: answers that hold more or less than documented.
 
+mod broadcasts;
 mod children;
 mod events;
 mod lists;
 mod page;
 mod parameters;
+mod quality;
 mod shape;
+mod webhooks;
 
 pub(crate) use self::events::expired_cursor;
 
@@ -17,6 +20,7 @@ use crate::faults::Fault;
 use crate::server::request::Request;
 use crate::server::response::Refusal;
 use crate::workspace::Workspace;
+use crate::workspace::broadcasts::Kind;
 
 /// A body of JSON, or why there is none.
 type Body = Result<Vec<u8>, Refusal>;
@@ -45,7 +49,13 @@ const ROUTES: &[(&str, Answer)] = &[
     ("/v2/recordings/{id}", children::recording),
     ("/v2/recording-assets", |ask, _| lists::assets(ask)),
     ("/v2/recording-assets/{id}/presigned-url", children::presigned_url),
+    ("/v2/live-streams", |ask, _| broadcasts::list(ask, Kind::Live)),
+    ("/v2/live-streams/{id}", |ask, id| broadcasts::single(ask, Kind::Live, id)),
+    ("/v2/external-streams", |ask, _| broadcasts::list(ask, Kind::External)),
+    ("/v2/external-streams/{id}", |ask, id| broadcasts::single(ask, Kind::External, id)),
     ("/v2/analytics/events", |ask, _| events::events(ask)),
+    ("/v2/analytics/webhooks", |ask, _| webhooks::deliveries(ask)),
+    ("/v2/analytics/peer-stats", |ask, _| quality::peer_stats(ask)),
 ];
 
 /// A request's place in the table, and the id in its path.

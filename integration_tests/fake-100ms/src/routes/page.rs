@@ -37,7 +37,18 @@ impl<'a> PageRequest<'a> {
 
 /// The number of items asked for, cut to what this server gives at most.
 pub(crate) fn limit(parameters: &Parameters, smallest: u32, max_page: u32, shapes: &[Fault]) -> Result<usize, Refusal> {
-    let asked = parameters.number("limit", smallest..=100)?.unwrap_or(10);
+    limit_or(10, parameters, smallest, max_page, shapes)
+}
+
+/// The same for a list of which another number comes when none is asked for.
+pub(crate) fn limit_or(
+    usual: u32,
+    parameters: &Parameters,
+    smallest: u32,
+    max_page: u32,
+    shapes: &[Fault],
+) -> Result<usize, Refusal> {
+    let asked = parameters.number("limit", smallest..=100)?.unwrap_or(usual);
     let smaller = shapes.iter().filter_map(|fault| match fault {
         Fault::SmallerLimit(limit) => Some(*limit),
         _ => None,

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::readings::TimeFilters;
 use crate::server::response::Refusal;
 use crate::workspace::object_id::ObjectId;
 
@@ -44,8 +45,11 @@ impl Parameters {
         self.parsed(name, "`true` or `false`", |text| text.parse().ok())
     }
 
-    pub(crate) fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Refusal> {
-        self.parsed(name, "a time such as `2025-06-15T12:00:00Z`", |text| {
+    pub(crate) fn time(&self, name: &str, allowed: TimeFilters) -> Result<Option<DateTime<Utc>>, Refusal> {
+        self.parsed(name, "a time such as `2025-06-15T12:00:00.000Z`", |text| {
+            if allowed == TimeFilters::Milliseconds && !has_milliseconds(text) {
+                return None;
+            }
             Some(DateTime::parse_from_rfc3339(text).ok()?.to_utc())
         })
     }
@@ -77,6 +81,16 @@ impl Parameters {
         let wrong = || Refusal::unexpected(format!("`{name}` is `{text}`: expected {expected}"));
         parse(text).map(Some).ok_or_else(wrong)
     }
+}
+
+/// `YYYY-MM-DDTHH:mm:ss.sssZ`
+fn has_milliseconds(text: &str) -> bool {
+    let pattern = b"0000-00-00T00:00:00.000Z";
+    let fits = |(byte, expected): (u8, &u8)| match expected {
+        b'0' => byte.is_ascii_digit(),
+        sign => byte == *sign,
+    };
+    text.len() == pattern.len() && text.bytes().zip(pattern).all(fits)
 }
 
 /// As a form: percent signs, and `+` for a blank, so that an unescaped `+00:00` is no good time.
@@ -111,9 +125,23 @@ mod tests {
     fn good_queries_are_decoded() {
         let parameters = parse("type=a&type=b%20c&after=2025-06-15T12%3A00:00%2B02:00&active=").expect("a good query");
         assert_eq!(parameters.all("type").collect::<Vec<_>>(), ["a", "b c"]);
-        let after = parameters.time("after").expect("a good time").expect("it is there");
+        let after = parameters.time("after", TimeFilters::Any).expect("a good time").expect("it is there");
         assert_eq!(after.to_rfc3339(), "2025-06-15T10:00:00+00:00");
         assert_eq!(parameters.flag("active"), Ok(None));
+    }
+
+    #[test]
+    fn a_strict_server_takes_milliseconds_and_nothing_else() {
+        for (text, is_good) in [
+            ("2025-06-15T12:00:37.000Z", true),
+            ("2025-06-15T12:00:37Z", false),
+            ("2025-06-15T12:00:37.000000Z", false),
+            ("2025-06-15T12:00:37.000%2B00:00", false),
+        ] {
+            let parameters = parse(&format!("after={text}")).expect("a good query");
+            assert!(parameters.time("after", TimeFilters::Any).is_ok(), "{text}");
+            assert_eq!(parameters.time("after", TimeFilters::Milliseconds).is_ok(), is_good, "{text}");
+        }
     }
 
     #[test]
@@ -124,7 +152,7 @@ mod tests {
         let parameters = parse("limit=9&after=2025-06-15T12:00:00+02:00&active=yes").expect("known names");
         let refusal = parameters.number("limit", 10..=100).expect_err("9 is too small");
         assert!(refusal.message.contains("from 10 to 100") && refusal.unexpected);
-        assert!(parameters.time("after").is_err(), "the plus sign is a blank");
+        assert!(parameters.time("after", TimeFilters::Any).is_err(), "the plus sign is a blank");
         assert!(parameters.flag("active").is_err());
     }
 }

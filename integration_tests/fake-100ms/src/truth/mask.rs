@@ -15,6 +15,7 @@ pub(crate) fn masked(value: &Value) -> Value {
 fn hide_within(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(hide_within),
+        Value::String(text) if is_rtmp(text) => *text = masked_rtmp_url(text),
         Value::Object(members) => {
             for (key, member) in members {
                 match key.as_str() {
@@ -45,6 +46,17 @@ fn hide_leaves(value: &mut Value) {
         Value::Object(members) => members.values_mut().for_each(hide_leaves),
         leaf => *leaf = MASK.into(),
     }
+}
+
+fn is_rtmp(text: &str) -> bool {
+    text.starts_with("rtmp://") || text.starts_with("rtmps://")
+}
+
+/// A list of RTMP addresses.
+pub(crate) fn masked_rtmp_urls(urls: &Value) -> Value {
+    let mut urls = urls.clone();
+    hide_stream_keys(&mut urls);
+    urls
 }
 
 fn hide_stream_keys(urls: &mut Value) {

@@ -2,12 +2,15 @@
 //!
 //! One module per family of streams says what their records hold; `mask` says what is hidden.
 
+mod broadcasts;
 mod events;
 mod mask;
+pub(crate) mod quality;
 mod recordings;
 mod rooms;
 mod sessions;
 pub(crate) mod templates;
+pub(crate) mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,9 +19,10 @@ use serde_json::Value;
 
 use crate::times::to_microseconds;
 use crate::workspace::Workspace;
+use crate::workspace::broadcasts::Kind;
 use crate::workspace::model::Time;
 
-/// The expected records of all eight streams.
+/// The expected records of all twelve streams.
 ///
 /// Every field of a stream is present, null when the API has nothing; so are the fields of peers
 /// and of recording assets. Durations of sessions and peers are floating-point numbers of seconds,
@@ -68,6 +72,10 @@ impl Truth {
             ("templates_destinations", collect(templates::destinations(workspace))),
             ("analytics_events", collect(events::events(workspace))),
             ("recordings", collect(recordings::recordings(workspace))),
+            ("webhook_events", collect(webhooks::events(workspace))),
+            ("live_streams", collect(broadcasts::records(workspace, Kind::Live))),
+            ("external_streams", collect(broadcasts::records(workspace, Kind::External))),
+            ("peer_quality", collect(quality::records(workspace))),
         ];
         let named = |(name, records): (&str, Records)| (name.to_owned(), records);
         Truth { streams: streams.into_iter().map(named).collect() }

@@ -8,6 +8,7 @@ use crate::answers;
 use crate::readings::Readings;
 use crate::workspace::Workspace;
 use crate::workspace::model::{Asset, Recording, Time};
+use crate::workspace::object_id::ObjectId;
 
 pub(super) fn recordings(workspace: &Workspace) -> Vec<Expected> {
     let expect = |recording| expect_recording(workspace, recording);
@@ -16,8 +17,7 @@ pub(super) fn recordings(workspace: &Workspace) -> Vec<Expected> {
 
 fn expect_recording(workspace: &Workspace, recording: &Recording) -> Expected {
     let readings = &workspace.readings;
-    let mut assets: Vec<&Asset> = workspace.assets_of(recording.id).collect();
-    assets.sort_by_key(|asset| (readings.visible(asset.created_at).timestamp_micros(), asset.id));
+    let assets = in_order(workspace, recording.id);
     let changed_at = assets.iter().map(|asset| asset.created_at).max();
     let updated_at = readings.emitted(changed_at.map_or(recording.updated_at, |time| time.max(recording.updated_at)));
     let emitted = |time: Option<Time>| time.map(|time| readings.emitted(time));
@@ -45,7 +45,14 @@ fn expect_recording(workspace: &Workspace, recording: &Recording) -> Expected {
     Expected { key: recording.id.to_string(), cursor: Some(updated_at), record }
 }
 
-fn expect_asset(asset: &Asset, readings: &Readings) -> Value {
+/// The files of a job, as their column has them: by time of creation, then by id.
+pub(super) fn in_order(workspace: &Workspace, job_id: ObjectId) -> Vec<&Asset> {
+    let mut assets: Vec<&Asset> = workspace.assets_of(job_id).collect();
+    assets.sort_by_key(|asset| (workspace.readings.visible(asset.created_at).timestamp_micros(), asset.id));
+    assets
+}
+
+pub(super) fn expect_asset(asset: &Asset, readings: &Readings) -> Value {
     json!({
         "id": asset.id,
         "job_id": asset.job_id,
@@ -63,7 +70,7 @@ fn expect_asset(asset: &Asset, readings: &Readings) -> Value {
 }
 
 /// The first completed one of the best kind there is, else the largest completed one.
-fn primary<'a>(assets: &[&'a Asset]) -> Option<&'a Asset> {
+pub(super) fn primary<'a>(assets: &[&'a Asset]) -> Option<&'a Asset> {
     let completed = || assets.iter().copied().filter(|asset| asset.status == "completed");
     let best = completed().filter_map(|asset| Some((preference(asset)?, asset)));
     if let Some((_, asset)) = best.min_by_key(|(preference, _)| *preference) {

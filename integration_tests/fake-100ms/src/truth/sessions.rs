@@ -49,7 +49,7 @@ fn started_at(session: &Session) -> Time {
 }
 
 /// The end that the API tells, else the last peer's, else the last update; `None` while live.
-fn stopped_at(session: &Session, readings: &Readings) -> Option<Time> {
+pub(super) fn stopped_at(session: &Session, readings: &Readings) -> Option<Time> {
     if session.is_live() {
         return None;
     }

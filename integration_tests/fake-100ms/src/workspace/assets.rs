@@ -11,13 +11,14 @@ use super::shelf::Shelf;
 /// 100ms-hosted files are kept 15 days.
 const KEPT: TimeDelta = TimeDelta::days(15);
 
-/// The assets of a new workspace, in the order of creation.
+/// The assets of a new workspace, in the order of creation: those of recordings, and `of_streams`.
 pub(crate) fn all(
     dice: &mut Dice,
     mint: &mut IdMint,
     recordings: &Shelf<Recording>,
     sessions: &Shelf<Session>,
     now: Time,
+    mut of_streams: Vec<Asset>,
 ) -> Vec<Asset> {
     let mut drafts: Vec<Asset> = Vec::new();
     for recording in recordings.iter() {
@@ -29,11 +30,20 @@ pub(crate) fn all(
     }
     drafts.retain(|asset| asset.created_at <= now);
     drafts.sort_by_key(|asset| asset.created_at);
+    expire_some(dice, &mut drafts, now);
+    drafts.append(&mut of_streams);
+    drafts.sort_by_key(|asset| asset.created_at);
     for asset in &mut drafts {
         asset.id = mint.next(asset.created_at);
-        asset.file_gone = now - asset.created_at > KEPT && dice.chance(0.6);
     }
     drafts
+}
+
+/// Of many an old asset the file is gone.
+pub(super) fn expire_some(dice: &mut Dice, assets: &mut [Asset], now: Time) {
+    for asset in assets {
+        asset.file_gone = now - asset.created_at > KEPT && dice.chance(0.6);
+    }
 }
 
 /// What came out of a recording that is over; some assets lie in the future still.
@@ -122,7 +132,7 @@ fn fail(asset: &mut Asset) {
     asset.thumbnails = Value::Null;
 }
 
-/// What a live or an external stream leaves behind: its job is no recording.
+/// What is left of a stream that the API has forgotten: its job is nowhere else.
 fn of_a_stream(dice: &mut Dice, session: &Session, now: Time) -> Asset {
     let end = session.ended_at.unwrap_or(now);
     let created_at = dice.time_between(session.created_at, end);
@@ -137,7 +147,8 @@ pub(crate) fn asset(dice: &mut Dice, recording: &Recording, kind: &'static str, 
     draft(dice, recording.id, room_id, session_id, kind, created_at)
 }
 
-fn draft(
+/// An asset of any job; its id is still to be minted.
+pub(super) fn draft(
     dice: &mut Dice,
     job_id: ObjectId,
     room_id: ObjectId,

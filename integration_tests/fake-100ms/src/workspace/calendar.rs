@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 
 use super::dice::Dice;
 use super::model::Time;
+use crate::options::Counts;
 
 const HISTORY: TimeDelta = TimeDelta::days(730);
 
@@ -12,15 +13,16 @@ pub(crate) struct Calendar {
     now: Time,
     /// Moments at which very much happened at once: a class that begins, an import.
     bursts: Vec<Time>,
+    lately: Option<usize>,
 }
 
 impl Calendar {
     /// Without bursts everything is spread evenly, as a benchmark wants it.
-    pub(crate) fn new(seed: u64, now: Time, with_bursts: bool) -> Calendar {
+    pub(crate) fn new(seed: u64, now: Time, counts: &Counts) -> Calendar {
         let mut dice = Dice::new(seed, "calendar");
         let long_ago = now - TimeDelta::days(5);
         let burst = |_| dice.time_between(now - HISTORY, long_ago);
-        Calendar { now, bursts: (0..if with_bursts { 7 } else { 0 }).map(burst).collect() }
+        Calendar { now, bursts: (0..if counts.varied { 7 } else { 0 }).map(burst).collect(), lately: counts.lately }
     }
 
     pub(crate) fn start(&self) -> Time {
@@ -34,7 +36,8 @@ impl Calendar {
     /// Ascending times: enough of them within the last 13 and 72 hours to matter, however small
     /// the workspace is, and most of them long before.
     pub(crate) fn times(&self, dice: &mut Dice, count: usize) -> Vec<Time> {
-        let recent = (count * 3 / 100).clamp((count / 6).min(20), 400);
+        let share = (count * 3 / 100).clamp((count / 6).min(20), 400);
+        let recent = self.lately.unwrap_or(share);
         let mut times: Vec<Time> = (0..count)
             .map(|number| match number {
                 _ if number < recent => self.within_hours(dice, 0, 13),

@@ -10,31 +10,36 @@
 
 pub(crate) mod advance;
 mod assets;
+pub(crate) mod broadcasts;
 mod calendar;
 mod destinations;
 pub(crate) mod dice;
 pub(crate) mod events;
 pub(crate) mod model;
 pub(crate) mod object_id;
+pub(crate) mod quality;
 mod recordings;
 mod rooms;
 mod sessions;
 pub(crate) mod shelf;
 mod templates;
+pub(crate) mod webhooks;
 mod words;
 
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::SubsecRound;
 
+use self::broadcasts::Kind;
 use self::calendar::Calendar;
 use self::dice::Dice;
 use self::events::{EventLog, EventMaker};
-use self::model::{Asset, Event, Recording, Room, Session, Template, Time};
+use self::model::{Asset, Broadcast, Event, Peer, Recording, Room, Session, Template, Time};
 use self::object_id::{IdMint, ObjectId};
 use self::rooms::RoomMaker;
 use self::sessions::SessionMaker;
 use self::shelf::Shelf;
+use self::webhooks::{DeliveryLog, DeliveryMaker, Hooks};
 use crate::answers;
 use crate::options::{Counts, Options};
 use crate::readings::Readings;
@@ -48,8 +53,13 @@ pub(crate) struct Workspace {
     pub(crate) rooms: Shelf<Room>,
     pub(crate) sessions: Shelf<Session>,
     pub(crate) recordings: Shelf<Recording>,
+    pub(crate) live_streams: Shelf<Broadcast>,
+    pub(crate) external_streams: Shelf<Broadcast>,
     pub(crate) assets: Shelf<Asset>,
     pub(crate) events: EventLog,
+    pub(crate) deliveries: DeliveryLog,
+    /// Sessions created from then on have stats of their peers.
+    pub(crate) stats_since: Option<Time>,
     /// Positions of the sessions that are live.
     pub(crate) live: BTreeSet<usize>,
     /// Positions of the assets of each job, oldest first.
@@ -74,6 +84,8 @@ struct Mints {
     session: IdMint,
     recording: IdMint,
     asset: IdMint,
+    live_stream: IdMint,
+    external_stream: IdMint,
 }
 
 impl Workspace {
@@ -81,7 +93,7 @@ impl Workspace {
     pub(crate) fn new(options: &Options) -> Workspace {
         let now = options.now.trunc_subsecs(0);
         let mut workspace = Workspace::empty(options, now);
-        let mut planted = workspace.populate(&Calendar::new(options.seed, now, options.scale.counts().varied));
+        let mut planted = workspace.populate(&Calendar::new(options.seed, now, &options.scale.counts()));
         workspace.planted.append(&mut planted);
         workspace.render_everything();
         workspace
@@ -99,8 +111,12 @@ impl Workspace {
             rooms: Shelf::new(Vec::new()),
             sessions: Shelf::new(Vec::new()),
             recordings: Shelf::new(Vec::new()),
+            live_streams: Shelf::new(Vec::new()),
+            external_streams: Shelf::new(Vec::new()),
             assets: Shelf::new(Vec::new()),
             events: EventLog::new(),
+            deliveries: DeliveryLog::new(Hooks::default()),
+            stats_since: None,
             live: BTreeSet::new(),
             assets_of: HashMap::new(),
             planted: Vec::new(),
@@ -113,6 +129,8 @@ impl Workspace {
                 session: IdMint::new(dice.number()),
                 recording: IdMint::new(dice.number()),
                 asset: IdMint::new(dice.number()),
+                live_stream: IdMint::new(dice.number()),
+                external_stream: IdMint::new(dice.number()),
             },
         }
     }
@@ -140,11 +158,29 @@ impl Workspace {
         let is_live = |(position, session): (usize, &Session)| session.is_live().then_some(position);
         self.live = self.sessions.iter().enumerate().filter_map(is_live).collect();
 
-        let mut dice = Dice::new(seed, "recordings");
+        self.stats_since = quality::known_since(&self.sessions, counts.peers_with_stats);
+
+        let mut dice = Dice::new(seed, "streams");
         let sessions = &self.sessions;
+        let mut of_streams = Vec::new();
+        for kind in Kind::BOTH {
+            let (count, mint) = match kind {
+                Kind::Live => (counts.live_streams, &mut mints.live_stream),
+                Kind::External => (counts.external_streams, &mut mints.external_stream),
+            };
+            let made = Shelf::new(broadcasts::all(&mut dice, mint, kind, sessions, now, count));
+            of_streams.extend(broadcasts::files_of_all(&mut dice, &made, now));
+            match kind {
+                Kind::Live => self.live_streams = made,
+                Kind::External => self.external_streams = made,
+            }
+        }
+        planted.append(&mut dice.take_planted());
+
+        let mut dice = Dice::new(seed, "recordings");
         let made = recordings::all(&mut dice, &mut mints.recording, sessions, now, counts.recordings);
         self.recordings = Shelf::new(made);
-        let made = assets::all(&mut dice, &mut mints.asset, &self.recordings, sessions, now);
+        let made = assets::all(&mut dice, &mut mints.asset, &self.recordings, sessions, now, of_streams);
         for (position, asset) in made.iter().enumerate() {
             self.assets_of.entry(asset.job_id).or_default().push(position);
         }
@@ -158,6 +194,12 @@ impl Workspace {
             self.events.push(event, json);
         }
         planted.append(&mut dice.take_planted());
+
+        let mut dice = Dice::new(seed, "webhooks");
+        self.deliveries = DeliveryLog::new(Hooks::new(&mut dice));
+        let made = DeliveryMaker { sessions }.all(&mut dice, calendar, counts.webhook_events);
+        self.deliveries.add(made);
+        planted.append(&mut dice.take_planted());
         planted
     }
 
@@ -167,6 +209,9 @@ impl Workspace {
         (0..self.sessions.len()).for_each(|position| self.render_session(position));
         (0..self.recordings.len()).for_each(|position| self.render_recording(position));
         (0..self.assets.len()).for_each(|position| self.render_asset(position));
+        for kind in Kind::BOTH {
+            (0..self.broadcasts(kind).len()).for_each(|position| self.render_broadcast(kind, position));
+        }
     }
 
     fn render_template(&mut self, position: usize) {
@@ -193,12 +238,41 @@ impl Workspace {
         self.recordings.set_rendered(position, json);
     }
 
+    fn render_broadcast(&mut self, kind: Kind, position: usize) {
+        let with_assets = match kind {
+            Kind::Live => self.readings.live_streams_with_assets,
+            Kind::External => self.readings.external_streams_with_assets,
+        };
+        let broadcast = &self.broadcasts(kind)[position];
+        let json = answers::broadcasts::broadcast(self, kind, broadcast, with_assets);
+        self.broadcasts_mut(kind).set_rendered(position, json);
+    }
+
     fn render_asset(&mut self, position: usize) {
         let json = answers::recordings::asset(&self.assets[position], &self.readings);
         self.assets.set_rendered(position, json);
     }
 
-    /// The assets of a recording, oldest first.
+    pub(crate) fn broadcasts(&self, kind: Kind) -> &Shelf<Broadcast> {
+        match kind {
+            Kind::Live => &self.live_streams,
+            Kind::External => &self.external_streams,
+        }
+    }
+
+    fn broadcasts_mut(&mut self, kind: Kind) -> &mut Shelf<Broadcast> {
+        match kind {
+            Kind::Live => &mut self.live_streams,
+            Kind::External => &mut self.external_streams,
+        }
+    }
+
+    /// What is known of the quality of a peer's call.
+    pub(crate) fn tracks(&self, session: &Session, peer: &Peer) -> Vec<quality::Track> {
+        quality::tracks(self.seed, self.stats_since, self.counts.varied, session, peer)
+    }
+
+    /// The assets of a recording or a stream, oldest first.
     pub(crate) fn assets_of(&self, job_id: ObjectId) -> impl Iterator<Item = &Asset> {
         let positions = self.assets_of.get(&job_id).map_or(&[][..], Vec::as_slice);
         positions.iter().map(|&position| &self.assets[position])

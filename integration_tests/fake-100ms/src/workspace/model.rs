@@ -135,9 +135,29 @@ pub(crate) struct Recording {
     pub(crate) stopped_by: Option<String>,
 }
 
+/// A live or an external stream. What only the other kind has is null.
+pub(crate) struct Broadcast {
+    pub(crate) id: ObjectId,
+    pub(crate) room_id: ObjectId,
+    pub(crate) session_id: ObjectId,
+    pub(crate) status: &'static str,
+    pub(crate) meeting_url: Option<String>,
+    pub(crate) destination: Option<String>,
+    pub(crate) playback_url: Option<String>,
+    pub(crate) rtmp_urls: Value,
+    pub(crate) resolution: Value,
+    pub(crate) recording: Value,
+    pub(crate) created_at: Time,
+    pub(crate) started_at: Option<Time>,
+    pub(crate) stopped_at: Option<Time>,
+    pub(crate) updated_at: Time,
+    pub(crate) started_by: Option<String>,
+    pub(crate) stopped_by: Option<String>,
+}
+
 pub(crate) struct Asset {
     pub(crate) id: ObjectId,
-    /// A recording, or a live or external stream that is no recording.
+    /// A recording, a live or an external stream, or one that is forgotten.
     pub(crate) job_id: ObjectId,
     pub(crate) room_id: ObjectId,
     pub(crate) session_id: ObjectId,
@@ -161,6 +181,13 @@ pub(crate) struct Event {
     pub(crate) data: Value,
 }
 
+impl Event {
+    /// Whether it reports a failure.
+    pub(crate) fn has_error(&self) -> bool {
+        !self.data["error"].is_null()
+    }
+}
+
 /// As the `version` of every event.
 pub(crate) const EVENT_VERSION: &str = "2.0";
 
@@ -177,4 +204,4 @@ macro_rules! shelved {
     )*};
 }
 
-shelved!(Room, Session, Template, Recording, Asset);
+shelved!(Room, Session, Template, Recording, Broadcast, Asset);

@@ -3,10 +3,16 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use fake_100ms::{Fake, Options};
-use serde_json::json;
+use fake_100ms::{Fake, Options, Truth};
+use serde_json::{Value, json};
 
 use crate::client::Client;
+
+/// As a client reads it: the parser may miss a long fraction by its last bit.
+fn as_read(truth: &Truth) -> Value {
+    let text = serde_json::to_string(truth).expect("plain JSON");
+    serde_json::from_str(&text).expect("plain JSON")
+}
 
 #[test]
 fn everything_can_be_reached_without_a_token() {
@@ -15,12 +21,12 @@ fn everything_can_be_reached_without_a_token() {
     client.ok("/v2/rooms");
     client.token = None;
     let truth = client.ok("/__control/truth");
-    assert_eq!(truth, json!(fake.truth()));
+    assert!(truth == as_read(&fake.truth()));
     let then = fake.now();
     let changes = client.send("POST", "/__control/advance").expect("an answer").json();
     assert!(changes["streams"]["sessions"].is_array() && fake.now() > then);
     let since = client.ok("/__control/truth?start_date=2025-06-15T12%3A00%3A00Z");
-    assert_eq!(since, json!(fake.truth_since(then)));
+    assert!(since == as_read(&fake.truth_since(then)));
     let requests = client.ok("/__control/requests");
     assert_eq!(requests["requests"], json!([{"route": "/v2/rooms", "status": 200, "count": 1}]));
     assert_eq!(client.ok("/__control/secrets"), json!(fake.secrets()));

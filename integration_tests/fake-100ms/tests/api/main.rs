@@ -4,6 +4,7 @@
 //! - `workspace`: what is in it, and how it changes.
 //! - `reading`: the truth can be read under every reading.
 //! - `paging`: pages, filters, and what is refused.
+//! - `extras`: webhook history, quality of calls, live and external streams.
 //! - `tokens`: who gets in.
 //! - `faults`: what goes wrong.
 //! - `control`: the controls of the program.
@@ -11,6 +12,7 @@
 
 mod client;
 mod control;
+mod extras;
 mod faults;
 mod paging;
 mod reading;

@@ -130,7 +130,8 @@ fn records_differ_between_readings_only_where_something_is_hidden() {
             || !readings.session_end_moves_updated_at
             || readings.fraction == fake_100ms::Fraction::None
             || readings.missing_destinations != fake_100ms::MissingPart::Absent
-            || readings.unknown_destination_kind;
+            || readings.unknown_destination_kind
+            || !readings.has_webhook;
         let same = tiny(readings).truth() == documented;
         assert_eq!(same, !hides, "{name}");
     }

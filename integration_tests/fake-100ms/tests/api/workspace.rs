@@ -7,12 +7,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fake_100ms::{Changes, Fake, Fraction, Options, Readings, Scale, Truth};
 use serde_json::Value;
 
-const CURSORS: [(&str, &str); 5] = [
+const CURSORS: [(&str, &str); 9] = [
     ("sessions", "updated_at"),
     ("rooms", "updated_at"),
     ("templates", "updated_at"),
     ("analytics_events", "created_at"),
     ("recordings", "updated_at"),
+    ("webhook_events", "created_at"),
+    ("live_streams", "updated_at"),
+    ("external_streams", "updated_at"),
+    ("peer_quality", "session_ended_at"),
 ];
 
 fn of_seed(seed: u64) -> Fake {
@@ -83,7 +87,9 @@ fn every_oddity_is_there_for_every_seed() {
 fn enough_is_recent_and_most_is_older_than_every_look_back() {
     let fake = of_seed(1);
     let (truth, now) = (fake.truth(), fake.now());
-    for (stream, cursor) in CURSORS.iter().filter(|(stream, _)| *stream != "templates") {
+    // The quality of calls is known of the latest sessions alone.
+    let spread = CURSORS.iter().filter(|(stream, _)| !matches!(*stream, "templates" | "peer_quality"));
+    for (stream, cursor) in spread {
         let within = |hours| count(&truth, stream, |one| now - time(&one[cursor]) < TimeDelta::hours(hours));
         assert!(within(13) >= 10, "{stream}: {} in 13 h", within(13));
         assert!(within(72) >= 20, "{stream}: {} in 72 h", within(72));
@@ -146,7 +152,10 @@ fn a_round_changes_what_it_says_and_every_change_is_newer_than_the_clock_was() {
             let known = difference(&before, &after);
             for (stream, keys) in &known.streams {
                 let told = changes.streams.get(stream).cloned().unwrap_or_default();
-                let aged = |key: &&String| stream == "analytics_events" && !after.streams[stream].contains_key(*key);
+                let aged = |key: &&String| {
+                    matches!(stream.as_str(), "analytics_events" | "webhook_events")
+                        && !after.streams[stream].contains_key(*key)
+                };
                 let untold: Vec<&String> = keys.difference(&told).filter(|key| !aged(key)).collect();
                 assert!(untold.is_empty(), "{name}: {stream} {untold:?}");
             }
@@ -164,7 +173,11 @@ fn assert_changes_are_newer(name: &str, known: &Changes, after: &Truth, then: Da
                 continue;
             };
             // Events may come up to 50 minutes late.
-            let late = if stream == "analytics_events" { TimeDelta::minutes(51) } else { TimeDelta::zero() };
+            let late = if matches!(stream, "analytics_events" | "webhook_events") {
+                TimeDelta::minutes(51)
+            } else {
+                TimeDelta::zero()
+            };
             assert!(time(&record[cursor]) > then - late, "{name}: {stream} {key}: {}", record[cursor]);
         }
     }
@@ -188,7 +201,7 @@ fn a_day_of_rounds_keeps_the_promises() {
         }
         assert!(count(&truth, "sessions", |session| session["active"] == true) > 0);
     }
-    assert_eq!(seen.streams.len(), 8, "every stream changed");
+    assert_eq!(seen.streams.len(), 12, "every stream changed");
     let truth = fake.truth();
     let oldest = truth.streams["rooms"].keys().next().expect("there are rooms");
     assert!(seen.streams["rooms"].contains(oldest));

@@ -11,7 +11,7 @@ use crate::workspace::sessions::{LONGEST, SessionMaker};
 use crate::workspace::{assets, recordings};
 
 /// How long after its time an event may arrive.
-const LATE: TimeDelta = TimeDelta::minutes(50);
+pub(super) const LATE: TimeDelta = TimeDelta::minutes(50);
 
 /// A connector looks 72 hours back for recordings: what is older must change by its assets only.
 const STILL_RECENT: TimeDelta = TimeDelta::hours(48);
@@ -37,6 +37,7 @@ impl Round<'_> {
             let id = session.id;
             workspace.render_session(position);
             self.touched("sessions", id);
+            self.touched_quality(position);
             self.touched_peers(moved);
         }
     }
@@ -61,6 +62,7 @@ impl Round<'_> {
             }
             workspace.render_session(position);
             self.touched("sessions", id);
+            self.touched_quality(position);
             self.touched_peers(peers);
         }
     }
@@ -149,6 +151,7 @@ impl Round<'_> {
                 workspace.render_recording(recording);
                 self.touched("recordings", job_id);
             }
+            self.renew_broadcast(job_id);
         }
     }
 

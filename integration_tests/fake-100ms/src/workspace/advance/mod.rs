@@ -5,12 +5,14 @@
 //!       50 min earlier before                       now
 //!       [ late events  )( every other change         ]
 //! ```
-//! `forms` changes what people edit, `calls` what happens in rooms.
+//! `forms` changes what people edit, `calls` what happens in rooms, `extras` their streams and what
+//! the webhook was told.
 //!
 //! A change is at least a second after `before`, so that it is later also for those who see whole
 //! seconds.
 
 mod calls;
+mod extras;
 mod forms;
 
 use chrono::TimeDelta;
@@ -26,7 +28,10 @@ struct Volume {
     rooms: usize,
     templates: usize,
     recordings: usize,
+    /// Of each of the two kinds.
+    broadcasts: usize,
     events: usize,
+    webhooks: usize,
 }
 
 struct Round<'a> {
@@ -49,7 +54,9 @@ impl Workspace {
             rooms: (self.rooms.len() / 20).clamp(5, 100),
             templates: (self.templates.len() / 10).clamp(2, 20),
             recordings: (self.recordings.len() / 20).clamp(12, 200),
+            broadcasts: (self.live_streams.len() / 20).min(100),
             events: (self.events.len() / 30).clamp(10, 500),
+            webhooks: (self.deliveries.all().len() / 30).min(1_000),
         };
         self.play_round(3300..=4500, &volume)
     }
@@ -62,9 +69,16 @@ impl Workspace {
             rooms: share(self.rooms.len()),
             templates: share(self.templates.len()),
             recordings: share(self.recordings.len()),
+            broadcasts: share(self.live_streams.len()).min(self.live_streams.len()),
             events: share(self.events.len()),
+            webhooks: share(self.deliveries.all().len()).min(self.deliveries.all().len()),
         };
         self.play_round(60..=300, &volume)
+    }
+
+    /// Nothing happens; only the clock goes on.
+    pub(crate) fn let_time_pass(&mut self, time: TimeDelta) {
+        self.now += TimeDelta::seconds(time.num_seconds());
     }
 
     fn play_round(&mut self, seconds: std::ops::RangeInclusive<u64>, volume: &Volume) -> Changes {
@@ -100,8 +114,12 @@ impl Round<'_> {
             self.change_recordings(volume.recordings.div_ceil(2));
             self.begin_recordings(volume.recordings.div_ceil(4));
             self.add_late_assets(volume.recordings.div_ceil(2));
+            self.change_broadcasts(volume.broadcasts);
+            self.begin_broadcasts(volume.broadcasts.div_ceil(2));
+            self.add_late_files(volume.broadcasts.div_ceil(2));
             self.shelve_assets();
             self.add_events(before, volume.events);
+            self.add_deliveries(before, volume.webhooks);
         }
     }
 

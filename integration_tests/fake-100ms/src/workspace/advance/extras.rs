@@ -1,0 +1,120 @@
+//! What happens to streams, what the webhook is told, and whose quality becomes known.
+
+use chrono::TimeDelta;
+
+use super::Round;
+use super::calls::LATE;
+use crate::truth;
+use crate::workspace::broadcasts::{self, Kind};
+use crate::workspace::model::Time;
+use crate::workspace::object_id::ObjectId;
+use crate::workspace::webhooks::{Delivery, DeliveryMaker};
+
+/// What is older changes by its files only: a connector looks 72 hours back.
+const STILL_RECENT: TimeDelta = TimeDelta::hours(48);
+
+impl Round<'_> {
+    /// Streams start, stop and fail.
+    pub(super) fn change_broadcasts(&mut self, count: usize) {
+        for kind in Kind::BOTH {
+            let broadcasts = self.workspace.broadcasts(kind);
+            let recent = broadcasts.created_within(Some(self.now - STILL_RECENT), None, |time| time);
+            let under_way: Vec<usize> = recent.filter(|&position| !broadcasts[position].is_over()).collect();
+            for number in self.dice.choose(under_way.len(), count) {
+                self.move_broadcast_on(kind, under_way[number]);
+            }
+        }
+    }
+
+    fn move_broadcast_on(&mut self, kind: Kind, position: usize) {
+        let time = self.some_time();
+        let broadcast = &mut self.workspace.broadcasts_mut(kind)[position];
+        broadcasts::move_on(&mut self.dice, broadcast, time);
+        if broadcast.status == "stopped" {
+            let files = broadcasts::files(&mut self.dice, broadcast);
+            self.new_assets.extend(files.into_iter().filter(|file| file.created_at <= self.now));
+        }
+        let id = broadcast.id;
+        self.workspace.render_broadcast(kind, position);
+        self.touched(kind.stream(), id);
+    }
+
+    /// In sessions of the last hours, live or not.
+    pub(super) fn begin_broadcasts(&mut self, count: usize) {
+        let since = Some(self.now - TimeDelta::hours(2));
+        let recent = self.workspace.sessions.created_within(since, None, |time| time);
+        if recent.is_empty() {
+            return;
+        }
+        for kind in Kind::BOTH {
+            for created_at in self.some_times(count) {
+                let workspace = &mut *self.workspace;
+                let session = &workspace.sessions[recent.start + self.dice.below(recent.len())];
+                let mint = match kind {
+                    Kind::Live => &mut workspace.mints.live_stream,
+                    Kind::External => &mut workspace.mints.external_stream,
+                };
+                let id = mint.next(created_at);
+                let broadcast = broadcasts::begin(&mut self.dice, kind, session, id, created_at);
+                let position = workspace.broadcasts_mut(kind).push(broadcast);
+                workspace.render_broadcast(kind, position);
+                self.touched(kind.stream(), id);
+            }
+        }
+    }
+
+    /// Files of streams of any age, the very oldest included.
+    pub(super) fn add_late_files(&mut self, count: usize) {
+        for kind in Kind::BOTH {
+            let all = self.workspace.broadcasts(kind);
+            let stopped: Vec<usize> = (0..all.len()).filter(|&position| all[position].status == "stopped").collect();
+            let mut chosen = self.dice.choose(stopped.len(), count.saturating_sub(1));
+            chosen.extend((!stopped.is_empty() && count > 0).then_some(0));
+            for number in chosen {
+                let time = self.some_time();
+                let name = self.dice.pick(&["chat", "room-vod", "room-composite"]);
+                let broadcast = &self.workspace.broadcasts(kind)[stopped[number]];
+                let file = broadcasts::file(&mut self.dice, broadcast, name, time);
+                self.new_assets.push(file);
+            }
+        }
+    }
+
+    /// A stream that has got a file says so.
+    pub(super) fn renew_broadcast(&mut self, job_id: ObjectId) {
+        for kind in Kind::BOTH {
+            if let Some(position) = self.workspace.broadcasts(kind).position(job_id) {
+                self.workspace.render_broadcast(kind, position);
+                self.touched(kind.stream(), job_id);
+            }
+        }
+    }
+
+    /// New deliveries, and one in five of something that had happened before.
+    pub(super) fn add_deliveries(&mut self, before: Time, count: usize) {
+        let (earliest, now) = (self.earliest, self.now);
+        let maker = DeliveryMaker { sessions: &self.workspace.sessions };
+        let dice = &mut self.dice;
+        let made: Vec<Delivery> = (0..count)
+            .map(|number| {
+                let time = match number % 5 {
+                    0 => dice.time_between(before - LATE, before),
+                    _ => dice.time_between(earliest, now),
+                };
+                maker.one(dice, time)
+            })
+            .collect();
+        if self.workspace.readings.has_webhook {
+            made.iter().for_each(|delivery| self.touched("webhook_events", delivery.id()));
+        }
+        self.workspace.deliveries.add(made);
+    }
+
+    /// With the end of a session the quality of its calls becomes known.
+    pub(super) fn touched_quality(&mut self, position: usize) {
+        let session = &self.workspace.sessions[position];
+        for key in truth::quality::keys(self.workspace, session) {
+            self.touched("peer_quality", key);
+        }
+    }
+}
