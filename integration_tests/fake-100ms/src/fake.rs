@@ -6,13 +6,14 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::control;
-use crate::faults::{FaultDesk, FaultPlan};
+use crate::faults::{FaultPlan, FaultSchedule};
 use crate::options::Options;
 use crate::requests::{LoggedRequest, RequestCount};
 use crate::server::Server;
 use crate::state::State;
 use crate::tokens::TokenClaims;
-use crate::truth::{Changes, Truth, webhooks};
+use crate::truth::{Truth, webhooks};
+use crate::workspace::advance::Changes;
 
 /// A running server on a port of 127.0.0.1, with its own threads; it stops when dropped.
 pub struct Fake {
@@ -142,10 +143,10 @@ impl Fake {
 
     /// Replaces the plan; its rules count from here.
     pub fn set_faults(&self, plan: FaultPlan) {
-        *self.state.faults() = FaultDesk::new(plan);
+        *self.state.faults() = FaultSchedule::new(plan);
     }
 
-    /// A good day again.
+    /// Nothing goes wrong any more.
     pub fn clear_faults(&self) {
         self.set_faults(FaultPlan::default());
     }

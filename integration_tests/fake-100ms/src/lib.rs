@@ -45,4 +45,5 @@ pub use readings::{
 };
 pub use requests::{LoggedRequest, RequestCount};
 pub use tokens::TokenClaims;
-pub use truth::{Changes, Truth};
+pub use truth::Truth;
+pub use workspace::advance::Changes;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
-use crate::faults::{FaultDesk, FaultPlan};
+use crate::faults::{FaultPlan, FaultSchedule};
 use crate::options::Options;
 use crate::requests::Journal;
 use crate::tokens::Keyring;
@@ -16,7 +16,7 @@ const SHARE_OF_A_SMALL_ADVANCE: f64 = 0.5;
 pub(crate) struct State {
     workspace: RwLock<Workspace>,
     keyring: Mutex<Keyring>,
-    faults: Mutex<FaultDesk>,
+    faults: Mutex<FaultSchedule>,
     journal: Mutex<Journal>,
     pub(crate) max_page: u32,
     pub(crate) gzip: bool,
@@ -32,7 +32,7 @@ impl State {
         State {
             workspace: RwLock::new(Workspace::new(options)),
             keyring: Mutex::new(Keyring::new(options.seed)),
-            faults: Mutex::new(FaultDesk::new(FaultPlan::default())),
+            faults: Mutex::new(FaultSchedule::new(FaultPlan::default())),
             journal: Mutex::default(),
             max_page: options.max_page,
             gzip: options.gzip,
@@ -57,7 +57,7 @@ impl State {
         self.keyring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn faults(&self) -> MutexGuard<'_, FaultDesk> {
+    pub(crate) fn faults(&self) -> MutexGuard<'_, FaultSchedule> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

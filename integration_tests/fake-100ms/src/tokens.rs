@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use crate::workspace::dice::Dice;
 use crate::workspace::model::Uuid;
+use crate::workspace::random::Random;
 
 /// What a token for a test says. The default is a good management token of 24 h.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ struct WireClaims {
 
 /// The workspace's keys, and every token that was ever made or shown.
 pub(crate) struct Keyring {
-    dice: Dice,
+    random: Random,
     access_key: String,
     /// The last one is in force.
     app_secrets: Vec<String>,
@@ -70,11 +70,11 @@ pub(crate) struct Keyring {
 
 impl Keyring {
     pub(crate) fn new(seed: u64) -> Keyring {
-        let mut dice = Dice::new(seed, "keys");
+        let mut random = Random::new(seed, "keys");
         Keyring {
-            access_key: dice.hex(24),
-            app_secrets: vec![app_secret(&mut dice)],
-            dice,
+            access_key: random.hex(24),
+            app_secrets: vec![app_secret(&mut random)],
+            random,
             handed_out: Vec::new(),
             seen: HashSet::new(),
             void: HashSet::new(),
@@ -90,7 +90,7 @@ impl Keyring {
     }
 
     pub(crate) fn rotate(&mut self) {
-        let secret = app_secret(&mut self.dice);
+        let secret = app_secret(&mut self.random);
         self.app_secrets.push(secret);
     }
 
@@ -103,7 +103,7 @@ impl Keyring {
             iat: claims.issued_at.timestamp(),
             nbf: claims.not_before.timestamp(),
             exp: claims.expires_at.timestamp(),
-            jti: Uuid(self.dice.uuid()).to_string(),
+            jti: Uuid(self.random.uuid()).to_string(),
         };
         let secret = claims.secret.as_deref().unwrap_or(self.app_secret());
         let key = EncodingKey::from_secret(secret.as_bytes());
@@ -165,6 +165,6 @@ impl Keyring {
     }
 }
 
-fn app_secret(dice: &mut Dice) -> String {
-    format!("app-secret-{}", dice.hex(64))
+fn app_secret(random: &mut Random) -> String {
+    format!("app-secret-{}", random.hex(64))
 }

@@ -1,12 +1,10 @@
 //! What goes wrong on the wire.
 //!
-//! - `plan`: what a test writes.
-//! - `bad_day`: plans ready made.
-//! - `desk`: the plan in force, and what it makes of the next request.
+//! - `plan`: what a test writes, and plans ready made.
+//! - `schedule`: the plan in force, and what it makes of the next request.
 
-mod bad_day;
-mod desk;
 mod plan;
+mod schedule;
 
-pub(crate) use desk::{Asked, Effects, FaultDesk};
 pub use plan::{Fault, FaultPlan, FaultRule, RateLimit, RetryHint, When};
+pub(crate) use schedule::{Asked, Effects, FaultSchedule};

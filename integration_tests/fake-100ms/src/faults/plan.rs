@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Everything that goes wrong until the next plan. The default plan is a good day.
+/// Everything that goes wrong until the next plan. By default nothing goes wrong.
 ///
 /// For one request the delays of all rules that hit add up, all hits that change the *shape* of
 /// the page apply, and of the hits that *refuse* the request, and of those that spoil the *wire*,
@@ -159,7 +159,7 @@ pub enum Fault {
 }
 
 impl FaultPlan {
-    /// A good day.
+    /// Nothing goes wrong.
     pub fn new() -> FaultPlan {
         FaultPlan::default()
     }
@@ -190,5 +190,99 @@ impl FaultPlan {
             rule.stop_after = Some(hits);
         }
         self
+    }
+}
+
+/// What can go wrong on any route, with how often it does so compared to the others.
+fn anywhere() -> Vec<(u32, Fault)> {
+    vec![
+        (4, Fault::Delay { milliseconds: 20, jitter: 60 }),
+        (2, Fault::TooManyRequests(RetryHint::Seconds(1))),
+        (1, Fault::TooManyRequests(RetryHint::HttpDate(1))),
+        (1, Fault::TooManyRequests(RetryHint::Message(1))),
+        (1, Fault::TooManyRequests(RetryHint::Nothing)),
+        (2, Fault::Status(500)),
+        (3, Fault::Status(502)),
+        (3, Fault::Status(503)),
+        (2, Fault::Status(504)),
+        (3, Fault::ResetBeforeHeaders),
+        (1, Fault::ResetWithinHeaders),
+        (3, Fault::ResetWithinBody),
+        (2, Fault::TruncatedBody),
+        (2, Fault::HtmlPage),
+        (2, Fault::StalledBody { milliseconds: 150 }),
+        (1, Fault::ShortContentLength),
+        (2, Fault::InvalidJson),
+        (2, Fault::EmptyBody),
+        (2, Fault::CorruptGzip),
+        (3, Fault::NoDate),
+        (2, Fault::UnknownFields),
+    ]
+}
+
+/// What can go wrong with a page of a list, or of events.
+fn on_pages() -> Vec<(u32, Fault)> {
+    vec![
+        (3, Fault::SmallerLimit(17)),
+        (2, Fault::SmallerLimit(1)),
+        (3, Fault::ShiftedItems(3)),
+        (1, Fault::ExpiredCursor),
+    ]
+}
+
+impl FaultPlan {
+    /// For a soak: the faults a client can recover from, mixed at random.
+    ///
+    /// `intensity` is about the share of the requests that go wrong, 0.0 to 1.0. Waits last
+    /// milliseconds, a wait that is named at most a second. Tokens stay good, no page token
+    /// repeats and no field becomes null, so a client with any credentials reaches the end with
+    /// the whole truth.
+    pub fn random_mix(seed: u64, intensity: f64) -> FaultPlan {
+        let faults = [anywhere(), on_pages()].concat();
+        let total: u32 = faults.iter().map(|(weight, _)| weight).sum();
+        let rule = |(weight, fault): (u32, Fault)| FaultRule {
+            route: "*".to_owned(),
+            when: When::Probability(intensity * f64::from(weight) / f64::from(total)),
+            fault,
+            stop_after: None,
+        };
+        FaultPlan { seed, rules: faults.into_iter().map(rule).collect(), ..FaultPlan::default() }
+    }
+}
+
+/// Every key under which the documents show an object or an array.
+const OBJECTS: &[&str] = &[
+    "data",
+    "events",
+    "peers",
+    "user",
+    "recording_info",
+    "upload_info",
+    "options",
+    "credentials",
+    "polls",
+    "webhook",
+    "headers",
+    "roles",
+    "settings",
+    "recording",
+    "upload",
+    "destinations",
+    "plugins",
+    "rtmpDestinations",
+    "hlsDestinations",
+    "transcriptions",
+    "browserRecordings",
+    "rtmpUrls",
+    "asset_types",
+    "recording_assets",
+    "thumbnails",
+    "metadata",
+];
+
+impl Fault {
+    /// [`Fault::NullFields`] with every object or array the documents show.
+    pub fn null_everything() -> Fault {
+        Fault::NullFields(OBJECTS.iter().map(|key| (*key).to_owned()).collect())
     }
 }

@@ -13,7 +13,7 @@ const ALLOWED: [&str; 5] = ["room_id", "session_id", "status", "limit", "start"]
 
 pub(super) fn list(ask: &Ask, kind: Kind) -> Body {
     let parameters = Parameters::parse(ask.query, &ALLOWED, &[])?;
-    let page = PageRequest::parse(&parameters, ask.max_page, ask.shapes)?;
+    let page = PageRequest::parse(&parameters, ask)?;
     let (room_id, session_id) = (parameters.id("room_id")?, parameters.id("session_id")?);
     let status = parameters.word("status", STATUSES)?;
     let wanted = |broadcast: &Broadcast| {
@@ -21,8 +21,13 @@ pub(super) fn list(ask: &Ask, kind: Kind) -> Body {
             && session_id.is_none_or(|id| broadcast.session_id == id)
             && status.is_none_or(|status| broadcast.status == status)
     };
-    let (shelf, readings) = (ask.workspace.broadcasts(kind), &ask.workspace.readings);
-    page::answer(shelf, readings.recording_order, 0..shelf.len(), wanted, &page, readings)
+    let (all, readings) = (ask.workspace.broadcasts(kind), &ask.workspace.readings);
+    let with_assets = match kind {
+        Kind::Live => readings.live_streams_with_assets,
+        Kind::External => readings.external_streams_with_assets,
+    };
+    let say = |broadcast: &Broadcast| answers::broadcasts::broadcast(ask.workspace, kind, broadcast, with_assets);
+    page::answer(all, readings.recording_order, 0..all.len(), wanted, &page, say)
 }
 
 pub(super) fn single(ask: &Ask, kind: Kind, id: &str) -> Body {

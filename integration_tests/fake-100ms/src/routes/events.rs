@@ -10,6 +10,7 @@ use chrono::{DateTime, TimeDelta};
 use super::page::{limit, push_joined, repeated_items};
 use super::parameters::Parameters;
 use super::{Ask, Body};
+use crate::answers;
 use crate::faults::Fault;
 use crate::readings::{EventsEnd, FilterEffect, ListOrder, Readings};
 use crate::server::response::Refusal;
@@ -97,19 +98,17 @@ pub(crate) fn expired_cursor() -> Refusal {
 }
 
 /// The room's events as they were when the first page was asked for, in the order in force.
-fn snapshot<'a>(workspace: &'a Workspace, cursor: &Cursor, parameters: &Parameters) -> Vec<(&'a Event, &'a [u8])> {
+fn snapshot<'a>(workspace: &'a Workspace, cursor: &Cursor, parameters: &Parameters) -> Vec<&'a Event> {
     let arrived = workspace.events.of_room(cursor.room_id).iter();
     let arrived = arrived.take_while(|&&position| position < cursor.arrived);
     let mut events: Vec<_> = arrived
         .map(|&position| workspace.events.get(position))
-        .filter(|(event, _)| {
-            event.timestamp >= cursor.taken_at - KEPT && matches(event, parameters, &workspace.readings)
-        })
+        .filter(|event| event.timestamp >= cursor.taken_at - KEPT && matches(event, parameters, &workspace.readings))
         .collect();
     match workspace.readings.event_order {
-        ListOrder::NewestFirst => events.sort_by_key(|(event, _)| (std::cmp::Reverse(event.timestamp), event.id)),
-        ListOrder::OldestFirst => events.sort_by_key(|(event, _)| (event.timestamp, event.id)),
-        ListOrder::Shuffled => events.sort_by_key(|(event, _)| event.id),
+        ListOrder::NewestFirst => events.sort_by_key(|event| (std::cmp::Reverse(event.timestamp), event.id)),
+        ListOrder::OldestFirst => events.sort_by_key(|event| (event.timestamp, event.id)),
+        ListOrder::Shuffled => events.sort_by_key(|event| event.id),
     }
     events
 }
@@ -137,7 +136,7 @@ fn lets_through(effect: FilterEffect, matches: bool) -> bool {
     }
 }
 
-fn render(ask: &Ask, snapshot: &[(&Event, &[u8])], cursor: Cursor, limit: usize, start: Option<&str>) -> Vec<u8> {
+fn render(ask: &Ask, snapshot: &[&Event], cursor: Cursor, limit: usize, start: Option<&str>) -> Vec<u8> {
     let readings = &ask.workspace.readings;
     let begin = cursor.offset.saturating_sub(repeated_items(ask.shapes, limit)).min(snapshot.len());
     let rests = readings.empty_event_pages && !cursor.rested && cursor.offset > 0;
@@ -148,7 +147,9 @@ fn render(ask: &Ask, snapshot: &[(&Event, &[u8])], cursor: Cursor, limit: usize,
         _ => (rests || end < snapshot.len()).then(|| follows.write()),
     };
     let mut body = format!("{{\"limit\":{limit},\"total\":{},\"events\":[", snapshot.len()).into_bytes();
-    push_joined(&mut body, snapshot[begin..end].iter().map(|(_, json)| *json));
+    let items: Vec<Vec<u8>> =
+        snapshot[begin..end].iter().map(|event| answers::events::event(event, readings)).collect();
+    push_joined(&mut body, &items);
     body.push(b']');
     body.extend_from_slice(next_member(next, readings).as_bytes());
     body.push(b'}');

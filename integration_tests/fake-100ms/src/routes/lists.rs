@@ -7,11 +7,12 @@ use chrono::{DateTime, SubsecRound, Utc};
 use super::page::{self, PageRequest};
 use super::parameters::Parameters;
 use super::{Ask, Body};
+use crate::answers;
 use crate::readings::{FilterPrecision, ListOrder, UnsetFilter};
 use crate::server::response::Refusal;
 use crate::workspace::Workspace;
-use crate::workspace::model::{Asset, Recording, Room, Session};
-use crate::workspace::shelf::{Shelf, Shelved};
+use crate::workspace::collection::{Collection, Item};
+use crate::workspace::model::{Asset, Recording, Room, Session, Template};
 
 pub(crate) const RECORDING_STATUSES: &[&str] =
     &["starting", "running", "stopping", "post_processing", "completed", "failed"];
@@ -21,18 +22,19 @@ const ASSET_STATUSES: &[&str] = &["completed", "failed"];
 pub(super) fn sessions(ask: &Ask) -> Body {
     let allowed = ["active", "room_id", "after", "before", "limit", "start"];
     let parameters = Parameters::parse(ask.query, &allowed, &[])?;
-    let page = PageRequest::parse(&parameters, ask.max_page, ask.shapes)?;
+    let page = PageRequest::parse(&parameters, ask)?;
     let workspace = ask.workspace;
+    let say = |session: &Session| answers::sessions::session(session, &workspace.account, &workspace.readings);
     let active = switch(&parameters, "active", workspace)?;
     let room_id = parameters.id("room_id")?;
     let bounds = created_bounds(&parameters, &workspace.sessions, workspace)?;
     let in_room = |session: &Session| room_id.is_none_or(|id| session.room_id == id);
     let order = workspace.readings.session_order;
     if active == Some(true) && order == ListOrder::NewestFirst && page::repeated_items(ask.shapes, page.limit) == 0 {
-        return live_sessions(workspace, bounds, in_room, &page);
+        return live_sessions(workspace, bounds, in_room, &page, say);
     }
     let wanted = |session: &Session| active.is_none_or(|active| session.is_live() == active) && in_room(session);
-    page::answer(&workspace.sessions, order, bounds, wanted, &page, &workspace.readings)
+    page::answer(&workspace.sessions, order, bounds, wanted, &page, say)
 }
 
 /// The few live ones among a million are not searched for but known.
@@ -41,18 +43,19 @@ fn live_sessions(
     bounds: Range<usize>,
     wanted: impl Fn(&Session) -> bool,
     page: &PageRequest,
+    say: impl Fn(&Session) -> Vec<u8>,
 ) -> Body {
     let sessions = &workspace.sessions;
     let end = page.start_in(sessions)?.map_or(bounds.end, |start| start.min(bounds.end));
     let live = workspace.live.range(bounds.start..end.max(bounds.start)).rev().copied();
     let positions = live.filter(|&position| wanted(&sessions[position]));
-    Ok(page::render(sessions, positions, page, &workspace.readings))
+    Ok(page::render(sessions, positions, page, say))
 }
 
 pub(super) fn rooms(ask: &Ask) -> Body {
     let allowed = ["enabled", "after", "before", "name", "template_id", "limit", "start"];
     let parameters = Parameters::parse(ask.query, &allowed, &[])?;
-    let page = PageRequest::parse(&parameters, ask.max_page, ask.shapes)?;
+    let page = PageRequest::parse(&parameters, ask)?;
     let workspace = ask.workspace;
     let enabled = switch(&parameters, "enabled", workspace)?;
     let (name, template_id) = (parameters.text("name"), parameters.id("template_id")?);
@@ -62,22 +65,23 @@ pub(super) fn rooms(ask: &Ask) -> Body {
             && name.is_none_or(|name| room.name == name)
             && (template_id.is_none() || room.template_id == template_id)
     };
-    let order = workspace.readings.room_order;
-    page::answer(&workspace.rooms, order, bounds, wanted, &page, &workspace.readings)
+    let say = |room: &Room| answers::rooms::room(room, &workspace.account, &workspace.readings);
+    page::answer(&workspace.rooms, workspace.readings.room_order, bounds, wanted, &page, say)
 }
 
 pub(super) fn templates(ask: &Ask) -> Body {
     let parameters = Parameters::parse(ask.query, &["limit", "start"], &[])?;
-    let page = PageRequest::parse(&parameters, ask.max_page, ask.shapes)?;
-    let (shelf, readings) = (&ask.workspace.templates, &ask.workspace.readings);
-    page::answer(shelf, readings.template_order, 0..shelf.len(), |_| true, &page, readings)
+    let page = PageRequest::parse(&parameters, ask)?;
+    let (all, readings) = (&ask.workspace.templates, &ask.workspace.readings);
+    let say = |template: &Template| answers::templates::template(template, &ask.workspace.account, readings);
+    page::answer(all, readings.template_order, 0..all.len(), |_| true, &page, say)
 }
 
 const OF_A_SESSION: [&str; 5] = ["room_id", "session_id", "status", "limit", "start"];
 
 pub(super) fn recordings(ask: &Ask) -> Body {
     let parameters = Parameters::parse(ask.query, &OF_A_SESSION, &[])?;
-    let page = PageRequest::parse(&parameters, ask.max_page, ask.shapes)?;
+    let page = PageRequest::parse(&parameters, ask)?;
     let (room_id, session_id) = (parameters.id("room_id")?, parameters.id("session_id")?);
     let status = parameters.word("status", RECORDING_STATUSES)?;
     let wanted = |recording: &Recording| {
@@ -85,13 +89,14 @@ pub(super) fn recordings(ask: &Ask) -> Body {
             && session_id.is_none_or(|id| recording.session_id == id)
             && status.is_none_or(|status| recording.status == status)
     };
-    let (shelf, readings) = (&ask.workspace.recordings, &ask.workspace.readings);
-    page::answer(shelf, readings.recording_order, 0..shelf.len(), wanted, &page, readings)
+    let (all, readings) = (&ask.workspace.recordings, &ask.workspace.readings);
+    let say = |recording: &Recording| answers::recordings::recording(ask.workspace, recording, readings.inline_assets);
+    page::answer(all, readings.recording_order, 0..all.len(), wanted, &page, say)
 }
 
 pub(super) fn assets(ask: &Ask) -> Body {
     let parameters = Parameters::parse(ask.query, &OF_A_SESSION, &[])?;
-    let page = PageRequest::parse(&parameters, ask.max_page, ask.shapes)?;
+    let page = PageRequest::parse(&parameters, ask)?;
     let (room_id, session_id) = (parameters.id("room_id")?, parameters.id("session_id")?);
     let status = parameters.word("status", ASSET_STATUSES)?;
     let wanted = |asset: &Asset| {
@@ -99,8 +104,9 @@ pub(super) fn assets(ask: &Ask) -> Body {
             && session_id.is_none_or(|id| asset.session_id == id)
             && status.is_none_or(|status| asset.status == status)
     };
-    let (shelf, readings) = (&ask.workspace.assets, &ask.workspace.readings);
-    page::answer(shelf, readings.recording_order, 0..shelf.len(), wanted, &page, readings)
+    let (all, readings) = (&ask.workspace.assets, &ask.workspace.readings);
+    let say = |asset: &Asset| answers::recordings::asset(asset, readings);
+    page::answer(all, readings.recording_order, 0..all.len(), wanted, &page, say)
 }
 
 /// `active` or `enabled`; `None` lets both through.
@@ -113,9 +119,9 @@ fn switch(parameters: &Parameters, name: &str, workspace: &Workspace) -> Result<
 }
 
 /// The items created within `after` and `before`, both inclusive.
-fn created_bounds<T: Shelved>(
+fn created_bounds<T: Item>(
     parameters: &Parameters,
-    shelf: &Shelf<T>,
+    collection: &Collection<T>,
     workspace: &Workspace,
 ) -> Result<Range<usize>, Refusal> {
     let readings = &workspace.readings;
@@ -129,5 +135,5 @@ fn created_bounds<T: Shelved>(
     };
     let after = parameters.time("after", readings.time_filters)?.map(cut);
     let before = parameters.time("before", readings.time_filters)?.map(cut);
-    Ok(shelf.created_within(after, before, compared))
+    Ok(collection.created_within(after, before, compared))
 }

@@ -2,36 +2,36 @@
 
 use std::ops::Range;
 
+use super::Ask;
 use super::parameters::Parameters;
 use crate::faults::Fault;
 use crate::readings::{EmptyPage, LastPage, ListOrder, Readings};
 use crate::server::response::Refusal;
+use crate::workspace::collection::{Collection, Item};
 use crate::workspace::object_id::ObjectId;
-use crate::workspace::shelf::{Shelf, Shelved};
 
 /// What a request asks of a list: how much, and behind which item.
 pub(crate) struct PageRequest<'a> {
     pub(crate) limit: usize,
     start: Option<ObjectId>,
     shapes: &'a [Fault],
+    readings: &'a Readings,
 }
 
 impl<'a> PageRequest<'a> {
-    pub(crate) fn parse(
-        parameters: &Parameters,
-        max_page: u32,
-        shapes: &'a [Fault],
-    ) -> Result<PageRequest<'a>, Refusal> {
-        Ok(PageRequest { limit: limit(parameters, 10, max_page, shapes)?, start: parameters.id("start")?, shapes })
+    pub(crate) fn parse(parameters: &Parameters, ask: &Ask<'a>) -> Result<PageRequest<'a>, Refusal> {
+        let limit = limit(parameters, 10, ask.max_page, ask.shapes)?;
+        let start = parameters.id("start")?;
+        Ok(PageRequest { limit, start, shapes: ask.shapes, readings: &ask.workspace.readings })
     }
 
-    /// Where in the shelf the page before ended.
-    pub(crate) fn start_in<T: Shelved>(&self, shelf: &Shelf<T>) -> Result<Option<usize>, Refusal> {
+    /// Where in the collection the page before ended.
+    pub(crate) fn start_in<T: Item>(&self, collection: &Collection<T>) -> Result<Option<usize>, Refusal> {
         let Some(id) = self.start else {
             return Ok(None);
         };
         let wrong = || Refusal::unexpected(format!("`start` is `{id}`: expected the id of an item of this list"));
-        shelf.position(id).map(Some).ok_or_else(wrong)
+        collection.position(id).map(Some).ok_or_else(wrong)
     }
 }
 
@@ -67,32 +67,32 @@ pub(crate) fn repeated_items(shapes: &[Fault], limit: usize) -> usize {
     shifted.max().unwrap_or(0).min(limit - 1)
 }
 
-/// One page of a shelf: of the items within `bounds` that are `wanted`.
-pub(crate) fn answer<T: Shelved>(
-    shelf: &Shelf<T>,
+/// One page of a collection: of the items within `bounds` that are `wanted`, each as `say` writes it.
+pub(crate) fn answer<T: Item>(
+    collection: &Collection<T>,
     order: ListOrder,
     bounds: Range<usize>,
     wanted: impl Fn(&T) -> bool,
     page: &PageRequest,
-    readings: &Readings,
+    say: impl Fn(&T) -> Vec<u8>,
 ) -> Result<Vec<u8>, Refusal> {
-    let start = page.start_in(shelf)?;
+    let start = page.start_in(collection)?;
     let positions = match start {
-        None => shelf.in_order(order, bounds.clone()),
-        Some(start) => shelf.in_order_after(order, bounds.clone(), start),
+        None => collection.in_order(order, bounds.clone()),
+        Some(start) => collection.in_order_after(order, bounds.clone(), start),
     };
-    let is_wanted = |position: &usize| bounds.contains(position) && wanted(&shelf[*position]);
+    let is_wanted = |position: &usize| bounds.contains(position) && wanted(&collection[*position]);
     let repeated = match start {
-        Some(start) => before(shelf, order, start, repeated_items(page.shapes, page.limit), is_wanted),
+        Some(start) => before(collection, order, start, repeated_items(page.shapes, page.limit), is_wanted),
         None => Vec::new(),
     };
     let following = positions.filter(is_wanted);
-    Ok(render(shelf, repeated.into_iter().chain(following), page, readings))
+    Ok(render(collection, repeated.into_iter().chain(following), page, say))
 }
 
 /// The last `count` wanted items of the page that ended with `start`.
-fn before<T: Shelved>(
-    shelf: &Shelf<T>,
+fn before<T: Item>(
+    collection: &Collection<T>,
     order: ListOrder,
     start: usize,
     count: usize,
@@ -101,40 +101,40 @@ fn before<T: Shelved>(
     if count == 0 {
         return Vec::new();
     }
-    let whole = shelf.in_order(order, 0..shelf.len());
+    let whole = collection.in_order(order, 0..collection.len());
     let passed = whole.take_while(|&position| position != start);
     let mut passed: Vec<usize> = passed.chain([start]).filter(is_wanted).collect();
     passed.split_off(passed.len().saturating_sub(count))
 }
 
-/// Puts the page together from what was rendered before.
-pub(crate) fn render<T: Shelved>(
-    shelf: &Shelf<T>,
+/// Puts the page together from the items at these positions.
+pub(crate) fn render<T: Item>(
+    collection: &Collection<T>,
     mut positions: impl Iterator<Item = usize>,
     page: &PageRequest,
-    readings: &Readings,
+    say: impl Fn(&T) -> Vec<u8>,
 ) -> Vec<u8> {
+    let readings = page.readings;
     let on_page: Vec<usize> = positions.by_ref().take(page.limit).collect();
     // Only some readings tell whether anything follows, and looking can mean a long search.
     let more = readings.last_page == LastPage::CarriesLast || positions.next().is_some();
-    let last = on_page.last().map(|&position| shelf[position].id().to_string());
+    let last = on_page.last().map(|&position| collection[position].id().to_string());
     let last = match page.start {
         Some(start) if page.shapes.contains(&Fault::RepeatedPageToken) => Some(start.to_string()),
         _ => last.filter(|_| more),
     };
-    let size: usize = on_page.iter().map(|&position| shelf.rendered(position).len() + 1).sum();
-    let mut body = Vec::with_capacity(size + 96);
-    body.extend_from_slice(format!("{{\"limit\":{}", page.limit).as_bytes());
-    push_items(&mut body, on_page.iter().map(|&position| shelf.rendered(position)), readings);
+    let items: Vec<Vec<u8>> = on_page.iter().map(|&position| say(&collection[position])).collect();
+    let mut body = format!("{{\"limit\":{}", page.limit).into_bytes();
+    push_items(&mut body, &items, readings);
     body.extend_from_slice(last_member(last, readings).as_bytes());
     body.push(b'}');
     body
 }
 
-fn push_items<'a>(body: &mut Vec<u8>, items: impl ExactSizeIterator<Item = &'a [u8]>, readings: &Readings) {
+fn push_items(body: &mut Vec<u8>, items: &[Vec<u8>], readings: &Readings) {
     match readings.empty_page {
-        EmptyPage::NullData if items.len() == 0 => body.extend_from_slice(b",\"data\":null"),
-        EmptyPage::NoData if items.len() == 0 => {}
+        EmptyPage::NullData if items.is_empty() => body.extend_from_slice(b",\"data\":null"),
+        EmptyPage::NoData if items.is_empty() => {}
         _ => {
             body.extend_from_slice(b",\"data\":[");
             push_joined(body, items);
@@ -144,8 +144,8 @@ fn push_items<'a>(body: &mut Vec<u8>, items: impl ExactSizeIterator<Item = &'a [
 }
 
 /// The items with commas between them.
-pub(crate) fn push_joined<'a>(body: &mut Vec<u8>, items: impl Iterator<Item = &'a [u8]>) {
-    for (number, item) in items.enumerate() {
+pub(crate) fn push_joined(body: &mut Vec<u8>, items: &[Vec<u8>]) {
+    for (number, item) in items.iter().enumerate() {
         if number > 0 {
             body.push(b',');
         }

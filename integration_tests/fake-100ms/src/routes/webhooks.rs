@@ -56,7 +56,7 @@ fn render(on_page: Vec<Vec<u8>>, pagination: &serde_json::Value, total: usize, w
         body.extend_from_slice(b"null");
     } else {
         body.push(b'[');
-        push_joined(&mut body, on_page.iter().map(Vec::as_slice));
+        push_joined(&mut body, &on_page);
         body.push(b']');
     }
     let rest = format!(",\"pagination\":{pagination},\"summary\":{{\"total_events\":{total}}}}}");

@@ -5,14 +5,14 @@
 mod broadcasts;
 mod events;
 mod mask;
-pub(crate) mod quality;
+mod quality;
 mod recordings;
 mod rooms;
 mod sessions;
-pub(crate) mod templates;
+mod templates;
 pub(crate) mod webhooks;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -35,16 +35,6 @@ use crate::workspace::model::Time;
 pub struct Truth {
     /// Stream name → key → the full record. The key is the values of the primary key joined by `|`.
     pub streams: BTreeMap<String, BTreeMap<String, Value>>,
-}
-
-/// What one round of changes touched: stream name → keys, in the form of [`Truth`].
-///
-/// Keys that a change removed (a live peer who left, a destination that was deleted) are named too.
-/// A stream of which nothing changed is absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Changes {
-    /// Stream name → keys.
-    pub streams: BTreeMap<String, BTreeSet<String>>,
 }
 
 type Records = BTreeMap<String, Value>;

@@ -30,11 +30,6 @@ fn of_session(workspace: &Workspace, session: &Session) -> Vec<Expected> {
     session.peers.iter().flat_map(expect).collect()
 }
 
-/// The keys of all records that a session gives once it is over.
-pub(crate) fn keys(workspace: &Workspace, session: &Session) -> Vec<String> {
-    of_session(workspace, session).into_iter().map(|expected| expected.key).collect()
-}
-
 fn expect_track(session: &Session, peer: &Peer, track: &Track, ended_at: Option<String>) -> Expected {
     let track_id = track.track_id.as_deref().unwrap_or("");
     let rid = track.rid.unwrap_or("");
@@ -62,9 +57,7 @@ fn expect_track(session: &Session, peer: &Peer, track: &Track, ended_at: Option<
         record[format!("{measure}_max")] = json!(summary.map(|summary| summary.max));
         record[format!("{measure}_p95")] = json!(summary.map(|summary| summary.p95));
     }
-    let key = [session.id.to_string(), peer.id.to_string()].join("|");
-    let key = format!("{key}|{}|{}|{track_id}|{rid}", track.direction, track.kind);
-    Expected { key, cursor: ended_at, record }
+    Expected { key: track.key(session, peer), cursor: ended_at, record }
 }
 
 fn at(milliseconds: i64) -> Option<String> {

@@ -57,39 +57,9 @@ pub(super) fn destinations(workspace: &Workspace) -> Vec<Expected> {
     workspace.templates.iter().flat_map(expect).collect()
 }
 
-/// The keys of a template's destinations, in the form of [`super::Truth`].
-pub(crate) fn destination_keys(template: &Template, readings: &Readings) -> Vec<String> {
-    let expected = expect_destinations(template, readings);
-    expected.into_iter().map(|one| one.key).collect()
-}
-
 fn expect_destinations(template: &Template, readings: &Readings) -> Vec<Expected> {
-    let expect = |kind, id: &str, config| expect_destination(template, readings, kind, id, config);
-    let mut expected = Vec::new();
-    for (part, configs) in answers::templates::shown_parts(&template.destinations, readings) {
-        let kind = destination_type(part);
-        expected.extend(configs.iter().map(|(key, config)| expect(kind, key, config)));
-    }
-    for (position, config) in template.recordings.iter().enumerate() {
-        let name = config["name"].as_str();
-        let id = name.map_or(position.to_string(), str::to_owned);
-        expected.push(expect("recording", &id, config));
-    }
-    let upload = &template.settings["recording"]["upload"];
-    if upload.is_object() {
-        expected.push(expect("recording_storage", "upload", upload));
-    }
-    expected
-}
-
-fn destination_type(part: &'static str) -> &'static str {
-    match part {
-        "rtmpDestinations" => "rtmp",
-        "hlsDestinations" => "hls",
-        "transcriptions" => "transcription",
-        "browserRecordings" => "browser_recording",
-        unknown => unknown,
-    }
+    let all = template.every_destination(readings.unknown_destination_kind);
+    all.into_iter().map(|(kind, id, config)| expect_destination(template, readings, kind, &id, config)).collect()
 }
 
 fn expect_destination(template: &Template, readings: &Readings, kind: &str, id: &str, config: &Value) -> Expected {

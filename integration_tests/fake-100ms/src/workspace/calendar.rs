@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 
-use super::dice::Dice;
 use super::model::Time;
+use super::random::Random;
 use crate::options::Counts;
 
 const HISTORY: TimeDelta = TimeDelta::days(730);
@@ -19,9 +19,9 @@ pub(crate) struct Calendar {
 impl Calendar {
     /// Without bursts everything is spread evenly, as a benchmark wants it.
     pub(crate) fn new(seed: u64, now: Time, counts: &Counts) -> Calendar {
-        let mut dice = Dice::new(seed, "calendar");
+        let mut random = Random::new(seed, "calendar");
         let long_ago = now - TimeDelta::days(5);
-        let burst = |_| dice.time_between(now - HISTORY, long_ago);
+        let burst = |_| random.time_between(now - HISTORY, long_ago);
         Calendar { now, bursts: (0..if counts.varied { 7 } else { 0 }).map(burst).collect(), lately: counts.lately }
     }
 
@@ -35,15 +35,15 @@ impl Calendar {
 
     /// Ascending times: enough of them within the last 13 and 72 hours to matter, however small
     /// the workspace is, and most of them long before.
-    pub(crate) fn times(&self, dice: &mut Dice, count: usize) -> Vec<Time> {
+    pub(crate) fn times(&self, random: &mut Random, count: usize) -> Vec<Time> {
         let share = (count * 3 / 100).clamp((count / 6).min(20), 400);
         let recent = self.lately.unwrap_or(share);
         let mut times: Vec<Time> = (0..count)
             .map(|number| match number {
-                _ if number < recent => self.within_hours(dice, 0, 13),
-                _ if number < 2 * recent => self.within_hours(dice, 13, 72),
-                _ if !self.bursts.is_empty() && dice.chance(0.4) => self.in_a_burst(dice),
-                _ => self.within_hours(dice, 72, HISTORY.num_hours()),
+                _ if number < recent => self.within_hours(random, 0, 13),
+                _ if number < 2 * recent => self.within_hours(random, 13, 72),
+                _ if !self.bursts.is_empty() && random.chance(0.4) => self.in_a_burst(random),
+                _ => self.within_hours(random, 72, HISTORY.num_hours()),
             })
             .collect();
         times.sort();
@@ -51,17 +51,17 @@ impl Calendar {
     }
 
     /// From `from` hours to `to` hours ago, but at least a second ago.
-    pub(crate) fn within_hours(&self, dice: &mut Dice, from: i64, to: i64) -> Time {
+    pub(crate) fn within_hours(&self, random: &mut Random, from: i64, to: i64) -> Time {
         let latest = self.just_now() - TimeDelta::hours(from);
-        dice.time_between(self.now - TimeDelta::hours(to), latest)
+        random.time_between(self.now - TimeDelta::hours(to), latest)
     }
 
     /// Every third in the very same instant: one page of a list then knows a single time.
-    fn in_a_burst(&self, dice: &mut Dice) -> Time {
-        let burst = dice.pick(&self.bursts);
-        if dice.chance(0.33) {
+    fn in_a_burst(&self, random: &mut Random) -> Time {
+        let burst = random.pick(&self.bursts);
+        if random.chance(0.33) {
             return burst;
         }
-        dice.time_between(burst, burst + TimeDelta::minutes(20))
+        random.time_between(burst, burst + TimeDelta::minutes(20))
     }
 }

@@ -6,11 +6,11 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::calendar::Calendar;
+use super::collection::Collection;
 use super::destinations;
-use super::dice::Dice;
 use super::model::{Event, Room, Session, Time, Uuid};
 use super::object_id::ObjectId;
-use super::shelf::Shelf;
+use super::random::Random;
 use super::words;
 
 /// All nine, as the documents list them.
@@ -32,20 +32,18 @@ pub(crate) const KEPT: TimeDelta = TimeDelta::days(30);
 /// Events in the order in which they arrived; none is ever changed.
 pub(crate) struct EventLog {
     events: Vec<Event>,
-    rendered: Vec<Box<[u8]>>,
     of_room: HashMap<ObjectId, Vec<usize>>,
 }
 
 impl EventLog {
     pub(crate) fn new() -> EventLog {
-        EventLog { events: Vec::new(), rendered: Vec::new(), of_room: HashMap::new() }
+        EventLog { events: Vec::new(), of_room: HashMap::new() }
     }
 
-    pub(crate) fn push(&mut self, event: Event, json: Vec<u8>) {
+    pub(crate) fn push(&mut self, event: Event) {
         let position = self.events.len();
         self.of_room.entry(event.room_id).or_default().push(position);
         self.events.push(event);
-        self.rendered.push(json.into_boxed_slice());
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -60,21 +58,21 @@ impl EventLog {
         self.of_room.get(&room_id).map_or(&[], Vec::as_slice)
     }
 
-    pub(crate) fn get(&self, position: usize) -> (&Event, &[u8]) {
-        (&self.events[position], &self.rendered[position])
+    pub(crate) fn get(&self, position: usize) -> &Event {
+        &self.events[position]
     }
 }
 
 /// Makes events of sessions there were, and failures where there never was one.
 pub(crate) struct EventMaker<'a> {
-    rooms: &'a Shelf<Room>,
-    sessions: &'a Shelf<Session>,
+    rooms: &'a Collection<Room>,
+    sessions: &'a Collection<Session>,
     /// The sessions of the last month, by room.
     latest: HashMap<ObjectId, Vec<usize>>,
 }
 
 impl<'a> EventMaker<'a> {
-    pub(crate) fn new(rooms: &'a Shelf<Room>, sessions: &'a Shelf<Session>, now: Time) -> Self {
+    pub(crate) fn new(rooms: &'a Collection<Room>, sessions: &'a Collection<Session>, now: Time) -> Self {
         let mut latest: HashMap<ObjectId, Vec<usize>> = HashMap::new();
         for position in sessions.created_within(Some(now - KEPT), None, |time| time) {
             let of_room = latest.entry(sessions[position].room_id).or_default();
@@ -85,7 +83,7 @@ impl<'a> EventMaker<'a> {
 
     /// The events of a new workspace: a quarter in one busy room, one in twenty too old to be
     /// answered, and some failed joins wherever nobody ever got in.
-    pub(crate) fn all(&self, dice: &mut Dice, calendar: &Calendar, count: usize) -> Vec<Event> {
+    pub(crate) fn all(&self, random: &mut Random, calendar: &Calendar, count: usize) -> Vec<Event> {
         if self.rooms.len() == 0 {
             return Vec::new();
         }
@@ -93,16 +91,16 @@ impl<'a> EventMaker<'a> {
         (0..count)
             .map(|number| {
                 let time = match number % 20 {
-                    0 => calendar.within_hours(dice, 24 * 31, 24 * 60),
-                    1..=3 => calendar.within_hours(dice, 0, 13),
-                    4..=6 => calendar.within_hours(dice, 13, 72),
-                    _ => calendar.within_hours(dice, 72, 24 * 29),
+                    0 => calendar.within_hours(random, 24 * 31, 24 * 60),
+                    1..=3 => calendar.within_hours(random, 0, 13),
+                    4..=6 => calendar.within_hours(random, 13, 72),
+                    _ => calendar.within_hours(random, 72, 24 * 29),
                 };
                 let room = match number % 4 {
                     0 => busy,
-                    _ => dice.below(self.rooms.len()).min(dice.below(self.rooms.len())),
+                    _ => random.below(self.rooms.len()).min(random.below(self.rooms.len())),
                 };
-                self.one(dice, room, number, time)
+                self.one(random, room, number, time)
             })
             .collect()
     }
@@ -115,84 +113,84 @@ impl<'a> EventMaker<'a> {
     }
 
     /// An event in the room at that position.
-    pub(crate) fn one(&self, dice: &mut Dice, room: usize, number: usize, timestamp: Time) -> Event {
+    pub(crate) fn one(&self, random: &mut Random, room: usize, number: usize, timestamp: Time) -> Event {
         let room = &self.rooms[room];
         let session = self.latest.get(&room.id).map(|latest| {
-            let position = dice.pick(latest);
+            let position = random.pick(latest);
             &self.sessions[position]
         });
         let kind = match session {
             Some(_) => KINDS[number % KINDS.len()],
-            None => dice.pick(&["client.join.failed", "client.connect.failed"]),
+            None => random.pick(&["client.join.failed", "client.connect.failed"]),
         };
-        let lonely = kind == "client.join.failed" && dice.chance(0.5);
+        let lonely = kind == "client.join.failed" && random.chance(0.5);
         let session = session.filter(|_| !lonely);
-        Event { id: Uuid(dice.uuid()), room_id: room.id, timestamp, kind, data: data(dice, kind, room, session) }
+        Event { id: Uuid(random.uuid()), room_id: room.id, timestamp, kind, data: data(random, kind, room, session) }
     }
 }
 
 /// What an event tells depends on its type, and no field is there every time.
-fn data(dice: &mut Dice, kind: &str, room: &Room, session: Option<&Session>) -> Value {
+fn data(random: &mut Random, kind: &str, room: &Room, session: Option<&Session>) -> Value {
     let mut data = json!({
         "room_name": room.name,
-        "user_name": words::person(dice),
+        "user_name": words::person(random),
         "user_agent": "Mozilla/5.0 (X11; \"quoted\") \\ 100ms/2.0",
         "client_time": "2025-06-01T10:00:00.123456789Z",
     });
-    if dice.chance(0.95) {
+    if random.chance(0.95) {
         data["room_id"] = room.id.into();
     }
     match session {
-        Some(session) => of_session(dice, &mut data, session),
-        None if dice.chance(0.5) => data["session_id"] = Value::Null,
+        Some(session) => of_session(random, &mut data, session),
+        None if random.chance(0.5) => data["session_id"] = Value::Null,
         None => {}
     }
     let (topic, outcome) = kind.split_once('.').unwrap_or((kind, ""));
     match topic {
-        "track" => data["track"] = track(dice),
-        "beam" => beam(dice, &mut data),
-        _ if outcome.ends_with("failed") => data["error"] = error(dice),
+        "track" => data["track"] = track(random),
+        "beam" => beam(random, &mut data),
+        _ if outcome.ends_with("failed") => data["error"] = error(random),
         _ => data["reason"] = "page closed\u{2028}by user".into(),
     }
     data
 }
 
-fn of_session(dice: &mut Dice, data: &mut Value, session: &Session) {
+fn of_session(random: &mut Random, data: &mut Value, session: &Session) {
     data["session_id"] = session.id.into();
-    let peer = session.peers.get(dice.below(session.peers.len()));
+    let peer = session.peers.get(random.below(session.peers.len()));
     data["peer_id"] = match peer {
         Some(peer) => peer.id.to_string().into(),
-        None => dice.hex(24).into(),
+        None => random.hex(24).into(),
     };
-    if dice.chance(0.8) {
+    if random.chance(0.8) {
         data["user_id"] = peer.and_then(|peer| peer.user_id.as_deref()).into();
     }
 }
 
-fn track(dice: &mut Dice) -> Value {
+fn track(random: &mut Random) -> Value {
     json!({
-        "id": dice.hex(16),
-        "type": dice.pick(&["audio", "video"]),
+        "id": random.hex(16),
+        "type": random.pick(&["audio", "video"]),
         "source": "regular",
-        "mute": dice.chance(0.5),
-        "stream_id": dice.hex(16),
+        "mute": random.chance(0.5),
+        "stream_id": random.hex(16),
     })
 }
 
-fn beam(dice: &mut Dice, data: &mut Value) {
-    data["beam_id"] = dice.hex(24).into();
-    data["recording_path"] = format!("beam/{}.mp4", dice.hex(8)).into();
-    data["size"] = dice.within(1 << 32..=1 << 34).into();
-    data["duration"] = dice.within(1..=9000).into();
-    data["meeting_url"] = destinations::meeting_url(dice).into();
-    data["rtmpUrls"] = destinations::rtmp_urls(dice);
+fn beam(random: &mut Random, data: &mut Value) {
+    data["beam_id"] = random.hex(24).into();
+    data["recording_path"] = format!("beam/{}.mp4", random.hex(8)).into();
+    data["size"] = random.within(1 << 32..=1 << 34).into();
+    data["duration"] = random.within(1..=9000).into();
+    data["meeting_url"] = destinations::meeting_url(random).into();
+    data["rtmpUrls"] = destinations::rtmp_urls(random);
 }
 
-fn error(dice: &mut Dice) -> Value {
+fn error(random: &mut Random) -> Value {
     json!({
-        "code": dice.pick(&[1003, 2003, 3001, 4005]),
-        "name": dice.pick(&["ICEFailure", "WebsocketConnectionLost", "CantAccessCaptureDevice"]),
+        "code": random.pick(&[1003, 2003, 3001, 4005]),
+        "name": random.pick(&["ICEFailure", "WebsocketConnectionLost", "CantAccessCaptureDevice"]),
         "description": "line one\nline two",
-        "is_terminal": dice.chance(0.5),
+        "is_terminal": random.chance(0.5),
     })
 }

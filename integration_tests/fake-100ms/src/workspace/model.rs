@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::collection::Item;
 use super::object_id::ObjectId;
-use super::shelf::Shelved;
 
 pub(crate) type Time = DateTime<Utc>;
 
@@ -191,9 +191,9 @@ impl Event {
 /// As the `version` of every event.
 pub(crate) const EVENT_VERSION: &str = "2.0";
 
-macro_rules! shelved {
+macro_rules! items {
     ($($kind:ty),*) => {$(
-        impl Shelved for $kind {
+        impl Item for $kind {
             fn id(&self) -> ObjectId {
                 self.id
             }
@@ -204,4 +204,4 @@ macro_rules! shelved {
     )*};
 }
 
-shelved!(Room, Session, Template, Recording, Broadcast, Asset);
+items!(Room, Session, Template, Recording, Broadcast, Asset);

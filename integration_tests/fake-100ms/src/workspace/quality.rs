@@ -6,9 +6,9 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::dice::Dice;
+use super::collection::Collection;
 use super::model::{Peer, Session, Time};
-use super::shelf::Shelf;
+use super::random::Random;
 
 /// Some measures of a side and kind of tracks.
 type Measures = &'static [&'static str];
@@ -38,8 +38,16 @@ pub(crate) struct Track {
     pub(crate) series: Vec<(&'static str, Vec<Value>)>,
 }
 
+impl Track {
+    /// What tells it from all other tracks of the workspace.
+    pub(crate) fn key(&self, session: &Session, peer: &Peer) -> String {
+        let (track_id, rid) = (self.track_id.as_deref().unwrap_or(""), self.rid.unwrap_or(""));
+        format!("{}|{}|{}|{}|{track_id}|{rid}", session.id, peer.id, self.direction, self.kind)
+    }
+}
+
 /// The time from which on sessions have stats: the latest sessions, with about so many peers.
-pub(crate) fn known_since(sessions: &Shelf<Session>, peers: usize) -> Option<Time> {
+pub(crate) fn known_since(sessions: &Collection<Session>, peers: usize) -> Option<Time> {
     if peers == 0 {
         return None;
     }
@@ -57,25 +65,25 @@ pub(crate) fn known_since(sessions: &Shelf<Session>, peers: usize) -> Option<Tim
 /// The tracks of a peer; none when nothing is known of it.
 pub(crate) fn tracks(seed: u64, since: Option<Time>, varied: bool, session: &Session, peer: &Peer) -> Vec<Track> {
     let is_known = since.is_some_and(|since| session.created_at >= since);
-    let mut dice = Dice::new(seed, &format!("quality {} {}", session.id, peer.id));
-    if !is_known || session.is_live() || (varied && dice.chance(0.15)) {
+    let mut random = Random::new(seed, &format!("quality {} {}", session.id, peer.id));
+    if !is_known || session.is_live() || (varied && random.chance(0.15)) {
         return Vec::new();
     }
     let mut tracks = Vec::new();
     for (direction, kind, measures) in SIDES {
         // Everybody hears somebody, so that nobody who is known has no track at all.
-        let count = if (direction, kind) == ("subscribe", "audio") { 1 + dice.below(2) } else { dice.below(3) };
+        let count = if (direction, kind) == ("subscribe", "audio") { 1 + random.below(2) } else { random.below(3) };
         for _ in 0..count {
-            of_one_track(&mut dice, &mut tracks, direction, kind, measures, peer);
+            of_one_track(&mut random, &mut tracks, direction, kind, measures, peer);
         }
     }
-    forget_some_ids(&mut dice, &mut tracks);
+    forget_some_ids(&mut random, &mut tracks);
     tracks
 }
 
 /// A track that is sent as simulcast comes once for each layer, under the same id.
 fn of_one_track(
-    dice: &mut Dice,
+    random: &mut Random,
     tracks: &mut Vec<Track>,
     direction: &'static str,
     kind: &'static str,
@@ -83,16 +91,16 @@ fn of_one_track(
     peer: &Peer,
 ) {
     let layers: &[Option<&str>] = match (direction, kind) {
-        ("publish", "video") if dice.chance(0.6) => &[Some("h"), Some("m"), Some("l")],
+        ("publish", "video") if random.chance(0.6) => &[Some("h"), Some("m"), Some("l")],
         _ => &[None],
     };
-    let track_id = dice.hex(16);
-    let label = if kind == "video" { dice.pick(&[Some("video"), Some("screen"), None]) } else { Some("audio") };
+    let track_id = random.hex(16);
+    let label = if kind == "video" { random.pick(&[Some("video"), Some("screen"), None]) } else { Some("audio") };
     for &rid in layers {
-        let timestamps = timestamps(dice, peer);
-        let series = measures.iter().map(|&measure| (measure, series(dice, measure, timestamps.len())));
+        let timestamps = timestamps(random, peer);
+        let series = measures.iter().map(|&measure| (measure, series(random, measure, timestamps.len())));
         let mut series: Vec<_> = series.collect();
-        if dice.chance(0.1) {
+        if random.chance(0.1) {
             series.pop();
         }
         tracks.push(Track { direction, kind, track_id: Some(track_id.clone()), label, rid, timestamps, series });
@@ -100,24 +108,24 @@ fn of_one_track(
 }
 
 /// Where a side has only one track of a kind, it may come without an id.
-fn forget_some_ids(dice: &mut Dice, tracks: &mut [Track]) {
+fn forget_some_ids(random: &mut Random, tracks: &mut [Track]) {
     for (direction, kind, _) in SIDES {
         let mut of_side = tracks.iter_mut().filter(|track| (track.direction, track.kind) == (direction, kind));
         if let (Some(only), None) = (of_side.next(), of_side.next())
-            && dice.chance(0.1)
+            && random.chance(0.1)
         {
             only.track_id = None;
         }
     }
 }
 
-fn timestamps(dice: &mut Dice, peer: &Peer) -> Vec<i64> {
-    if dice.chance(0.08) {
+fn timestamps(random: &mut Random, peer: &Peer) -> Vec<i64> {
+    if random.chance(0.08) {
         return Vec::new();
     }
     let left_at = peer.left_at.unwrap_or(peer.joined_at);
     let span = (left_at - peer.joined_at).max(TimeDelta::zero()).num_seconds() as usize;
-    let samples = (1 + span / 10).min(1 + dice.below(MOST_SAMPLES));
+    let samples = (1 + span / 10).min(1 + random.below(MOST_SAMPLES));
     let first = peer.joined_at.timestamp_millis();
     (0..samples as i64).map(|number| first + number * 10_000).collect()
 }
@@ -125,21 +133,21 @@ fn timestamps(dice: &mut Dice, peer: &Peer) -> Vec<i64> {
 /// As many values as there are samples, some of them null; now and then none, or only nulls.
 ///
 /// Every value is a multiple of 1/4, so that sums are exact in whichever order they are made.
-fn series(dice: &mut Dice, measure: &str, samples: usize) -> Vec<Value> {
-    let fate = dice.below(20);
+fn series(random: &mut Random, measure: &str, samples: usize) -> Vec<Value> {
+    let fate = random.below(20);
     if fate == 0 {
         return Vec::new();
     }
-    let value = |dice: &mut Dice| match measure {
-        _ if fate == 1 || dice.chance(0.1) => Value::Null,
-        "bitrate" => dice.within(0..=2_500_000).into(),
-        "fps" => json!(dice.within(0..=60) as f64 / 2.0),
-        "packet_loss_percent" if dice.chance(0.7) => json!(0),
-        "packet_loss_percent" => json!(dice.within(0..=400) as f64 / 4.0),
-        "jitter_ms" => json!(dice.within(0..=160) as f64 / 4.0),
-        "concealed_samples" => dice.within(0..=48_000).into(),
-        "freeze_count" => dice.within(0..=4).into(),
-        _ => dice.within(1..=900).into(),
+    let value = |random: &mut Random| match measure {
+        _ if fate == 1 || random.chance(0.1) => Value::Null,
+        "bitrate" => random.within(0..=2_500_000).into(),
+        "fps" => json!(random.within(0..=60) as f64 / 2.0),
+        "packet_loss_percent" if random.chance(0.7) => json!(0),
+        "packet_loss_percent" => json!(random.within(0..=400) as f64 / 4.0),
+        "jitter_ms" => json!(random.within(0..=160) as f64 / 4.0),
+        "concealed_samples" => random.within(0..=48_000).into(),
+        "freeze_count" => random.within(0..=4).into(),
+        _ => random.within(1..=900).into(),
     };
-    (0..samples).map(|_| value(dice)).collect()
+    (0..samples).map(|_| value(random)).collect()
 }

@@ -2,20 +2,20 @@
 
 use chrono::TimeDelta;
 
+use super::collection::Collection;
 use super::destinations;
-use super::dice::Dice;
 use super::model::{Recording, Session, Time};
 use super::object_id::{IdMint, ObjectId};
-use super::shelf::Shelf;
+use super::random::Random;
 
 /// What a recording passes through while its session is live.
 const UNDER_WAY: [&str; 4] = ["running", "starting", "stopping", "post_processing"];
 
 /// The recordings of a new workspace: enough in the last 13 and 72 hours, the rest of any age.
 pub(crate) fn all(
-    dice: &mut Dice,
+    random: &mut Random,
     mint: &mut IdMint,
-    sessions: &Shelf<Session>,
+    sessions: &Collection<Session>,
     now: Time,
     count: usize,
 ) -> Vec<Recording> {
@@ -32,8 +32,8 @@ pub(crate) fn all(
                 _ => 0..sessions.len(),
             };
             let among = if among.is_empty() { 0..sessions.len() } else { among };
-            let session = &sessions[among.start + dice.below(among.len())];
-            of(dice, session, number, now)
+            let session = &sessions[among.start + random.below(among.len())];
+            of(random, session, number, now)
         })
         .collect();
     drafts.sort_by_key(|recording| recording.created_at);
@@ -44,11 +44,11 @@ pub(crate) fn all(
 }
 
 /// A recording of that session; its id is still to be minted.
-fn of(dice: &mut Dice, session: &Session, number: usize, now: Time) -> Recording {
+fn of(random: &mut Random, session: &Session, number: usize, now: Time) -> Recording {
     let end = session.ended_at.unwrap_or(now);
-    let created_at = dice.time_between(session.created_at, session.created_at + (end - session.created_at) / 2);
-    let mut recording = begin(dice, session, session.id, created_at);
-    let started_at = (created_at + dice.seconds(2..=8)).min(now);
+    let created_at = random.time_between(session.created_at, session.created_at + (end - session.created_at) / 2);
+    let mut recording = begin(random, session, session.id, created_at);
+    let started_at = (created_at + random.seconds(2..=8)).min(now);
     if session.is_live() {
         recording.status = UNDER_WAY[number % 4];
         recording.started_at = (recording.status != "starting").then_some(started_at);
@@ -56,19 +56,19 @@ fn of(dice: &mut Dice, session: &Session, number: usize, now: Time) -> Recording
         return recording;
     }
     recording.started_at = Some(started_at);
-    stop(dice, &mut recording, end.max(started_at));
-    let processed_at = end + dice.seconds(60..=1500);
+    stop(random, &mut recording, end.max(started_at));
+    let processed_at = end + random.seconds(60..=1500);
     match number % 25 {
         7 => recording.status = UNDER_WAY[number % 4],
         3 | 12 | 20 => fail(&mut recording, end),
-        _ if processed_at < now => complete(&mut recording, dice.varied_precision(processed_at)),
+        _ if processed_at < now => complete(&mut recording, random.varied_precision(processed_at)),
         _ => {}
     }
     recording
 }
 
 /// A recording that has just been asked for.
-pub(crate) fn begin(dice: &mut Dice, session: &Session, id: ObjectId, created_at: Time) -> Recording {
+pub(crate) fn begin(random: &mut Random, session: &Session, id: ObjectId, created_at: Time) -> Recording {
     let asset_types: &[&[&str]] =
         &[&["room-composite", "chat"], &["room-composite", "chat", "transcript", "summary"], &["track"], &[]];
     Recording {
@@ -76,14 +76,14 @@ pub(crate) fn begin(dice: &mut Dice, session: &Session, id: ObjectId, created_at
         room_id: session.room_id,
         session_id: session.id,
         status: "starting",
-        meeting_url: dice.chance(0.9).then(|| destinations::meeting_url(dice)),
-        destination: dice.chance(0.7).then(|| "browser-recording".to_owned()),
-        asset_types: dice.pick(asset_types).to_vec(),
+        meeting_url: random.chance(0.9).then(|| destinations::meeting_url(random)),
+        destination: random.chance(0.7).then(|| "browser-recording".to_owned()),
+        asset_types: random.pick(asset_types).to_vec(),
         created_at,
         started_at: None,
         stopped_at: None,
         updated_at: created_at,
-        started_by: dice.chance(0.8).then(|| dice.hex(24)),
+        started_by: random.chance(0.8).then(|| random.hex(24)),
         stopped_by: None,
     }
 }
@@ -95,10 +95,10 @@ pub(crate) fn start(recording: &mut Recording, time: Time) {
 }
 
 /// The files are still being made.
-pub(crate) fn stop(dice: &mut Dice, recording: &mut Recording, time: Time) {
+pub(crate) fn stop(random: &mut Random, recording: &mut Recording, time: Time) {
     recording.status = "post_processing";
     recording.stopped_at = Some(time);
-    recording.stopped_by = dice.chance(0.6).then(|| dice.hex(24));
+    recording.stopped_by = random.chance(0.6).then(|| random.hex(24));
     recording.updated_at = time;
 }
 

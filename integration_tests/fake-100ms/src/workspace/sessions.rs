@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use chrono::TimeDelta;
 
 use super::calendar::Calendar;
-use super::dice::Dice;
+use super::collection::Collection;
 use super::model::{Peer, Room, Session, Time, Uuid};
 use super::object_id::{IdMint, ObjectId};
-use super::shelf::Shelf;
+use super::random::Random;
 use super::words;
 use crate::options::Counts;
 
@@ -27,33 +27,33 @@ pub(crate) fn is_quiet(room: usize) -> bool {
 }
 
 pub(crate) struct SessionMaker<'a> {
-    pub(crate) rooms: &'a Shelf<Room>,
+    pub(crate) rooms: &'a Collection<Room>,
     pub(crate) counts: &'a Counts,
     pub(crate) now: Time,
 }
 
 impl SessionMaker<'_> {
     /// The sessions of a new workspace, some of the latest still live.
-    pub(crate) fn all(&self, dice: &mut Dice, mint: &mut IdMint, calendar: &Calendar) -> Vec<Session> {
+    pub(crate) fn all(&self, random: &mut Random, mint: &mut IdMint, calendar: &Calendar) -> Vec<Session> {
         if self.rooms.len() == 0 {
             return Vec::new();
         }
-        let times = calendar.times(dice, self.counts.sessions);
+        let times = calendar.times(random, self.counts.sessions);
         let mut live_rooms = HashSet::new();
         let crowded = self.counts.varied && times.len() >= FOR_A_CROWD;
         let crowd = crowded.then_some(times.len() * 9 / 10);
         let mut sessions = Vec::with_capacity(times.len());
         for (number, &created_at) in times.iter().enumerate() {
             let id = mint.next(created_at);
-            let room = self.room_of(dice, created_at);
+            let room = self.room_of(random, created_at);
             let may_live = self.now - created_at < TimeDelta::hours(11);
-            let session = if may_live && dice.chance(0.75) && live_rooms.insert(room.id) {
-                self.live(dice, id, room, created_at, live_rooms.len())
+            let session = if may_live && random.chance(0.75) && live_rooms.insert(room.id) {
+                self.live(random, id, room, created_at, live_rooms.len())
             } else if Some(number) == crowd {
-                self.ended(dice, id, room, created_at, CROWD)
+                self.ended(random, id, room, created_at, CROWD)
             } else {
-                let peers = self.peer_count(dice);
-                self.ended(dice, id, room, created_at, peers)
+                let peers = self.peer_count(random);
+                self.ended(random, id, room, created_at, peers)
             };
             sessions.push(session);
         }
@@ -61,67 +61,67 @@ impl SessionMaker<'_> {
     }
 
     /// A room that existed then and is in use.
-    pub(crate) fn room_of(&self, dice: &mut Dice, time: Time) -> &Room {
+    pub(crate) fn room_of(&self, random: &mut Random, time: Time) -> &Room {
         let existing = self.rooms.created_within(None, Some(time), |time| time).end;
         loop {
-            let position = dice.below(existing);
+            let position = random.below(existing);
             if !is_quiet(position) {
                 return &self.rooms[position];
             }
         }
     }
 
-    fn peer_count(&self, dice: &mut Dice) -> usize {
+    fn peer_count(&self, random: &mut Random) -> usize {
         let usual = self.counts.peers_per_session;
         if !self.counts.varied {
             usual
-        } else if dice.chance(0.08) {
+        } else if random.chance(0.08) {
             0
         } else {
-            1 + dice.below(2 * usual)
+            1 + random.below(2 * usual)
         }
     }
 
-    fn ended(&self, dice: &mut Dice, id: ObjectId, room: &Room, created_at: Time, peers: usize) -> Session {
-        let length = match dice.below(20) {
-            0 => dice.seconds(4 * 3600..=12 * 3600 - 60),
-            1..=5 => dice.seconds(3600..=4 * 3600),
-            _ => dice.seconds(20..=5400),
+    fn ended(&self, random: &mut Random, id: ObjectId, room: &Room, created_at: Time, peers: usize) -> Session {
+        let length = match random.below(20) {
+            0 => random.seconds(4 * 3600..=12 * 3600 - 60),
+            1..=5 => random.seconds(3600..=4 * 3600),
+            _ => random.seconds(20..=5400),
         };
         let latest = (created_at + length).min(self.now - TimeDelta::milliseconds(1));
-        let ended_at = dice.varied_precision(latest).max(created_at);
-        let peers = (0..peers).map(|_| self.peer(dice, created_at, ended_at, true)).collect();
+        let ended_at = random.varied_precision(latest).max(created_at);
+        let peers = (0..peers).map(|_| self.peer(random, created_at, ended_at, true)).collect();
         Session {
             ended_at: Some(ended_at),
-            updated_at: dice.time_between(ended_at, (ended_at + TimeDelta::seconds(2)).min(self.now)),
-            ..self.new_session(dice, id, room, created_at, peers)
+            updated_at: random.time_between(ended_at, (ended_at + TimeDelta::seconds(2)).min(self.now)),
+            ..self.new_session(random, id, room, created_at, peers)
         }
     }
 
     /// In every third live session nobody is any more.
-    fn live(&self, dice: &mut Dice, id: ObjectId, room: &Room, created_at: Time, number: usize) -> Session {
+    fn live(&self, random: &mut Random, id: ObjectId, room: &Room, created_at: Time, number: usize) -> Session {
         let deserted = number.is_multiple_of(3);
         let count = match number {
             1 if self.counts.varied => 120,
-            _ if deserted => self.peer_count(dice),
-            _ => self.peer_count(dice).max(1),
+            _ if deserted => self.peer_count(random),
+            _ => self.peer_count(random).max(1),
         };
         let mut peers: Vec<Peer> = (0..count)
             .map(|_| {
-                let leaves = deserted || dice.chance(0.3);
-                self.peer(dice, created_at, self.now, leaves)
+                let leaves = deserted || random.chance(0.3);
+                self.peer(random, created_at, self.now, leaves)
             })
             .collect();
         if let Some(first) = peers.first_mut().filter(|_| !deserted) {
             first.left_at = None;
         }
         let touched_at = peers.iter().map(last_move).max().unwrap_or(created_at);
-        Session { touched_at, updated_at: touched_at, ..self.new_session(dice, id, room, created_at, peers) }
+        Session { touched_at, updated_at: touched_at, ..self.new_session(random, id, room, created_at, peers) }
     }
 
     fn new_session(
         &self,
-        dice: &mut Dice,
+        random: &mut Random,
         id: ObjectId,
         room: &Room,
         created_at: Time,
@@ -133,7 +133,7 @@ impl SessionMaker<'_> {
             id,
             room_id: room.id,
             app_id: room.app_id,
-            user_id: dice.chance(0.9).then(|| dice.hex(24)),
+            user_id: random.chance(0.9).then(|| random.hex(24)),
             peers,
             created_at,
             ended_at: None,
@@ -143,36 +143,37 @@ impl SessionMaker<'_> {
     }
 
     /// A session that begins now, with its first peers still connected.
-    pub(crate) fn begin(&self, dice: &mut Dice, id: ObjectId, room: &Room, created_at: Time) -> Session {
+    pub(crate) fn begin(&self, random: &mut Random, id: ObjectId, room: &Room, created_at: Time) -> Session {
         let latest = (created_at + TimeDelta::seconds(30)).min(self.now);
-        let peers: Vec<Peer> = (0..self.peer_count(dice)).map(|_| self.peer(dice, created_at, latest, false)).collect();
+        let peers: Vec<Peer> =
+            (0..self.peer_count(random)).map(|_| self.peer(random, created_at, latest, false)).collect();
         let touched_at = peers.iter().map(last_move).max().unwrap_or(created_at);
-        Session { touched_at, updated_at: touched_at, ..self.new_session(dice, id, room, created_at, peers) }
+        Session { touched_at, updated_at: touched_at, ..self.new_session(random, id, room, created_at, peers) }
     }
 
     /// Somebody who joined within the given time, most of them early.
-    fn peer(&self, dice: &mut Dice, from: Time, to: Time, leaves: bool) -> Peer {
+    fn peer(&self, random: &mut Random, from: Time, to: Time, leaves: bool) -> Peer {
         let early = from + (to - from) / 4;
-        let latest = if dice.chance(0.7) { early } else { to };
-        let joined_at = dice.time_between(from, latest);
-        let user_id = dice.chance(0.75).then(|| format!("user-{}", dice.below(5000)));
+        let latest = if random.chance(0.7) { early } else { to };
+        let joined_at = random.time_between(from, latest);
+        let user_id = random.chance(0.75).then(|| format!("user-{}", random.below(5000)));
         Peer {
-            id: Uuid(dice.uuid()),
-            repeats_id: !self.is_old(from) || dice.chance(0.5),
-            name: words::person(dice).into(),
-            role: dice.pick(words::ROLES),
-            has_user: self.counts.varied && user_id.is_some() && dice.chance(0.5),
+            id: Uuid(random.uuid()),
+            repeats_id: !self.is_old(from) || random.chance(0.5),
+            name: words::person(random).into(),
+            role: random.pick(words::ROLES),
+            has_user: self.counts.varied && user_id.is_some() && random.chance(0.5),
             user_id: user_id.map(Into::into),
-            metadata: self.metadata(dice).map(Into::into),
+            metadata: self.metadata(random).map(Into::into),
             joined_at,
-            left_at: leaves.then(|| dice.time_between(joined_at, to)),
+            left_at: leaves.then(|| random.time_between(joined_at, to)),
         }
     }
 
-    fn metadata(&self, dice: &mut Dice) -> Option<String> {
+    fn metadata(&self, random: &mut Random) -> Option<String> {
         match self.counts.varied {
-            true => dice.chance(0.9).then(|| words::metadata(dice)),
-            false => dice.chance(0.5).then(String::new),
+            true => random.chance(0.9).then(|| words::metadata(random)),
+            false => random.chance(0.5).then(String::new),
         }
     }
 
@@ -181,17 +182,17 @@ impl SessionMaker<'_> {
     }
 
     /// People come and go in a live session; gives the ids of those who did.
-    pub(crate) fn mingle(&self, dice: &mut Dice, session: &mut Session, earliest: Time) -> Vec<Uuid> {
-        let time = dice.time_between(earliest, self.now);
+    pub(crate) fn mingle(&self, random: &mut Random, session: &mut Session, earliest: Time) -> Vec<Uuid> {
+        let time = random.time_between(earliest, self.now);
         let mut moved = Vec::new();
         for peer in session.peers.iter_mut().filter(|peer| peer.left_at.is_none()) {
-            if dice.chance(0.3) {
+            if random.chance(0.3) {
                 peer.left_at = Some(time.max(peer.joined_at));
                 moved.push(peer.id);
             }
         }
-        if moved.is_empty() || dice.chance(0.5) {
-            let peer = self.peer(dice, time, self.now, false);
+        if moved.is_empty() || random.chance(0.5) {
+            let peer = self.peer(random, time, self.now, false);
             moved.push(peer.id);
             session.peers.push(peer);
             session.peers.sort_by_key(|peer| peer.id);
@@ -203,12 +204,12 @@ impl SessionMaker<'_> {
     }
 
     /// Everybody leaves; gives the ids of those who were still there.
-    pub(crate) fn end(&self, dice: &mut Dice, session: &mut Session, earliest: Time) -> Vec<Uuid> {
+    pub(crate) fn end(&self, random: &mut Random, session: &mut Session, earliest: Time) -> Vec<Uuid> {
         let latest = self.now.min(session.created_at + LONGEST).max(earliest);
-        let ended_at = dice.time_between(earliest, latest).max(session.updated_at);
+        let ended_at = random.time_between(earliest, latest).max(session.updated_at);
         let mut moved = Vec::new();
         for peer in session.peers.iter_mut().filter(|peer| peer.left_at.is_none()) {
-            peer.left_at = Some(dice.time_between(earliest.max(peer.joined_at), ended_at));
+            peer.left_at = Some(random.time_between(earliest.max(peer.joined_at), ended_at));
             moved.push(peer.id);
         }
         session.ended_at = Some(ended_at);

@@ -7,9 +7,9 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::calendar::Calendar;
-use super::dice::Dice;
+use super::collection::Collection;
 use super::model::{Peer, Session, Time, Uuid};
-use super::shelf::Shelf;
+use super::random::Random;
 use super::words;
 
 /// The API answers no older ones.
@@ -61,11 +61,11 @@ impl Delivery {
     }
 
     pub(crate) fn id(&self) -> Uuid {
-        Uuid(Dice::new(self.seed, "delivery").uuid())
+        Uuid(Random::new(self.seed, "delivery").uuid())
     }
 
     /// What it is about.
-    pub(crate) fn session<'a>(&self, sessions: &'a Shelf<Session>) -> &'a Session {
+    pub(crate) fn session<'a>(&self, sessions: &'a Collection<Session>) -> &'a Session {
         &sessions[self.session as usize]
     }
 
@@ -89,15 +89,15 @@ pub(crate) struct Hooks {
 }
 
 impl Hooks {
-    pub(crate) fn new(dice: &mut Dice) -> Hooks {
+    pub(crate) fn new(random: &mut Random) -> Hooks {
         let urls = vec![
-            format!("https://hooks.example.com/100ms/{}", dice.secret("hook")),
-            format!("https://api.example.org:8443/in?app=7&key={}", dice.secret("hook")),
-            format!("https://robot:{}@inbox.example.net/100ms", dice.secret("hook")),
+            format!("https://hooks.example.com/100ms/{}", random.secret("hook")),
+            format!("https://api.example.org:8443/in?app=7&key={}", random.secret("hook")),
+            format!("https://robot:{}@inbox.example.net/100ms", random.secret("hook")),
             "https://plain.example.com".to_owned(),
         ];
-        let secrets = |dice: &mut Dice, what: &str| (0..8).map(|_| dice.secret(what)).collect();
-        Hooks { urls, meeting_tokens: secrets(dice, "meeting"), stream_keys: secrets(dice, "stream") }
+        let secrets = |random: &mut Random, what: &str| (0..8).map(|_| random.secret(what)).collect();
+        Hooks { urls, meeting_tokens: secrets(random, "meeting"), stream_keys: secrets(random, "stream") }
     }
 }
 
@@ -118,109 +118,109 @@ impl DeliveryLog {
         &self.deliveries
     }
 
-    pub(crate) fn details<'a>(&'a self, delivery: &Delivery, sessions: &'a Shelf<Session>) -> Details<'a> {
-        let mut dice = Dice::new(delivery.seed, "details");
+    pub(crate) fn details<'a>(&'a self, delivery: &Delivery, sessions: &'a Collection<Session>) -> Details<'a> {
+        let mut random = Random::new(delivery.seed, "details");
         let session = delivery.session(sessions);
         let reasons = ["timeout awaiting response headers", "status 500: \"internal\u{2028}error\"", "no such host"];
         Details {
             id: delivery.id(),
             session,
-            url: &self.hooks.urls[dice.below(self.hooks.urls.len())],
-            error_reason: delivery.failed.then(|| dice.pick(&reasons)),
-            data: data(&mut dice, delivery, session, &self.hooks),
+            url: &self.hooks.urls[random.below(self.hooks.urls.len())],
+            error_reason: delivery.failed.then(|| random.pick(&reasons)),
+            data: data(&mut random, delivery, session, &self.hooks),
         }
     }
 }
 
 /// What an event tells, by its kind.
-fn data(dice: &mut Dice, delivery: &Delivery, session: &Session, hooks: &Hooks) -> Value {
+fn data(random: &mut Random, delivery: &Delivery, session: &Session, hooks: &Hooks) -> Value {
     let peer = delivery.peer(session);
     let mut data = json!({
         "session_id": session.id,
-        "room_name": words::person(dice),
+        "room_name": words::person(random),
         "app_id": session.app_id,
         "reported_at": "2025-06-01T10:00:00.123456789Z",
     });
-    if dice.chance(0.9) {
+    if random.chance(0.9) {
         data["room_id"] = session.room_id.into();
     }
     match delivery.kind().split('.').next() {
-        Some("peer") => of_peer(dice, &mut data, delivery, peer),
-        Some("recording" | "beam") => of_recording(dice, &mut data, hooks),
+        Some("peer") => of_peer(random, &mut data, delivery, peer),
+        Some("recording" | "beam") => of_recording(random, &mut data, hooks),
         Some("session") => data["session_started_at"] = session.created_at.to_rfc3339().into(),
         _ => data["started_by"] = Value::Null,
     }
     data
 }
 
-fn of_peer(dice: &mut Dice, data: &mut Value, delivery: &Delivery, peer: Option<&Peer>) {
+fn of_peer(random: &mut Random, data: &mut Value, delivery: &Delivery, peer: Option<&Peer>) {
     data["peer_id"] = match peer {
         Some(peer) => peer.id.to_string().into(),
-        None => dice.hex(24).into(),
+        None => random.hex(24).into(),
     };
     data["user_id"] = peer.and_then(|peer| peer.user_id.as_deref()).into();
     data["user_name"] = peer.map_or("", |peer| &peer.name).into();
     data["role"] = peer.map_or("guest", |peer| peer.role).into();
     if delivery.kind() == "peer.leave.success" {
-        data["reason"] = dice.pick(&["user request", "kicked out", "ICE disconnected\u{2029}", ""]).into();
-        data["duration"] = dice.within(0..=43_200).into();
+        data["reason"] = random.pick(&["user request", "kicked out", "ICE disconnected\u{2029}", ""]).into();
+        data["duration"] = random.within(0..=43_200).into();
     }
 }
 
-fn of_recording(dice: &mut Dice, data: &mut Value, hooks: &Hooks) {
-    data["recording_id"] = dice.hex(24).into();
-    data["size"] = dice.within(1 << 20..=1 << 36).into();
+fn of_recording(random: &mut Random, data: &mut Value, hooks: &Hooks) {
+    data["recording_id"] = random.hex(24).into();
+    data["size"] = random.within(1 << 20..=1 << 36).into();
     data["meeting_url"] =
-        format!("https://demo.app.100ms.live/beam?token={}", pick(dice, &hooks.meeting_tokens)).into();
-    if dice.chance(0.5) {
-        let url = format!("rtmp://a.rtmp.example.com/live2/{}", pick(dice, &hooks.stream_keys));
+        format!("https://demo.app.100ms.live/beam?token={}", pick(random, &hooks.meeting_tokens)).into();
+    if random.chance(0.5) {
+        let url = format!("rtmp://a.rtmp.example.com/live2/{}", pick(random, &hooks.stream_keys));
         data["rtmp"] = json!([{"url": url, "status": "started"}]);
     }
 }
 
-fn pick<'a>(dice: &mut Dice, secrets: &'a [String]) -> &'a str {
-    &secrets[dice.below(secrets.len())]
+fn pick<'a>(random: &mut Random, secrets: &'a [String]) -> &'a str {
+    &secrets[random.below(secrets.len())]
 }
 
 /// Makes deliveries of the sessions there are.
 pub(crate) struct DeliveryMaker<'a> {
-    pub(crate) sessions: &'a Shelf<Session>,
+    pub(crate) sessions: &'a Collection<Session>,
 }
 
 impl DeliveryMaker<'_> {
     /// The deliveries of a new workspace: one in fifty is too old to be answered.
-    pub(crate) fn all(&self, dice: &mut Dice, calendar: &Calendar, count: usize) -> Vec<Delivery> {
+    pub(crate) fn all(&self, random: &mut Random, calendar: &Calendar, count: usize) -> Vec<Delivery> {
         if self.sessions.len() == 0 {
             return Vec::new();
         }
-        let time = |dice: &mut Dice, number: usize| match number % 50 {
-            0 => calendar.within_hours(dice, 24 * 31, 24 * 60),
-            1..=4 => calendar.within_hours(dice, 0, 13),
+        let time = |random: &mut Random, number: usize| match number % 50 {
+            0 => calendar.within_hours(random, 24 * 31, 24 * 60),
+            1..=4 => calendar.within_hours(random, 0, 13),
             // Nothing lies on the border of what is answered: a client needs a margin there.
-            _ => calendar.within_hours(dice, 13, 24 * 29),
+            _ => calendar.within_hours(random, 13, 24 * 29),
         };
         (0..count)
             .map(|number| {
-                let time = time(dice, number);
-                self.one(dice, time)
+                let time = time(random, number);
+                self.one(random, time)
             })
             .collect()
     }
 
     /// A delivery about a session that had begun by then.
-    pub(crate) fn one(&self, dice: &mut Dice, time: Time) -> Delivery {
+    pub(crate) fn one(&self, random: &mut Random, time: Time) -> Delivery {
         let begun = self.sessions.created_within(None, Some(time), |time| time).end;
         let latest = begun.saturating_sub(1);
-        let position = latest.saturating_sub(dice.below(20));
-        let kind = dice.below(2 * KINDS.len()) % KINDS.len();
+        let position = latest.saturating_sub(random.below(20));
+        let kind = random.below(2 * KINDS.len()) % KINDS.len();
         // Half of what happens in a session are joins and leaves.
-        let kind = if dice.chance(0.4) { kind % 2 } else { kind };
+        let kind = if random.chance(0.4) { kind % 2 } else { kind };
         let peers = &self.sessions[position].peers;
-        let peer = peers.get(dice.below(peers.len())).map(|peer| peer.id);
+        let peer = peers.get(random.below(peers.len())).map(|peer| peer.id);
         Delivery {
-            seed: dice.number(),
+            seed: random.number(),
             time,
-            failed: dice.chance(0.2),
+            failed: random.chance(0.2),
             kind: kind as u8,
             session: position as u32,
             peer: peer.filter(|_| kind < 2),

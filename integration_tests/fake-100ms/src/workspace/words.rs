@@ -1,6 +1,6 @@
 //! Names and free texts as people type them, the awkward ones included.
 
-use super::dice::Dice;
+use super::random::Random;
 
 const PEOPLE: &[&str] = &[
     "Asha Rao",
@@ -59,26 +59,26 @@ pub(crate) const ROLES: &[&str] = &["host", "guest", "teacher", "student", "co-h
 pub(crate) const REGIONS: &[&str] = &["in", "us", "eu"];
 
 /// A person's display name; about one in eight is awkward.
-pub(crate) fn person(dice: &mut Dice) -> &'static str {
-    let awkward = dice.chance(0.125);
-    dice.pick(if awkward { AWKWARD } else { PEOPLE })
+pub(crate) fn person(random: &mut Random) -> &'static str {
+    let awkward = random.chance(0.125);
+    random.pick(if awkward { AWKWARD } else { PEOPLE })
 }
 
 /// A name for a room or template, which the account has only once.
-pub(crate) fn topic(dice: &mut Dice, number: usize) -> String {
-    let awkward = dice.chance(0.15);
-    let words = dice.pick(if awkward { AWKWARD } else { TOPICS });
+pub(crate) fn topic(random: &mut Random, number: usize) -> String {
+    let awkward = random.chance(0.15);
+    let words = random.pick(if awkward { AWKWARD } else { TOPICS });
     format!("{words} #{number}")
 }
 
 /// What an app's developers put into the free `metadata` of a peer.
-pub(crate) fn metadata(dice: &mut Dice) -> String {
-    match dice.below(8) {
+pub(crate) fn metadata(random: &mut Random) -> String {
+    match random.below(8) {
         0 | 1 => String::new(),
         2 | 3 => r#"{"isHandRaised":false,"prevRole":"guest"}"#.to_owned(),
-        4 => format!(r#"{{"seat":{},"lang":"de"}}"#, dice.below(900)),
-        5 => format!("plain text, not JSON: {}", person(dice)),
+        4 => format!(r#"{{"seat":{},"lang":"de"}}"#, random.below(900)),
+        5 => format!("plain text, not JSON: {}", person(random)),
         6 => "{\"note\":\"line\u{2028}separator\",\"emoji\":\"🎉\"}".to_owned(),
-        _ => format!("{{\"avatar\":\"data:image/png;base64,{}\"}}", dice.hex(300)),
+        _ => format!("{{\"avatar\":\"data:image/png;base64,{}\"}}", random.hex(300)),
     }
 }

@@ -3,8 +3,7 @@
 use chrono::TimeDelta;
 
 use super::Round;
-use super::calls::LATE;
-use crate::truth;
+use super::activity::LATE;
 use crate::workspace::broadcasts::{self, Kind};
 use crate::workspace::model::Time;
 use crate::workspace::object_id::ObjectId;
@@ -20,7 +19,7 @@ impl Round<'_> {
             let broadcasts = self.workspace.broadcasts(kind);
             let recent = broadcasts.created_within(Some(self.now - STILL_RECENT), None, |time| time);
             let under_way: Vec<usize> = recent.filter(|&position| !broadcasts[position].is_over()).collect();
-            for number in self.dice.choose(under_way.len(), count) {
+            for number in self.random.choose(under_way.len(), count) {
                 self.move_broadcast_on(kind, under_way[number]);
             }
         }
@@ -29,13 +28,12 @@ impl Round<'_> {
     fn move_broadcast_on(&mut self, kind: Kind, position: usize) {
         let time = self.some_time();
         let broadcast = &mut self.workspace.broadcasts_mut(kind)[position];
-        broadcasts::move_on(&mut self.dice, broadcast, time);
+        broadcasts::move_on(&mut self.random, broadcast, time);
         if broadcast.status == "stopped" {
-            let files = broadcasts::files(&mut self.dice, broadcast);
+            let files = broadcasts::files(&mut self.random, broadcast);
             self.new_assets.extend(files.into_iter().filter(|file| file.created_at <= self.now));
         }
         let id = broadcast.id;
-        self.workspace.render_broadcast(kind, position);
         self.touched(kind.stream(), id);
     }
 
@@ -49,15 +47,14 @@ impl Round<'_> {
         for kind in Kind::BOTH {
             for created_at in self.some_times(count) {
                 let workspace = &mut *self.workspace;
-                let session = &workspace.sessions[recent.start + self.dice.below(recent.len())];
+                let session = &workspace.sessions[recent.start + self.random.below(recent.len())];
                 let mint = match kind {
                     Kind::Live => &mut workspace.mints.live_stream,
                     Kind::External => &mut workspace.mints.external_stream,
                 };
                 let id = mint.next(created_at);
-                let broadcast = broadcasts::begin(&mut self.dice, kind, session, id, created_at);
-                let position = workspace.broadcasts_mut(kind).push(broadcast);
-                workspace.render_broadcast(kind, position);
+                let broadcast = broadcasts::begin(&mut self.random, kind, session, id, created_at);
+                workspace.broadcasts_mut(kind).push(broadcast);
                 self.touched(kind.stream(), id);
             }
         }
@@ -68,13 +65,13 @@ impl Round<'_> {
         for kind in Kind::BOTH {
             let all = self.workspace.broadcasts(kind);
             let stopped: Vec<usize> = (0..all.len()).filter(|&position| all[position].status == "stopped").collect();
-            let mut chosen = self.dice.choose(stopped.len(), count.saturating_sub(1));
+            let mut chosen = self.random.choose(stopped.len(), count.saturating_sub(1));
             chosen.extend((!stopped.is_empty() && count > 0).then_some(0));
             for number in chosen {
                 let time = self.some_time();
-                let name = self.dice.pick(&["chat", "room-vod", "room-composite"]);
+                let name = self.random.pick(&["chat", "room-vod", "room-composite"]);
                 let broadcast = &self.workspace.broadcasts(kind)[stopped[number]];
-                let file = broadcasts::file(&mut self.dice, broadcast, name, time);
+                let file = broadcasts::file(&mut self.random, broadcast, name, time);
                 self.new_assets.push(file);
             }
         }
@@ -83,8 +80,7 @@ impl Round<'_> {
     /// A stream that has got a file says so.
     pub(super) fn renew_broadcast(&mut self, job_id: ObjectId) {
         for kind in Kind::BOTH {
-            if let Some(position) = self.workspace.broadcasts(kind).position(job_id) {
-                self.workspace.render_broadcast(kind, position);
+            if self.workspace.broadcasts(kind).get(job_id).is_some() {
                 self.touched(kind.stream(), job_id);
             }
         }
@@ -94,14 +90,14 @@ impl Round<'_> {
     pub(super) fn add_deliveries(&mut self, before: Time, count: usize) {
         let (earliest, now) = (self.earliest, self.now);
         let maker = DeliveryMaker { sessions: &self.workspace.sessions };
-        let dice = &mut self.dice;
+        let random = &mut self.random;
         let made: Vec<Delivery> = (0..count)
             .map(|number| {
                 let time = match number % 5 {
-                    0 => dice.time_between(before - LATE, before),
-                    _ => dice.time_between(earliest, now),
+                    0 => random.time_between(before - LATE, before),
+                    _ => random.time_between(earliest, now),
                 };
-                maker.one(dice, time)
+                maker.one(random, time)
             })
             .collect();
         if self.workspace.readings.has_webhook {
@@ -113,8 +109,9 @@ impl Round<'_> {
     /// With the end of a session the quality of its calls becomes known.
     pub(super) fn touched_quality(&mut self, position: usize) {
         let session = &self.workspace.sessions[position];
-        for key in truth::quality::keys(self.workspace, session) {
-            self.touched("peer_quality", key);
-        }
+        let of_peer =
+            |peer| self.workspace.tracks(session, peer).into_iter().map(move |track| track.key(session, peer));
+        let keys: Vec<String> = session.peers.iter().flat_map(of_peer).collect();
+        keys.into_iter().for_each(|key| self.touched("peer_quality", key));
     }
 }

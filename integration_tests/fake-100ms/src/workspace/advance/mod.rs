@@ -5,22 +5,34 @@
 //!       50 min earlier before                       now
 //!       [ late events  )( every other change         ]
 //! ```
-//! `forms` changes what people edit, `calls` what happens in rooms, `extras` their streams and what
+//! `configuration` changes what people edit, `activity` what happens in rooms, `extras` their streams and what
 //! the webhook was told.
 //!
 //! A change is at least a second after `before`, so that it is later also for those who see whole
 //! seconds.
 
-mod calls;
+mod activity;
+mod configuration;
 mod extras;
-mod forms;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
+use serde::Serialize;
 
 use super::Workspace;
-use super::dice::Dice;
 use super::model::{Asset, Time, Uuid};
-use crate::truth::{self, Changes};
+use super::random::Random;
+
+/// What one round of changes touched: stream name → keys, in the form of [`crate::Truth`].
+///
+/// Keys that a change removed (a live peer who left, a destination that was deleted) are named too.
+/// A stream of which nothing changed is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// Stream name → keys.
+    pub streams: BTreeMap<String, BTreeSet<String>>,
+}
 
 /// How many objects of each kind one round touches.
 struct Volume {
@@ -36,7 +48,7 @@ struct Volume {
 
 struct Round<'a> {
     workspace: &'a mut Workspace,
-    dice: Dice,
+    random: Random,
     /// The earliest time of a change.
     earliest: Time,
     /// The clock at the end of the round.
@@ -83,20 +95,20 @@ impl Workspace {
 
     fn play_round(&mut self, seconds: std::ops::RangeInclusive<u64>, volume: &Volume) -> Changes {
         self.rounds += 1;
-        let mut dice = Dice::new(self.seed, &format!("round {}", self.rounds));
+        let mut random = Random::new(self.seed, &format!("round {}", self.rounds));
         let before = self.now;
-        let now = before + TimeDelta::seconds(dice.within(seconds) as i64);
+        let now = before + TimeDelta::seconds(random.within(seconds) as i64);
         self.now = now;
         let mut round = Round {
             workspace: self,
-            dice,
+            random,
             earliest: before + TimeDelta::seconds(1),
             now,
             changes: Changes::default(),
             new_assets: Vec::new(),
         };
         round.play(before, volume);
-        let (changes, mut planted) = (round.changes, round.dice.take_planted());
+        let (changes, mut planted) = (round.changes, round.random.take_planted());
         self.planted.append(&mut planted);
         changes
     }
@@ -117,14 +129,14 @@ impl Round<'_> {
             self.change_broadcasts(volume.broadcasts);
             self.begin_broadcasts(volume.broadcasts.div_ceil(2));
             self.add_late_files(volume.broadcasts.div_ceil(2));
-            self.shelve_assets();
+            self.store_assets();
             self.add_events(before, volume.events);
             self.add_deliveries(before, volume.webhooks);
         }
     }
 
     fn some_time(&mut self) -> Time {
-        self.dice.time_between(self.earliest, self.now)
+        self.random.time_between(self.earliest, self.now)
     }
 
     fn some_times(&mut self, count: usize) -> Vec<Time> {
@@ -147,7 +159,7 @@ impl Round<'_> {
     fn touched_template(&mut self, position: usize) {
         let template = &self.workspace.templates[position];
         let id = template.id;
-        let keys = truth::templates::destination_keys(template, &self.workspace.readings);
+        let keys = template.destination_keys(self.workspace.readings.unknown_destination_kind);
         self.touched("templates", id);
         self.touched("template_settings", id);
         for key in keys {

@@ -34,8 +34,8 @@ impl Effects {
     }
 }
 
-/// Counts what each rule has seen, and throws its dice.
-pub(crate) struct FaultDesk {
+/// Counts what each rule has seen, and draws the probabilities.
+pub(crate) struct FaultSchedule {
     plan: FaultPlan,
     tallies: Vec<Tally>,
     rng: fastrand::Rng,
@@ -48,9 +48,9 @@ struct Tally {
     hits: u64,
 }
 
-impl FaultDesk {
-    pub(crate) fn new(plan: FaultPlan) -> FaultDesk {
-        FaultDesk {
+impl FaultSchedule {
+    pub(crate) fn new(plan: FaultPlan) -> FaultSchedule {
+        FaultSchedule {
             tallies: vec![Tally::default(); plan.rules.len()],
             rng: fastrand::Rng::with_seed(plan.seed),
             bucket: Bucket::full(plan.rate_limit.as_ref()),
@@ -210,8 +210,8 @@ mod tests {
     fn hits(when: When, limit: Option<u64>) -> Vec<u64> {
         let mut plan = FaultPlan::new().on("/v2/rooms", when, Fault::EmptyBody);
         plan.rules[0].stop_after = limit;
-        let mut desk = FaultDesk::new(plan);
-        let mut hit = |_: &u64| desk.draw(&asked("/v2/rooms")).wire.is_some();
+        let mut schedule = FaultSchedule::new(plan);
+        let mut hit = |_: &u64| schedule.draw(&asked("/v2/rooms")).wire.is_some();
         (1..=10).filter(|number| hit(number)).collect()
     }
 
@@ -232,11 +232,11 @@ mod tests {
             .on("*", When::Always, Fault::SmallerLimit(10))
             .on("/v2/rooms", When::Always, Fault::Status(503))
             .on("*", When::Always, Fault::Status(500));
-        let mut desk = FaultDesk::new(plan);
-        let effects = desk.draw(&asked("/v2/rooms"));
+        let mut schedule = FaultSchedule::new(plan);
+        let effects = schedule.draw(&asked("/v2/rooms"));
         assert_eq!(effects.shapes.len(), 2);
         assert_eq!(effects.refusal, Some(Fault::Status(503)));
-        let effects = desk.draw(&asked("/v2/sessions"));
+        let effects = schedule.draw(&asked("/v2/sessions"));
         assert_eq!(effects.refusal, Some(Fault::Status(500)));
     }
 

@@ -5,17 +5,17 @@ use std::ops::RangeInclusive;
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 
 /// A seeded source of chance that also remembers the secrets it has made up.
-pub(crate) struct Dice {
+pub(crate) struct Random {
     rng: fastrand::Rng,
     planted: Vec<String>,
 }
 
-impl Dice {
-    /// `salt` keeps the kinds of objects apart: more rooms do not change the sessions' dice.
-    pub(crate) fn new(seed: u64, salt: &str) -> Dice {
+impl Random {
+    /// `salt` keeps the kinds of objects apart: more rooms do not change the sessions.
+    pub(crate) fn new(seed: u64, salt: &str) -> Random {
         let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
         let salted = salt.bytes().fold(0xcbf2_9ce4_8422_2325, fold);
-        Dice { rng: fastrand::Rng::with_seed(salted ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)), planted: Vec::new() }
+        Random { rng: fastrand::Rng::with_seed(salted ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)), planted: Vec::new() }
     }
 
     /// 0 to n-1, and 0 when n is 0.

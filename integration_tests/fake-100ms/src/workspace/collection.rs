@@ -1,4 +1,4 @@
-//! One kind of object, in the order of creation, each with its answer rendered once.
+//! One kind of object, in the order of creation.
 
 use std::ops::Range;
 
@@ -7,27 +7,25 @@ use chrono::{DateTime, Utc};
 use super::object_id::ObjectId;
 use crate::readings::ListOrder;
 
-/// What a [`Shelf`] must know of its objects.
-pub(crate) trait Shelved {
+/// What a [`Collection`] must know of its objects.
+pub(crate) trait Item {
     fn id(&self) -> ObjectId;
     fn created_at(&self) -> DateTime<Utc>;
 }
 
 /// Objects by ascending id, which is ascending `created_at`; nothing is ever taken away.
-pub(crate) struct Shelf<T> {
+pub(crate) struct Collection<T> {
     items: Vec<T>,
-    /// The JSON text of each item: pages are put together from these.
-    rendered: Vec<Box<[u8]>>,
     /// All positions in an order that has nothing to do with time.
     shuffled: Vec<u32>,
 }
 
-impl<T: Shelved> Shelf<T> {
-    pub(crate) fn new(items: Vec<T>) -> Shelf<T> {
+impl<T: Item> Collection<T> {
+    pub(crate) fn new(items: Vec<T>) -> Collection<T> {
         debug_assert!(items.is_sorted_by_key(|item| item.id()));
         let mut shuffled: Vec<u32> = (0..items.len() as u32).collect();
         shuffled.sort_by_key(|&position| items[position as usize].id().scrambled());
-        Shelf { rendered: vec![Box::default(); items.len()], items, shuffled }
+        Collection { items, shuffled }
     }
 
     /// Puts a newer item behind all others and gives its position.
@@ -37,7 +35,6 @@ impl<T: Shelved> Shelf<T> {
         let rank = self.rank(item.id());
         self.shuffled.insert(rank, position as u32);
         self.items.push(item);
-        self.rendered.push(Box::default());
         position
     }
 
@@ -61,14 +58,6 @@ impl<T: Shelved> Shelf<T> {
 
     pub(crate) fn get(&self, id: ObjectId) -> Option<&T> {
         self.position(id).map(|position| &self.items[position])
-    }
-
-    pub(crate) fn rendered(&self, position: usize) -> &[u8] {
-        &self.rendered[position]
-    }
-
-    pub(crate) fn set_rendered(&mut self, position: usize, json: Vec<u8>) {
-        self.rendered[position] = json.into_boxed_slice();
     }
 
     /// The positions of the items created within `bounds`, as a list in that order shows them.
@@ -120,7 +109,7 @@ impl<T: Shelved> Shelf<T> {
     }
 }
 
-impl<T> std::ops::Index<usize> for Shelf<T> {
+impl<T> std::ops::Index<usize> for Collection<T> {
     type Output = T;
 
     fn index(&self, position: usize) -> &T {
@@ -128,7 +117,7 @@ impl<T> std::ops::Index<usize> for Shelf<T> {
     }
 }
 
-impl<T> std::ops::IndexMut<usize> for Shelf<T> {
+impl<T> std::ops::IndexMut<usize> for Collection<T> {
     fn index_mut(&mut self, position: usize) -> &mut T {
         &mut self.items[position]
     }
@@ -141,7 +130,7 @@ mod tests {
 
     struct Thing(ObjectId, DateTime<Utc>);
 
-    impl Shelved for Thing {
+    impl Item for Thing {
         fn id(&self) -> ObjectId {
             self.0
         }
@@ -155,32 +144,32 @@ mod tests {
         Thing(mint.next(time), time)
     }
 
-    fn shelf() -> Shelf<Thing> {
+    fn collection() -> Collection<Thing> {
         let mut mint = IdMint::new(1);
-        let mut shelf = Shelf::new((0..50).map(|s| thing(&mut mint, s)).collect());
+        let mut collection = Collection::new((0..50).map(|s| thing(&mut mint, s)).collect());
         for seconds in 50..100 {
-            shelf.push(thing(&mut mint, seconds));
+            collection.push(thing(&mut mint, seconds));
         }
-        shelf
+        collection
     }
 
     #[test]
     fn every_order_goes_on_where_it_stopped() {
-        let shelf = shelf();
+        let collection = collection();
         for order in [ListOrder::NewestFirst, ListOrder::OldestFirst, ListOrder::Shuffled] {
-            let whole: Vec<_> = shelf.in_order(order, 10..90).collect();
+            let whole: Vec<_> = collection.in_order(order, 10..90).collect();
             assert_eq!(whole.len(), 80);
-            let rest: Vec<_> = shelf.in_order_after(order, 10..90, whole[29]).collect();
+            let rest: Vec<_> = collection.in_order_after(order, 10..90, whole[29]).collect();
             assert_eq!(rest, whole[30..]);
         }
     }
 
     #[test]
     fn bounds_are_inclusive() {
-        let shelf = shelf();
+        let collection = collection();
         let at = |seconds| DateTime::from_timestamp(seconds, 0);
-        assert_eq!(shelf.created_within(at(10), at(20), |t| t), 10..21);
-        assert_eq!(shelf.created_within(None, at(-1), |t| t), 0..0);
-        assert_eq!(shelf.created_within(at(200), None, |t| t), 100..100);
+        assert_eq!(collection.created_within(at(10), at(20), |t| t), 10..21);
+        assert_eq!(collection.created_within(None, at(-1), |t| t), 0..0);
+        assert_eq!(collection.created_within(at(200), None, |t| t), 100..100);
     }
 }

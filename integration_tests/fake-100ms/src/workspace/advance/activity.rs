@@ -3,7 +3,6 @@
 use chrono::TimeDelta;
 
 use super::Round;
-use crate::answers;
 use crate::workspace::events::EventMaker;
 use crate::workspace::model::{Event, Time, Uuid};
 use crate::workspace::object_id::ObjectId;
@@ -20,22 +19,21 @@ impl Round<'_> {
     /// Sessions end, the oldest because they must; in others people come and go.
     pub(super) fn change_live_sessions(&mut self, count: usize) {
         let live: Vec<usize> = self.workspace.live.iter().copied().collect();
-        let chosen = self.dice.choose(live.len(), count);
+        let chosen = self.random.choose(live.len(), count);
         for (number, position) in live.into_iter().enumerate() {
             let workspace = &mut *self.workspace;
             let maker = SessionMaker { rooms: &workspace.rooms, counts: &workspace.counts, now: self.now };
             let session = &mut workspace.sessions[position];
             let overdue = session.created_at + LONGEST <= self.now;
-            let moved = if overdue || (chosen.contains(&number) && self.dice.chance(0.45)) {
+            let moved = if overdue || (chosen.contains(&number) && self.random.chance(0.45)) {
                 workspace.live.remove(&position);
-                maker.end(&mut self.dice, session, self.earliest)
+                maker.end(&mut self.random, session, self.earliest)
             } else if chosen.contains(&number) {
-                maker.mingle(&mut self.dice, session, self.earliest)
+                maker.mingle(&mut self.random, session, self.earliest)
             } else {
                 continue;
             };
             let id = session.id;
-            workspace.render_session(position);
             self.touched("sessions", id);
             self.touched_quality(position);
             self.touched_peers(moved);
@@ -48,11 +46,11 @@ impl Round<'_> {
             let workspace = &mut *self.workspace;
             let id = workspace.mints.session.next(created_at);
             let maker = SessionMaker { rooms: &workspace.rooms, counts: &workspace.counts, now: self.now };
-            let room = maker.room_of(&mut self.dice, created_at);
-            let mut session = maker.begin(&mut self.dice, id, room, created_at);
+            let room = maker.room_of(&mut self.random, created_at);
+            let mut session = maker.begin(&mut self.random, id, room, created_at);
             let taken = workspace.live_session(room.id).is_some();
-            if taken || self.dice.chance(0.3) {
-                maker.end(&mut self.dice, &mut session, created_at);
+            if taken || self.random.chance(0.3) {
+                maker.end(&mut self.random, &mut session, created_at);
             }
             let peers: Vec<Uuid> = session.connected().map(|peer| peer.id).collect();
             let is_live = session.is_live();
@@ -60,7 +58,6 @@ impl Round<'_> {
             if is_live {
                 workspace.live.insert(position);
             }
-            workspace.render_session(position);
             self.touched("sessions", id);
             self.touched_quality(position);
             self.touched_peers(peers);
@@ -72,11 +69,10 @@ impl Round<'_> {
         let recordings = &self.workspace.recordings;
         let recent = recordings.created_within(Some(self.now - STILL_RECENT), None, |time| time);
         let under_way: Vec<usize> = recent.filter(|&position| !recordings[position].is_over()).collect();
-        for number in self.dice.choose(under_way.len(), count) {
+        for number in self.random.choose(under_way.len(), count) {
             let (position, time) = (under_way[number], self.some_time());
             self.move_on(position, time);
             let id = self.workspace.recordings[position].id;
-            self.workspace.render_recording(position);
             self.touched("recordings", id);
         }
     }
@@ -85,15 +81,15 @@ impl Round<'_> {
         let workspace = &mut *self.workspace;
         let recording = &mut workspace.recordings[position];
         let session = workspace.sessions.get(recording.session_id);
-        let dice = &mut self.dice;
+        let random = &mut self.random;
         match recording.status {
             "starting" => recordings::start(recording, time),
             "running" if session.is_some_and(|session| session.is_live()) => recording.updated_at = time,
-            "running" | "stopping" => recordings::stop(dice, recording, time),
-            _ if dice.chance(0.15) => recordings::fail(recording, time),
+            "running" | "stopping" => recordings::stop(random, recording, time),
+            _ if random.chance(0.15) => recordings::fail(recording, time),
             _ => {
                 recordings::complete(recording, time);
-                self.new_assets.extend(assets::at_completion(dice, recording));
+                self.new_assets.extend(assets::at_completion(random, recording));
             }
         }
     }
@@ -107,12 +103,11 @@ impl Round<'_> {
         }
         for created_at in self.some_times(count) {
             let workspace = &mut *self.workspace;
-            let position = recent.start + self.dice.below(recent.len());
+            let position = recent.start + self.random.below(recent.len());
             let session = &workspace.sessions[position];
             let id = workspace.mints.recording.next(created_at);
-            let recording = recordings::begin(&mut self.dice, session, id, created_at);
-            let position = workspace.recordings.push(recording);
-            workspace.render_recording(position);
+            let recording = recordings::begin(&mut self.random, session, id, created_at);
+            workspace.recordings.push(recording);
             self.touched("recordings", id);
         }
     }
@@ -122,19 +117,19 @@ impl Round<'_> {
         let completed: Vec<usize> = (0..self.workspace.recordings.len())
             .filter(|&position| self.workspace.recordings[position].status == "completed")
             .collect();
-        let mut chosen = self.dice.choose(completed.len(), count.saturating_sub(1));
+        let mut chosen = self.random.choose(completed.len(), count.saturating_sub(1));
         chosen.extend((!completed.is_empty()).then_some(0));
         for number in chosen {
             let time = self.some_time();
-            let kind = self.dice.pick(&["transcript", "summary", "room-composite"]);
+            let kind = self.random.pick(&["transcript", "summary", "room-composite"]);
             let recording = &self.workspace.recordings[completed[number]];
-            let asset = assets::asset(&mut self.dice, recording, kind, time);
+            let asset = assets::asset(&mut self.random, recording, kind, time);
             self.new_assets.push(asset);
         }
     }
 
     /// Gives the round's assets their ids, in the order of their times, and renews their recordings.
-    pub(super) fn shelve_assets(&mut self) {
+    pub(super) fn store_assets(&mut self) {
         let mut drafts = std::mem::take(&mut self.new_assets);
         for asset in &mut drafts {
             asset.created_at = asset.created_at.max(self.earliest);
@@ -146,9 +141,7 @@ impl Round<'_> {
             asset.id = workspace.mints.asset.next(asset.created_at);
             let position = workspace.assets.push(asset);
             workspace.assets_of.entry(job_id).or_default().push(position);
-            workspace.render_asset(position);
-            if let Some(recording) = workspace.recordings.position(job_id) {
-                workspace.render_recording(recording);
+            if workspace.recordings.get(job_id).is_some() {
                 self.touched("recordings", job_id);
             }
             self.renew_broadcast(job_id);
@@ -164,21 +157,20 @@ impl Round<'_> {
         let made: Vec<Event> = (0..count)
             .map(|number| {
                 let timestamp = match number % 5 {
-                    0 => self.dice.time_between(late_from, before),
-                    _ => self.dice.time_between(self.earliest, self.now),
+                    0 => self.random.time_between(late_from, before),
+                    _ => self.random.time_between(self.earliest, self.now),
                 };
                 let room = match number % 4 {
                     1 => busy,
-                    _ => self.dice.below(workspace.rooms.len()),
+                    _ => self.random.below(workspace.rooms.len()),
                 };
-                let number = self.dice.below(90);
-                maker.one(&mut self.dice, room, number, timestamp)
+                let number = self.random.below(90);
+                maker.one(&mut self.random, room, number, timestamp)
             })
             .collect();
         for event in made {
-            let json = answers::events::event(&event, &self.workspace.readings);
             self.touched("analytics_events", event.id);
-            self.workspace.events.push(event, json);
+            self.workspace.events.push(event);
         }
     }
 }

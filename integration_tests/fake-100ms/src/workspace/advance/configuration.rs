@@ -7,46 +7,43 @@ use crate::workspace::templates;
 impl Round<'_> {
     pub(super) fn change_templates(&mut self, count: usize) {
         let len = self.workspace.templates.len();
-        for position in self.dice.choose(len, count) {
+        for position in self.random.choose(len, count) {
             let time = self.some_time();
             // Named before and after: the edit may take a destination away.
             self.touched_template(position);
             let template = &mut self.workspace.templates[position];
-            templates::edit(&mut self.dice, template, position, time);
+            templates::edit(&mut self.random, template, position, time);
             self.touched_template(position);
-            self.workspace.render_template(position);
         }
     }
 
     /// A new one comes up now and then, but for sure when there is none.
     pub(super) fn make_template(&mut self, edited: usize) {
-        if edited == 0 || !self.dice.chance(0.3) {
+        if edited == 0 || !self.random.chance(0.3) {
             return;
         }
         let created_at = self.some_time();
         let workspace = &mut *self.workspace;
         let (id, number) = (workspace.mints.template.next(created_at), workspace.templates.len());
         let apps = &workspace.account.apps;
-        let template = templates::one(&mut self.dice, id, number, created_at, apps);
+        let template = templates::one(&mut self.random, id, number, created_at, apps);
         let position = workspace.templates.push(template);
-        workspace.render_template(position);
         self.touched_template(position);
     }
 
     /// The oldest room is edited in every round: no look-back by creation time reaches it.
     pub(super) fn change_rooms(&mut self, count: usize) {
         let len = self.workspace.rooms.len();
-        let mut positions = self.dice.choose(len, count.saturating_sub(1));
+        let mut positions = self.random.choose(len, count.saturating_sub(1));
         positions.extend((len > 0).then_some(0));
         for (number, position) in positions.into_iter().enumerate() {
             let time = self.some_time();
             let room = &mut self.workspace.rooms[position];
             match number % 4 {
                 3 => rooms::switch(room, time),
-                _ => rooms::edit(&mut self.dice, room, position, time),
+                _ => rooms::edit(&mut self.random, room, position, time),
             }
             let id = room.id;
-            self.workspace.render_room(position);
             self.touched("rooms", id);
         }
     }
@@ -56,9 +53,8 @@ impl Round<'_> {
             let workspace = &mut *self.workspace;
             let (id, number) = (workspace.mints.room.next(created_at), workspace.rooms.len());
             let maker = RoomMaker { apps: &workspace.account.apps, templates: &workspace.templates };
-            let room = maker.one(&mut self.dice, id, number, created_at);
-            let position = workspace.rooms.push(room);
-            workspace.render_room(position);
+            let room = maker.one(&mut self.random, id, number, created_at);
+            workspace.rooms.push(room);
             self.touched("rooms", id);
         }
     }
