@@ -78,6 +78,25 @@ def synced_twice(connector, fake_binary, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def postgres():
+    from postgres import Postgres
+
+    server = Postgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def synced_twice_into_postgres(connector, fake_binary, postgres, tmp_path_factory):
+    from warehouse import sync_twice
+
+    api = Fake(fake_binary, seed=3)
+    start_with = {"local_executable": connector.binary}
+    yield sync_twice(api, tmp_path_factory.mktemp("postgres"), start_with, postgres)
+    api.close()
+
+
+@pytest.fixture(scope="session")
 def catalog(connector, config) -> dict:
     return connector.discover(config).only("CATALOG")
 

@@ -1,0 +1,28 @@
+-- In what state are the recordings?
+--
+-- A recording counts by `created_at`, the moment it was asked for. `hours` is the length of the primary
+-- files, which only completed recordings have.
+--
+-- Parameters:
+--   @since  timestamp in UTC without a zone, the first moment that counts
+--   @until  timestamp in UTC without a zone, the first moment that does not
+--
+-- For BigQuery. Generated from templates/recording_status.sql: change that, not this.
+
+WITH chosen AS (
+    SELECT
+        status,
+        duration
+    FROM recordings
+    WHERE DATETIME(created_at) >= CAST(@since AS DATETIME)
+        AND DATETIME(created_at) < CAST(@until AS DATETIME)
+)
+
+SELECT
+    status,
+    count(*) AS recordings,
+    round(CAST(count(*) AS NUMERIC) / nullif(sum(count(*)) OVER (), 0), 3) AS share,
+    round(CAST(coalesce(sum(duration), 0) / 3600 AS NUMERIC), 2) AS hours
+FROM chosen
+GROUP BY status
+ORDER BY recordings DESC, status;

@@ -1,0 +1,53 @@
+-- Where are the calls: how many rooms, sessions, participants' minutes and recordings does each region have?
+--
+-- The region is that of the room, as it is now. Rooms that name no region, and sessions and recordings whose
+-- room is not in the table, share a line with the region `(none)`. Sessions count by `started_at`, recordings
+-- by `created_at`. `rooms` counts those that had a session or a recording in the period.
+--
+-- Parameters:
+--   $since  timestamp in UTC without a zone, the first moment that counts
+--   $until  timestamp in UTC without a zone, the first moment that does not
+--
+-- For Snowflake. Generated from templates/region_usage.sql: change that, not this.
+
+WITH chosen AS (
+    SELECT
+        id,
+        room_id,
+        peers
+    FROM sessions
+    WHERE CAST(convert_timezone('UTC', started_at) AS TIMESTAMP_NTZ) >= CAST($since AS TIMESTAMP_NTZ)
+        AND CAST(convert_timezone('UTC', started_at) AS TIMESTAMP_NTZ) < CAST($until AS TIMESTAMP_NTZ)
+),
+
+stays AS (
+    SELECT
+        s.room_id AS room_id,
+        CAST(item.value:duration AS NUMBER(38, 9)) AS seconds
+    FROM chosen AS s,
+        LATERAL flatten(input => s.peers) AS item
+),
+
+use_of_rooms AS (
+    SELECT room_id, 1 AS sessions, 0 AS recordings, 0 AS seconds
+    FROM chosen
+    UNION ALL
+    SELECT room_id, 0 AS sessions, 0 AS recordings, coalesce(seconds, 0) AS seconds
+    FROM stays
+    UNION ALL
+    SELECT room_id, 0 AS sessions, 1 AS recordings, 0 AS seconds
+    FROM recordings
+    WHERE CAST(convert_timezone('UTC', created_at) AS TIMESTAMP_NTZ) >= CAST($since AS TIMESTAMP_NTZ)
+        AND CAST(convert_timezone('UTC', created_at) AS TIMESTAMP_NTZ) < CAST($until AS TIMESTAMP_NTZ)
+)
+
+SELECT
+    coalesce(nullif(rooms.region, ''), '(none)') AS region,
+    count(DISTINCT use_of_rooms.room_id) AS rooms,
+    CAST(sum(use_of_rooms.sessions) AS INTEGER) AS sessions,
+    round(CAST(sum(use_of_rooms.seconds) / 60 AS NUMBER(38, 9)), 2) AS participant_minutes,
+    CAST(sum(use_of_rooms.recordings) AS INTEGER) AS recordings
+FROM use_of_rooms
+LEFT JOIN rooms ON use_of_rooms.room_id = rooms.id
+GROUP BY coalesce(nullif(rooms.region, ''), '(none)')
+ORDER BY sessions DESC, region;
