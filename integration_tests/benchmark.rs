@@ -91,6 +91,7 @@ fn workspace(sessions: usize) -> Fake {
         recordings: 0,
         events_per_room: 0,
         varied: false,
+        ..Counts::default()
     };
     // Compressing would cost the fake more than all the rest.
     Fake::start(Options { scale: Scale::Custom(counts), gzip: false, ..Options::default() })

@@ -131,7 +131,7 @@ impl Fake {
         self.state.journal().reset();
     }
 
-    /// The last 2,000 requests, oldest first.
+    /// The last requests, oldest first: as many as [`Options::log_length`] says.
     pub fn request_log(&self) -> Vec<LoggedRequest> {
         self.state.journal().log()
     }

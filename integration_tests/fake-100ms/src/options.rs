@@ -24,6 +24,9 @@ pub struct Options {
     pub gzip: bool,
     /// Whether bodies come with `Transfer-Encoding: chunked` instead of a `Content-Length`.
     pub chunked: bool,
+    /// How many requests are remembered one by one. Tests look at the last few; a benchmark that fetches
+    /// the same pages once more needs all.
+    pub log_length: usize,
 }
 
 impl Default for Options {
@@ -37,6 +40,7 @@ impl Default for Options {
             max_page: 100,
             gzip: true,
             chunked: false,
+            log_length: 2_000,
         }
     }
 }
@@ -65,12 +69,17 @@ pub struct Counts {
     pub rooms: usize,
     /// Of all ages, few of them live.
     pub sessions: usize,
+    /// So many of the sessions began within one and the same second: a class, an import.
+    pub sessions_in_one_second: usize,
     /// The usual number; exactly this many in every session unless `varied`.
     pub peers_per_session: usize,
     /// The first four show every kind of destination, and each way to have none.
     pub templates: usize,
     /// In every status, most of them completed.
     pub recordings: usize,
+    /// `None` is a mixture: recordings in every status, with no file or several. Otherwise each recording is
+    /// completed and has exactly so many files.
+    pub files_per_recording: Option<usize>,
     /// On average; they are spread unevenly.
     pub events_per_room: usize,
     /// Live (HLS) streams of all ages.
@@ -98,9 +107,11 @@ impl Default for Counts {
         Counts {
             rooms: 40,
             sessions: 260,
+            sessions_in_one_second: 0,
             peers_per_session: 4,
             templates: 12,
             recordings: 130,
+            files_per_recording: None,
             events_per_room: 15,
             live_streams: 110,
             external_streams: 110,

@@ -30,9 +30,6 @@ pub struct LoggedRequest {
     pub milliseconds_since_start: u64,
 }
 
-/// A soak makes hundreds of thousands of requests: only the last ones help a reader.
-const LOG_LENGTH: usize = 2_000;
-
 /// A client that is wrong once is wrong every time.
 const UNEXPECTED_LENGTH: usize = 100;
 
@@ -41,12 +38,18 @@ const UNEXPECTED_LENGTH: usize = 100;
 pub(crate) struct Journal {
     counts: BTreeMap<(String, u16), u64>,
     log: VecDeque<LoggedRequest>,
+    /// A soak makes hundreds of thousands of requests: only the last ones help a reader.
+    log_length: usize,
     unexpected: Vec<String>,
     in_flight: usize,
     max_in_flight: usize,
 }
 
 impl Journal {
+    pub(crate) fn new(log_length: usize) -> Journal {
+        Journal { log_length, ..Journal::default() }
+    }
+
     pub(crate) fn begin(&mut self) {
         self.in_flight += 1;
         self.max_in_flight = self.max_in_flight.max(self.in_flight);
@@ -59,7 +62,7 @@ impl Journal {
     pub(crate) fn record(&mut self, route: &str, request: LoggedRequest) {
         let key = (route.to_owned(), request.status);
         *self.counts.entry(key).or_default() += 1;
-        if self.log.len() == LOG_LENGTH {
+        if self.log.len() >= self.log_length {
             self.log.pop_front();
         }
         self.log.push_back(request);
@@ -73,7 +76,7 @@ impl Journal {
 
     pub(crate) fn reset(&mut self) {
         let in_flight = self.in_flight;
-        *self = Journal::default();
+        *self = Journal::new(self.log_length);
         self.in_flight = in_flight;
         self.max_in_flight = in_flight;
     }

@@ -33,7 +33,7 @@ impl State {
             workspace: RwLock::new(Workspace::new(options)),
             keyring: Mutex::new(Keyring::new(options.seed)),
             faults: Mutex::new(FaultSchedule::new(FaultPlan::default())),
-            journal: Mutex::default(),
+            journal: Mutex::new(Journal::new(options.log_length)),
             max_page: options.max_page,
             gzip: options.gzip,
             chunked: options.chunked,

@@ -34,6 +34,8 @@ pub struct FaultPlan {
 /// A steady limit: what comes faster is answered 429.
 #[derive(Clone, Debug)]
 pub struct RateLimit {
+    /// The routes that share it, as in a [`FaultRule`]: `*` for all of them.
+    pub route: String,
     /// Requests a second that are served.
     pub per_second: f64,
     /// How many may come at once after a quiet time.
@@ -172,9 +174,14 @@ impl FaultPlan {
     }
 
     /// At most so many requests a second; after a quiet time, a whole second's worth at once.
-    pub fn rate_limit(mut self, per_second: f64, hint: RetryHint) -> FaultPlan {
+    pub fn rate_limit(self, per_second: f64, hint: RetryHint) -> FaultPlan {
+        self.rate_limit_on("*", per_second, hint)
+    }
+
+    /// The same for one route; the others have no limit.
+    pub fn rate_limit_on(mut self, route: &str, per_second: f64, hint: RetryHint) -> FaultPlan {
         let burst = per_second.ceil() as u32;
-        self.rate_limit = Some(RateLimit { per_second, burst, hint });
+        self.rate_limit = Some(RateLimit { route: route.to_owned(), per_second, burst, hint });
         self
     }
 

@@ -61,7 +61,7 @@ impl FaultSchedule {
     pub(crate) fn draw(&mut self, asked: &Asked) -> Effects {
         let mut effects = Effects {
             delay: self.plan.latency + self.up_to(self.plan.jitter),
-            refusal: self.over_the_limit(),
+            refusal: self.over_the_limit(asked.route),
             ..Effects::default()
         };
         for number in 0..self.plan.rules.len() {
@@ -111,8 +111,8 @@ impl FaultSchedule {
         longest.mul_f64(self.rng.f64())
     }
 
-    fn over_the_limit(&mut self) -> Option<Fault> {
-        let limit = self.plan.rate_limit.as_ref()?;
+    fn over_the_limit(&mut self, route: &str) -> Option<Fault> {
+        let limit = self.plan.rate_limit.as_ref().filter(|limit| includes(&limit.route, route))?;
         let wait = self.bucket.take(limit, Instant::now())?;
         // Rounded up: whoever comes back then finds room.
         let seconds = wait.as_secs_f64().ceil() as u64;
@@ -128,11 +128,15 @@ fn concerns(rule: &FaultRule, asked: &Asked) -> bool {
         Fault::CorruptGzip => asked.accepts_gzip,
         _ => true,
     };
-    applies
-        && match rule.route.strip_suffix('*') {
-            Some(beginning) => asked.route.starts_with(beginning),
-            None => asked.route == rule.route,
-        }
+    applies && includes(&rule.route, asked.route)
+}
+
+/// Whether `route` is what a rule or a limit names.
+fn includes(named: &str, route: &str) -> bool {
+    match named.strip_suffix('*') {
+        Some(beginning) => route.starts_with(beginning),
+        None => route == named,
+    }
 }
 
 impl Fault {
@@ -241,8 +245,16 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_on_one_route_leaves_the_others_alone() {
+        let mut schedule = FaultSchedule::new(FaultPlan::new().rate_limit_on("/v2/rooms", 1.0, RetryHint::Nothing));
+        let mut refused = |route| schedule.draw(&asked(route)).refusal.is_some();
+        assert_eq!([refused("/v2/rooms"), refused("/v2/rooms")], [false, true]);
+        assert_eq!([refused("/v2/sessions"), refused("/v2/sessions")], [false, false]);
+    }
+
+    #[test]
     fn the_limiter_lets_through_what_it_promises() {
-        let limit = RateLimit { per_second: 5.0, burst: 2, hint: RetryHint::Nothing };
+        let limit = RateLimit { route: "*".to_owned(), per_second: 5.0, burst: 2, hint: RetryHint::Nothing };
         let mut bucket = Bucket::full(Some(&limit));
         let start = bucket.filled_at;
         let mut passed = 0;

@@ -7,6 +7,7 @@ use super::collection::Collection;
 use super::model::{Asset, Recording, Session, Time};
 use super::object_id::{IdMint, ObjectId};
 use super::random::Random;
+use crate::options::Counts;
 
 /// 100ms-hosted files are kept 15 days.
 const KEPT: TimeDelta = TimeDelta::days(15);
@@ -19,14 +20,23 @@ pub(crate) fn all(
     sessions: &Collection<Session>,
     now: Time,
     mut of_streams: Vec<Asset>,
+    counts: &Counts,
 ) -> Vec<Asset> {
     let mut drafts: Vec<Asset> = Vec::new();
     for recording in recordings.iter() {
-        drafts.extend(of(random, recording, now));
+        match counts.files_per_recording {
+            Some(files) => {
+                let file = |_| asset(random, recording, "room-composite", recording.updated_at);
+                drafts.extend((0..files).map(file));
+            }
+            None => drafts.extend(of(random, recording, now)),
+        }
     }
-    for _ in 0..recordings.len() / 8 {
-        let session = &sessions[random.below(sessions.len())];
-        drafts.push(of_a_stream(random, session, now));
+    if counts.files_per_recording.is_none() {
+        for _ in 0..recordings.len() / 8 {
+            let session = &sessions[random.below(sessions.len())];
+            drafts.push(of_a_stream(random, session, now));
+        }
     }
     drafts.retain(|asset| asset.created_at <= now);
     drafts.sort_by_key(|asset| asset.created_at);

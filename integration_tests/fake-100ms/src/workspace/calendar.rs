@@ -1,6 +1,6 @@
 //! When things happened: spread over two years, wider than any look-back, with bursts.
 
-use chrono::TimeDelta;
+use chrono::{SubsecRound, TimeDelta};
 
 use super::model::Time;
 use super::random::Random;
@@ -50,6 +50,18 @@ impl Calendar {
         times
     }
 
+    /// Moves `count` of these ascending times, those in the middle, into one and the same second.
+    pub(crate) fn crowd_into_a_second(times: &mut [Time], count: usize) {
+        let count = count.min(times.len());
+        let begins = (times.len() - count) / 2;
+        let crowd = &mut times[begins..begins + count];
+        let Some(second) = crowd.first().map(|time| time.trunc_subsecs(0)) else { return };
+        for (number, time) in crowd.iter_mut().enumerate() {
+            *time = second + TimeDelta::microseconds((number * 1_000_000 / count) as i64);
+        }
+        times.sort();
+    }
+
     /// From `from` hours to `to` hours ago, but at least a second ago.
     pub(crate) fn within_hours(&self, random: &mut Random, from: i64, to: i64) -> Time {
         let latest = self.just_now() - TimeDelta::hours(from);
@@ -63,5 +75,23 @@ impl Calendar {
             return burst;
         }
         random.time_between(burst, burst + TimeDelta::minutes(20))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn a_crowd_comes_within_one_second() {
+        let day = |number: i64| DateTime::from_timestamp(number * 86_400, 123_456_789).expect("a day in the 1970s");
+        let mut times: Vec<Time> = (0..10).map(day).collect();
+        Calendar::crowd_into_a_second(&mut times, 4);
+        assert!(times.is_sorted());
+        let in_the_second = times.iter().filter(|time| time.trunc_subsecs(0) == day(3).trunc_subsecs(0));
+        assert_eq!(in_the_second.count(), 4);
+        assert_eq!((times[0], times[2], times[7]), (day(0), day(2), day(7)));
     }
 }

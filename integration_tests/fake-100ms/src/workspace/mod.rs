@@ -176,9 +176,9 @@ impl Workspace {
         planted.append(&mut random.take_planted());
 
         let mut random = Random::new(seed, "recordings");
-        let made = recordings::all(&mut random, &mut mints.recording, sessions, now, counts.recordings);
+        let made = recordings::all(&mut random, &mut mints.recording, sessions, now, counts);
         self.recordings = Collection::new(made);
-        let made = assets::all(&mut random, &mut mints.asset, &self.recordings, sessions, now, of_streams);
+        let made = assets::all(&mut random, &mut mints.asset, &self.recordings, sessions, now, of_streams, counts);
         for (position, asset) in made.iter().enumerate() {
             self.assets_of.entry(asset.job_id).or_default().push(position);
         }

@@ -7,6 +7,7 @@ use super::destinations;
 use super::model::{Recording, Session, Time};
 use super::object_id::{IdMint, ObjectId};
 use super::random::Random;
+use crate::options::Counts;
 
 /// What a recording passes through while its session is live.
 const UNDER_WAY: [&str; 4] = ["running", "starting", "stopping", "post_processing"];
@@ -17,12 +18,13 @@ pub(crate) fn all(
     mint: &mut IdMint,
     sessions: &Collection<Session>,
     now: Time,
-    count: usize,
+    counts: &Counts,
 ) -> Vec<Recording> {
     if sessions.len() == 0 {
         return Vec::new();
     }
     let since = |hours| sessions.created_within(Some(now - TimeDelta::hours(hours)), None, |time| time);
+    let count = counts.recordings;
     let recent = count.min(14);
     let mut drafts: Vec<Recording> = (0..count)
         .map(|number| {
@@ -36,6 +38,9 @@ pub(crate) fn all(
             of(random, session, number, now)
         })
         .collect();
+    if counts.files_per_recording.is_some() {
+        drafts.iter_mut().for_each(|recording| complete(recording, recording.updated_at));
+    }
     drafts.sort_by_key(|recording| recording.created_at);
     for recording in &mut drafts {
         recording.id = mint.next(recording.created_at);

@@ -38,7 +38,8 @@ impl SessionMaker<'_> {
         if self.rooms.len() == 0 {
             return Vec::new();
         }
-        let times = calendar.times(random, self.counts.sessions);
+        let mut times = calendar.times(random, self.counts.sessions);
+        Calendar::crowd_into_a_second(&mut times, self.counts.sessions_in_one_second);
         let mut live_rooms = HashSet::new();
         let crowded = self.counts.varied && times.len() >= FOR_A_CROWD;
         let crowd = crowded.then_some(times.len() * 9 / 10);

@@ -1,10 +1,10 @@
 //! What is in a workspace, and how it changes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::client::{Client, tiny};
 use chrono::{DateTime, TimeDelta, Utc};
-use fake_100ms::{Changes, Fake, Fraction, Options, Readings, Scale, Truth};
+use fake_100ms::{Changes, Counts, Fake, Fraction, Options, Readings, Scale, Truth};
 use serde_json::Value;
 
 const CURSORS: [(&str, &str); 9] = [
@@ -288,4 +288,28 @@ fn the_large_scale_is_large() {
     let changes = fake.advance_small(1.0);
     assert!((60..=200).contains(&changes.streams["sessions"].len()));
     assert!((15..=40).contains(&changes.streams["rooms"].len()));
+}
+
+#[test]
+fn a_benchmark_gets_what_it_ordered() {
+    let counts = Counts {
+        sessions: 300,
+        sessions_in_one_second: 120,
+        recordings: 40,
+        files_per_recording: Some(3),
+        varied: false,
+        ..Counts::default()
+    };
+    let fake = Fake::start(Options { scale: Scale::Custom(counts), ..Options::default() });
+    let truth = fake.truth();
+    let second = |record: &Value| record["created_at"].as_str().map(|time| time[..19].to_owned());
+    let by_second =
+        truth.streams["sessions"].values().filter_map(second).fold(BTreeMap::new(), |mut counts, second| {
+            *counts.entry(second).or_insert(0) += 1;
+            counts
+        });
+    assert_eq!(by_second.values().max(), Some(&120));
+    let has_three = |record: &Value| record["recording_assets"].as_array().map(Vec::len) == Some(3);
+    assert_eq!(count(&truth, "recordings", has_three), 40);
+    assert_eq!(count(&truth, "recordings", |record| record["status"] == "completed"), 40);
 }
