@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::airbyte::{FailureType, Message};
-use crate::api::{ApiError, Problem, TokenProblem};
+use crate::api::{ApiError, GaveUp, Problem, TokenProblem};
 use crate::config::ConfigError;
 use crate::streams::StreamError;
 
@@ -131,13 +131,15 @@ impl From<ApiError> for Failure {
                     said(message)
                 ),
             ),
-            Problem::Refused { status: 429, retry_after: Some(wait), .. } if error.tries == 1 => (
-                FailureType::TransientError,
-                format!(
-                    "100ms limits requests to `{endpoint}` and asks to wait {:.1} h, longer than a sync waits: nothing is wrong with your settings; {LATER}.",
-                    wait.as_secs_f64() / 3600.0
-                ),
-            ),
+            Problem::Refused { retry_after: Some(wait), .. } if matches!(error.gave_up, GaveUp::WaitTooLong(_)) => {
+                (
+                    FailureType::TransientError,
+                    format!(
+                        "100ms limits requests to `{endpoint}` and asks to wait {:.1} h, longer than a sync waits: nothing is wrong with your settings; {LATER}.",
+                        wait.as_secs_f64() / 3600.0
+                    ),
+                )
+            }
             Problem::Refused { status: 429, .. } => (
                 FailureType::TransientError,
                 format!(
@@ -171,6 +173,24 @@ impl From<ApiError> for Failure {
                 format!(
                     "100ms could not be reached for `{endpoint}` {tried} ({what}): check `api_url` and whether this machine reaches the internet; {LATER}."
                 ),
+            ),
+            Problem::Certificate(what) => (
+                FailureType::ConfigError,
+                format!(
+                    "The certificate of the server at `api_url` is not trusted ({what}): check `api_url`; when a corporate proxy stands in between, let `SSL_CERT_FILE` name a PEM file with its certificate."
+                ),
+            ),
+            Problem::NotPublic => (
+                FailureType::ConfigError,
+                "The setting `api_url` leads to a loopback or private address, which is not allowed here: use a public address.".to_owned(),
+            ),
+            Problem::TooSlow(_) | Problem::TooLarge(_) => (
+                FailureType::TransientError,
+                format!("100ms answered `{endpoint}` without an end {tried} ({}): nothing is wrong with your settings; {LATER}.", error.problem),
+            ),
+            Problem::BadId => (
+                FailureType::SystemError,
+                format!("100ms gave an id that cannot be asked for at `{endpoint}` (empty, `.` or `..`): report it with the log of this sync."),
             ),
             Problem::NoAnswer(what) => (
                 FailureType::TransientError,
@@ -216,7 +236,15 @@ mod tests {
     use super::*;
 
     fn failure(problem: Problem) -> Failure {
-        ApiError { problem, endpoint: "/v2/rooms".into(), tries: 6, elapsed: Duration::from_secs(94) }.into()
+        ApiError {
+            problem,
+            gave_up: GaveUp::TriesExhausted,
+            endpoint: "/v2/rooms".into(),
+            tries: 6,
+            elapsed: Duration::from_secs(94),
+            clocks: None,
+        }
+        .into()
     }
 
     fn refused(status: u16) -> Failure {

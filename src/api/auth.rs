@@ -1,6 +1,6 @@
 //! Tokens: minted from app credentials, or pasted by the user and read locally.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -108,68 +108,117 @@ fn read_claims(token: &str) -> Option<PastedClaims> {
 #[derive(Clone)]
 pub(super) struct Token {
     pub(super) value: SecretString,
-    pub(super) generation: u32,
+    generation: u32,
+    /// How far ahead of this machine's clock the one is that it was minted by.
+    ahead: TimeDelta,
 }
+
+/// Called with every token that is minted, before it is sent.
+pub type OnMinted = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Hands out the token of the moment.
 pub(super) struct Tokens {
     credentials: Credentials,
-    minted: Mutex<Option<(Token, DateTime<Utc>)>>,
+    on_minted: OnMinted,
+    minted: Mutex<Minted>,
+}
+
+#[derive(Default)]
+struct Minted {
+    /// The token of the moment, and when it is renewed.
+    token: Option<(Token, DateTime<Utc>)>,
+    /// What `ahead` was of the last token that 100ms accepted.
+    accepted: Option<TimeDelta>,
 }
 
 impl Tokens {
-    pub(super) fn new(credentials: Credentials) -> Self {
-        Self { credentials, minted: Mutex::new(None) }
+    pub(super) fn new(credentials: Credentials, on_minted: OnMinted) -> Self {
+        Self { credentials, on_minted, minted: Mutex::default() }
     }
 
     /// The token to send now; minted or renewed when it must be.
     pub(super) fn current(&self) -> Result<Token, String> {
-        self.token(|_| false)
-    }
-
-    /// A token younger than `refused`, or `None` when there is nothing to mint from.
-    ///
-    /// Workers whose token was refused at the same time get the same fresh one.
-    pub(super) fn after_refusal(&self, refused: &Token) -> Option<Token> {
-        match self.credentials {
-            Credentials::Token(_) => None,
-            Credentials::App { .. } => self.token(|current| current.generation <= refused.generation).ok(),
-        }
-    }
-
-    fn token(&self, outdated: impl Fn(&Token) -> bool) -> Result<Token, String> {
         let (access_key, app_secret) = match &self.credentials {
-            Credentials::Token(token) => return Ok(Token { value: token.clone(), generation: 0 }),
+            Credentials::Token(token) => {
+                return Ok(Token { value: token.clone(), generation: 0, ahead: TimeDelta::zero() });
+            }
             Credentials::App { access_key, app_secret } => (access_key, app_secret),
         };
         let now = Utc::now();
-        let mut minted = self.minted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let generation = match &*minted {
-            Some((token, renew_at)) if now < *renew_at && !outdated(token) => return Ok(token.clone()),
-            Some((token, _)) => token.generation + 1,
-            None => 1,
+        let mut minted = self.lock();
+        let (generation, ahead) = match &minted.token {
+            Some((token, renew_at)) if now < *renew_at => return Ok(token.clone()),
+            Some((token, _)) => (token.generation + 1, token.ahead),
+            None => (1, TimeDelta::zero()),
         };
-        let token = Token { value: mint(access_key, app_secret, now)?, generation };
-        *minted = Some((token.clone(), now + LIFETIME - RENEW_BEFORE));
+        let value = mint(access_key, app_secret, now.checked_add_signed(ahead).unwrap_or(now))?;
+        (self.on_minted)(value.expose_secret());
+        let token = Token { value, generation, ahead };
+        minted.token = Some((token.clone(), now + LIFETIME - RENEW_BEFORE));
         Ok(token)
+    }
+
+    /// Has the next token minted anew, after `refused` was; `skew` is how far the server's clock is ahead.
+    ///
+    /// Workers whose token was refused at the same time get the same fresh one. When no token by the same
+    /// clock was ever accepted, that clock may be wrong: the next one goes by the server's, and when that
+    /// does not help either (a proxy may have written the `Date`), by this machine's again.
+    pub(super) fn renew(&self, refused: &Token, skew: Option<TimeDelta>) {
+        let mut minted = self.lock();
+        let has_worked = minted.accepted == Some(refused.ahead);
+        if let Some((token, renew_at)) = &mut minted.token
+            && token.generation == refused.generation
+        {
+            *renew_at = DateTime::<Utc>::MIN_UTC;
+            if !has_worked {
+                let is_by_this_machine = refused.ahead.is_zero();
+                token.ahead = skew.filter(|_| is_by_this_machine).unwrap_or_default();
+            }
+        }
+    }
+
+    /// Notes that 100ms accepted `token`.
+    pub(super) fn accepted(&self, token: &Token) {
+        self.lock().accepted = Some(token.ahead);
+    }
+
+    /// Whether 100ms has ever accepted a token of ours.
+    pub(super) fn have_worked(&self) -> bool {
+        self.lock().accepted.is_some()
+    }
+
+    /// Whether tokens are minted here, rather than pasted.
+    pub(super) fn are_minted(&self) -> bool {
+        matches!(self.credentials, Credentials::App { .. })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Minted> {
+        self.minted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn mint(access_key: &str, app_secret: &SecretString, now: DateTime<Utc>) -> Result<SecretString, String> {
-    let begins = (now - BACKDATE).timestamp();
+    let now = now.timestamp();
+    let begins = now - BACKDATE.num_seconds();
     let claims = MintedClaims {
         access_key,
         r#type: "management",
         version: 2,
         iat: begins,
         nbf: begins,
-        exp: (now + LIFETIME).timestamp(),
+        exp: now + LIFETIME.num_seconds(),
         jti: uuid::Uuid::new_v4().to_string(),
     };
     let key = EncodingKey::from_secret(app_secret.expose_secret().as_bytes());
     jsonwebtoken::encode(&Header::default(), &claims, &key)
         .map(SecretString::from)
         .map_err(|_| "a management token could not be signed with the app secret".to_owned())
+}
+
+/// When a token begins to be valid.
+#[cfg(test)]
+pub(super) fn begins(token: &str) -> Option<DateTime<Utc>> {
+    date(read_claims(token)?.nbf?)
 }
 
 #[cfg(test)]
@@ -198,24 +247,85 @@ mod tests {
         }
     }
 
-    #[test]
-    fn minted_tokens_are_reused_until_refused() {
-        let tokens = Tokens::new(Credentials::App { access_key: "a".into(), app_secret: "s".into() });
-        let first = tokens.current().unwrap();
-        let value = |token: &Token| token.value.expose_secret().to_owned();
-        assert_eq!(value(&first), value(&tokens.current().unwrap()));
-        let second = tokens.after_refusal(&first).unwrap();
-        assert_ne!(value(&first), value(&second));
-        // A worker that was refused with the first token, too late, does not mint a third.
-        assert_eq!(value(&tokens.after_refusal(&first).unwrap()), value(&second));
+    fn tokens(credentials: Credentials) -> (Tokens, Arc<Mutex<Vec<String>>>) {
+        let minted: Arc<Mutex<Vec<String>>> = Arc::default();
+        let notes = Arc::clone(&minted);
+        (Tokens::new(credentials, Arc::new(move |token| notes.lock().unwrap().push(token.into()))), minted)
+    }
+
+    fn app() -> Credentials {
+        Credentials::App { access_key: "a".into(), app_secret: "s".into() }
+    }
+
+    fn current(tokens: &Tokens) -> (Token, String) {
+        let token = tokens.current().unwrap();
+        let value = token.value.expose_secret().to_owned();
+        (token, value)
+    }
+
+    /// How far in the future a token begins, in seconds.
+    fn begins_in(value: &str) -> i64 {
+        read_claims(value).unwrap().nbf.unwrap() as i64 - Utc::now().timestamp()
     }
 
     #[test]
-    fn a_pasted_token_cannot_be_renewed_and_is_not_printed() {
+    fn minted_tokens_are_reused_until_refused_and_told() {
+        let (tokens, minted) = tokens(app());
+        let (first, value) = current(&tokens);
+        assert_eq!(value, current(&tokens).1);
+        tokens.renew(&first, None);
+        let second = current(&tokens).1;
+        assert_ne!(value, second);
+        // A worker that was refused with the first token, too late, does not have a third one minted.
+        tokens.renew(&first, None);
+        assert_eq!(second, current(&tokens).1);
+        assert_eq!(*minted.lock().unwrap(), [value, second]);
+    }
+
+    #[test]
+    fn a_token_that_never_worked_is_minted_by_the_other_clock() {
+        let (tokens, _) = tokens(app());
+        let slow = Some(TimeDelta::seconds(-300));
+        let (first, value) = current(&tokens);
+        assert!((-12..=-9).contains(&begins_in(&value)));
+        tokens.renew(&first, slow);
+        let (second, value) = current(&tokens);
+        assert!((-312..=-309).contains(&begins_in(&value)), "by the server's clock");
+        tokens.renew(&second, slow);
+        let (_, value) = current(&tokens);
+        assert!((-12..=-9).contains(&begins_in(&value)), "by this machine's again");
+    }
+
+    #[test]
+    fn a_clock_that_worked_is_kept() {
+        let (tokens, _) = tokens(app());
+        tokens.renew(&current(&tokens).0, Some(TimeDelta::seconds(-300)));
+        let (second, _) = current(&tokens);
+        assert!(!tokens.have_worked());
+        tokens.accepted(&second);
+        assert!(tokens.have_worked());
+        // Refused later for another reason, with an absurd `Date`.
+        tokens.renew(&second, Some(TimeDelta::days(4000)));
+        assert!((-312..=-309).contains(&begins_in(&current(&tokens).1)));
+    }
+
+    #[test]
+    fn no_skew_is_too_large_to_mint_by() {
+        for skew in [TimeDelta::MAX, TimeDelta::MIN] {
+            let (tokens, _) = tokens(app());
+            tokens.renew(&current(&tokens).0, Some(skew));
+            assert!(tokens.current().is_ok());
+        }
+    }
+
+    #[test]
+    fn a_pasted_token_stays_the_same_and_is_not_printed() {
         let credentials = Credentials::Token("hush-hush-1234".into());
         assert!(!format!("{credentials:?}").contains("hush"));
-        let tokens = Tokens::new(credentials);
-        let token = tokens.current().unwrap();
-        assert!(tokens.after_refusal(&token).is_none());
+        let (tokens, minted) = tokens(credentials);
+        let (token, value) = current(&tokens);
+        tokens.renew(&token, None);
+        assert_eq!(value, current(&tokens).1);
+        assert!(minted.lock().unwrap().is_empty());
     }
 }

@@ -1,24 +1,29 @@
 //! How a request is made: one GET with all the tries it deserves.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{AUTHORIZATION, DATE, HeaderValue};
-use reqwest::{StatusCode, Url};
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::{Response, StatusCode, Url};
+use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
-use super::auth::{self, Credentials};
+use super::auth::{Credentials, OnMinted, Token, Tokens};
+use super::clocks::{Clocks, Observed};
+use super::endpoints::SMALL_PAGE;
 use super::error::{ApiError, Problem};
-use super::limiter::Gate;
-use super::retry::Policy;
-use super::{addresses, refusal, tls};
+use super::limiter::{Limiter, Permit};
+use super::refusal::{self, Redact};
+use super::request::Get;
+use super::retry::{Decision, Policy, Retry, Standing};
+use super::transport::{self, Bodies};
+use super::{addresses, tls};
 
 /// How to reach 100ms.
 pub struct Settings {
-    /// Scheme and host, such as `https://api.100ms.live`.
+    /// Scheme and host, such as `https://api.100ms.live`; a trailing `/v2` is taken off.
     pub api_url: Url,
     /// Who we are.
     pub credentials: Credentials,
@@ -28,17 +33,25 @@ pub struct Settings {
     pub policy: Policy,
     /// Refuse loopback and private addresses, however the host name resolves.
     pub public_only: bool,
+    /// Masks secrets in what the vendor says, which may echo a token.
+    pub redact: Redact,
+    /// Called with every token that is minted, so that it can be masked too.
+    pub on_minted: OnMinted,
 }
 
 /// Something the caller may want to tell the world while a request waits.
 #[derive(Debug, Clone)]
 pub enum Notice {
-    /// 100ms limits the rate; nothing is asked until `until`.
+    /// 100ms limits the rate of an endpoint, or of all; it is not asked until `until`.
     RateLimited {
+        /// The path asked for.
+        endpoint: String,
         /// The end of the pause, by the local clock.
         until: DateTime<Utc>,
         /// The pause.
         wait: Duration,
+        /// Requests per second after it, when that is known.
+        pace: Option<f64>,
     },
     /// A try failed and another follows.
     Retrying {
@@ -69,23 +82,13 @@ pub struct Client {
 pub(super) struct Shared {
     http: reqwest::Client,
     api_url: Url,
-    tokens: auth::Tokens,
-    gate: Gate,
+    tokens: Tokens,
+    limiter: Limiter,
     policy: Policy,
     pub(super) listener: Listener,
-    first_answer: OnceLock<DateTime<Utc>>,
-}
-
-/// A GET: path segments below `/v2` and query pairs, escaped when the URL is built.
-pub(super) struct Get<'a> {
-    pub(super) path: &'a [&'a str],
-    pub(super) query: Vec<(&'a str, String)>,
-}
-
-impl Get<'_> {
-    pub(super) fn endpoint(&self) -> String {
-        format!("/v2/{}", self.path.join("/"))
-    }
+    redact: Redact,
+    clocks: Observed,
+    bodies: Bodies,
 }
 
 impl Client {
@@ -112,13 +115,15 @@ impl Client {
         let shared = Shared {
             http: http
                 .build()
-                .map_err(|error| format!("The HTTP client could not be set up: {}.", describe(&error)))?,
+                .map_err(|error| format!("The HTTP client could not be set up: {}.", transport::cause(&error)))?,
             api_url: settings.api_url,
-            tokens: auth::Tokens::new(settings.credentials),
-            gate: Gate::new(settings.workers, settings.policy.time_scale),
+            tokens: Tokens::new(settings.credentials, settings.on_minted),
+            limiter: Limiter::new(settings.workers, settings.policy.clone()),
+            bodies: Bodies::new(),
             policy: settings.policy,
             listener,
-            first_answer: OnceLock::new(),
+            redact: settings.redact,
+            clocks: Observed::default(),
         };
         Ok(Self { shared: Arc::new(shared), asked: AtomicU64::new(0) })
     }
@@ -133,167 +138,277 @@ impl Client {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// The API server's clock at the first answer it gave us; `None` before that.
-    pub fn first_answer(&self) -> Option<DateTime<Utc>> {
-        self.shared.first_answer.get().copied()
+    /// When reading began: the earlier of the server's clock and this machine's at the first answer with
+    /// status 200; `None` before that. A wrong clock on either side costs reading again, never a gap.
+    pub fn began(&self) -> Option<DateTime<Utc>> {
+        self.shared.clocks.began()
+    }
+
+    /// What the clocks said at the last answer of any kind; `None` before the first.
+    pub fn clocks(&self) -> Option<Clocks> {
+        self.shared.clocks.last()
+    }
+
+    /// The clocks, with one cheap request when nothing has been answered yet.
+    ///
+    /// # Errors
+    /// When that request fails.
+    pub async fn ask_the_time(&self) -> Result<Option<Clocks>, ApiError> {
+        if self.clocks().is_none() {
+            self.get(Get::list("sessions", SMALL_PAGE, vec![("active", "true".into())]), |_| Ok(())).await?;
+        }
+        Ok(self.clocks())
     }
 
     /// Requests that could start right now.
     pub fn idle_workers(&self) -> usize {
-        self.shared.gate.idle()
+        self.shared.limiter.idle()
     }
 
     /// One GET with all the tries it deserves; `read` is part of a try.
     pub(super) async fn get<R>(
         &self,
-        get: Get<'_>,
+        mut get: Get<'_>,
         read: impl Fn(&str) -> Result<R, serde_json::Error>,
     ) -> Result<R, ApiError> {
-        let began = Instant::now();
-        let (mut tries, mut renewed, mut refusals) = (0, false, 0);
-        let url = self.url(&get);
+        if !get.is_askable() {
+            return Err(ApiError::unsent(Problem::BadId, get.endpoint()));
+        }
+        let mut retry = Retry::new(&self.shared.policy);
+        let (mut first_sent_at, mut limited_at) = (None, None);
         loop {
-            let permit = self.shared.gate.enter().await;
-            tries += 1;
+            let permit = self.shared.limiter.enter(get.pattern).await;
+            let sent_at = permit.sent_at;
+            let first_sent_at = *first_sent_at.get_or_insert(sent_at);
+            retry.spend(limited_at.take().map_or(Duration::ZERO, |limited_at| sent_at - limited_at));
             self.asked.fetch_add(1, Ordering::Relaxed);
             let token = self.shared.tokens.current();
-            let result = match &token {
-                Ok(token) => self.attempt(&url, &token.value, &read).await,
+            let answer = match &token {
+                Ok(token) => self.attempt(get.url(&self.shared.api_url), token, &read).await,
                 Err(problem) => Err(Problem::Credentials(problem.clone())),
             };
-            let sent_at = permit.sent_at;
-            drop(permit);
-            let problem = match result {
+            let problem = match answer {
                 Ok(answer) => {
-                    self.shared.gate.succeeded();
+                    permit.succeeded();
                     return Ok(answer);
                 }
                 Err(problem) => problem,
             };
-            if let (Problem::Refused { status: 401 | 403, .. }, Ok(token), false) = (&problem, &token, renewed) {
-                renewed = true;
-                if self.shared.tokens.after_refusal(token).is_some() {
-                    continue;
-                }
+            let took = sent_at.elapsed();
+            if problem.is_oversized() && get.ask_for_less() {
+                retry.spend(took);
+                self.retrying(&get, problem, Duration::ZERO);
+                continue;
             }
-            let limited = matches!(problem, Problem::Refused { status: 429, .. });
-            refusals += u32::from(limited);
-            let wait = match &problem {
-                _ if !problem.is_retryable() || tries - refusals >= self.shared.policy.tries => None,
-                // Longer than anybody waits: giving up must not hold the others back.
-                Problem::Refused { status: 429, retry_after: Some(named), .. }
-                    if *named > self.shared.policy.patience =>
-                {
-                    None
+            match retry.after(&problem, took, self.standing(&problem, &permit)) {
+                Decision::Wait(wait) => {
+                    drop(permit);
+                    self.retrying(&get, problem, wait);
+                    retry.wait(wait).await;
                 }
-                Problem::Refused { status: 429, retry_after, .. } => {
-                    Some(self.shared.gate.refused(sent_at, *retry_after, &self.shared.policy))
+                Decision::Pause => {
+                    self.pause(&get, &problem, permit);
+                    limited_at = Some(Instant::now());
                 }
-                Problem::Refused { retry_after: Some(wait), .. } => Some(self.shared.policy.scale(*wait)),
-                _ => Some(self.shared.policy.scale(self.shared.policy.backoff(tries - refusals))),
-            };
-            match wait.filter(|wait| began.elapsed() + *wait <= self.shared.policy.scale(self.shared.policy.patience)) {
-                Some(wait) => self.wait(&get, problem, limited, wait).await,
-                None => {
-                    return Err(ApiError { problem, endpoint: get.endpoint(), tries, elapsed: began.elapsed() });
+                Decision::GiveUp(gave_up) => {
+                    let (endpoint, tries, elapsed) = (get.endpoint(), retry.tries, first_sent_at.elapsed());
+                    return Err(ApiError {
+                        problem,
+                        gave_up,
+                        endpoint,
+                        tries,
+                        elapsed,
+                        clocks: self.clocks().map(Box::new),
+                    });
                 }
             }
         }
     }
 
-    /// Tells the listener, then waits; the pause after a 429 is everybody's and is kept by the gate.
-    async fn wait(&self, get: &Get<'_>, problem: Problem, limited: bool, wait: Duration) {
-        if limited {
-            let until = Utc::now() + wait;
-            (self.shared.listener)(Notice::RateLimited { until, wait });
+    fn standing(&self, problem: &Problem, permit: &Permit<'_>) -> Standing {
+        let has_worked = match problem {
+            // A permission may be missing for this endpoint alone.
+            Problem::Refused { status: 403, .. } => permit.has_answered(),
+            _ => self.shared.tokens.have_worked(),
+        };
+        let is_skewed = self.clocks().is_some_and(|clocks| clocks.skew().is_some());
+        if has_worked {
+            Standing::HasWorked
+        } else if is_skewed && self.shared.tokens.are_minted() {
+            Standing::ClocksDiffer
         } else {
-            (self.shared.listener)(Notice::Retrying { endpoint: get.endpoint(), problem, wait });
-            tokio::time::sleep(wait).await;
+            Standing::NeverWorked
         }
     }
 
-    fn url(&self, get: &Get<'_>) -> Url {
-        let mut url = self.shared.api_url.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().push("v2").extend(get.path);
-        }
-        if !get.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(&get.query);
-        }
-        url
+    /// Notes a 429; the limiter lets the next request through when the pause is over.
+    fn pause(&self, get: &Get<'_>, problem: &Problem, permit: Permit<'_>) {
+        let Problem::Refused { retry_after, .. } = problem else { return };
+        let (wait, pace) = permit.refused(*retry_after);
+        let (endpoint, until) = (get.endpoint(), Utc::now() + wait);
+        (self.shared.listener)(Notice::RateLimited { endpoint, until, wait, pace });
     }
 
+    fn retrying(&self, get: &Get<'_>, problem: Problem, wait: Duration) {
+        (self.shared.listener)(Notice::Retrying { endpoint: get.endpoint(), problem, wait });
+    }
+
+    /// One try, which takes no longer than an answer may.
     async fn attempt<R>(
         &self,
-        url: &Url,
-        token: &SecretString,
+        url: Url,
+        token: &Token,
         read: impl Fn(&str) -> Result<R, serde_json::Error>,
     ) -> Result<R, Problem> {
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
+        let longest = self.shared.policy.scale(self.shared.policy.longest_answer);
+        let body = tokio::time::timeout(longest, self.answer(url, token)).await;
+        let body = body.map_err(|_| Problem::TooSlow(longest))??;
+        let body = std::str::from_utf8(&body).map_err(|_| Problem::Unreadable("it is not UTF-8".into()))?;
+        read(body).map_err(|error| Problem::Unreadable(transport::whereabouts(&error)))
+    }
+
+    /// The body of an answer with status 200. Notes what every answer tells of clock and token.
+    async fn answer(&self, url: Url, token: &Token) -> Result<Vec<u8>, Problem> {
+        let Shared { clocks, tokens, bodies, redact, .. } = &*self.shared;
+        let answer = self.send(url, token).await?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let seen = Clocks { server: refusal::header_date(&headers, DATE), local: Utc::now() };
+        clocks.note(seen, status == StatusCode::OK);
+        let body = bodies.read(answer).await;
+        match status {
+            StatusCode::OK => {
+                tokens.accepted(token);
+                return body;
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => tokens.renew(token, seen.skew()),
+            _ => {}
+        }
+        // A refusal is one, whatever becomes of its text.
+        Err(refusal::problem(status, &headers, seen.server, &body.unwrap_or_default(), redact))
+    }
+
+    async fn send(&self, url: Url, token: &Token) -> Result<Response, Problem> {
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.value.expose_secret()))
             .map_err(|_| Problem::Credentials("the management token holds characters no token has".into()))?;
         authorization.set_sensitive(true);
-        let answer =
-            self.shared.http.get(url.clone()).header(AUTHORIZATION, authorization).send().await.map_err(|error| {
-                if error.is_connect() {
-                    Problem::NotSent(describe(&error))
-                } else {
-                    Problem::NoAnswer(describe(&error))
-                }
-            })?;
-        let served_at = refusal::header_date(answer.headers(), DATE);
-        if let Some(served_at) = served_at {
-            self.shared.first_answer.get_or_init(|| served_at);
-        }
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = answer.bytes().await.map_err(|error| Problem::NoAnswer(describe(&error)))?;
-        if status != StatusCode::OK {
-            return Err(refusal::problem(status, &headers, served_at, &body));
-        }
-        // A server without a clock: ours, so that a sync still has a beginning.
-        self.shared.first_answer.get_or_init(Utc::now);
-        let body = std::str::from_utf8(&body).map_err(|_| Problem::Unreadable("it is not UTF-8".into()))?;
-        read(body).map_err(|error| Problem::Unreadable(whereabouts(&error)))
+        self.shared
+            .http
+            .get(url)
+            .header(AUTHORIZATION, authorization)
+            .send()
+            .await
+            .map_err(|error| transport::problem(&error))
     }
-}
-
-/// The causes of a transport error, without the URL and without repetition.
-fn describe(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return if error.is_connect() { "the connection timed out" } else { "the answer timed out" }.into();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    // "Connection refused (os error 111)": the number helps nobody.
-    let cause = cause.to_string();
-    cause.split(" (os error").next().unwrap_or_default().to_owned()
-}
-
-/// Where JSON ended to make sense; never what it says, which may be anybody's data.
-fn whereabouts(error: &serde_json::Error) -> String {
-    let what = match error.classify() {
-        serde_json::error::Category::Eof if error.line() <= 1 && error.column() == 0 => return "it is empty".into(),
-        serde_json::error::Category::Eof => "it ends too early",
-        serde_json::error::Category::Data => "not of the documented form",
-        _ => "not JSON",
-    };
-    format!("{what}: line {}, column {}", error.line(), error.column())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use chrono::TimeDelta;
+
+    use super::super::error::GaveUp;
+    use super::super::test_server::{client, client_with, respond, serve};
     use super::*;
 
-    #[derive(serde::Deserialize)]
-    struct Link {
-        #[allow(dead_code, reason = "only its type is of interest")]
-        url: Option<String>,
+    /// The `limit` of each request.
+    fn limits(requests: &[String]) -> Vec<&str> {
+        requests.iter().map(|head| head.split("limit=").nth(1).unwrap().split([' ', '&']).next().unwrap()).collect()
     }
 
-    #[test]
-    fn an_unreadable_answer_is_described_without_its_content() {
-        let error = serde_json::from_str::<Link>(r#"{"url":{"secret":"s3cr3t"}}"#).err().unwrap();
-        assert!(!whereabouts(&error).contains("s3cr3t"));
+    async fn page_of_rooms(client: &Client) -> Result<String, ApiError> {
+        client.get(Get::list("rooms", 100, Vec::new()), |body| Ok(body.to_owned())).await
+    }
+
+    #[tokio::test]
+    async fn an_endless_answer_is_cut_off_and_asked_for_in_smaller_pages() {
+        let (url, requests) = serve(|_, _, connection| {
+            let chunk = format!("100000\r\n{}\r\n", " ".repeat(0x10_0000));
+            let _ = connection.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            while connection.write_all(chunk.as_bytes()).is_ok() {}
+        });
+        let error = page_of_rooms(&client(url, 1.0)).await.unwrap_err();
+        assert_eq!((error.problem, error.gave_up), (Problem::TooLarge(64_000_000), GaveUp::NotRetryable));
+        assert_eq!(limits(&requests.lock().unwrap()), ["100", "50", "25", "10"]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_drips_for_ever_is_cut_off() {
+        let (url, requests) = serve(|_, _, connection| {
+            let _ = connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+            while connection.write_all(b" ").is_ok() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let (longest_answer, first_wait) = (Duration::from_millis(100), Duration::from_millis(1));
+        let policy = Policy { longest_answer, first_wait, ..Policy::patient() };
+        let error = page_of_rooms(&client_with(url, policy)).await.unwrap_err();
+        assert!(matches!(error.problem, Problem::TooSlow(_)), "{error}");
+        assert_eq!(limits(&requests.lock().unwrap()), ["100", "50", "25", "10", "10", "10"]);
+    }
+
+    #[tokio::test]
+    async fn tokens_are_minted_by_the_servers_clock_when_the_own_is_wrong() {
+        // The server is five minutes behind us, and a token that begins in its future is refused.
+        let (url, requests) = serve(|_, head, connection| {
+            let now = Utc::now() - TimeDelta::minutes(5);
+            let token = head.split("Bearer ").nth(1).unwrap().lines().next().unwrap();
+            let has_begun = super::super::auth::begins(token).unwrap() <= now;
+            let date = format!("Date: {}\r\n", now.format("%a, %d %b %Y %H:%M:%S GMT"));
+            respond(connection, if has_begun { 200 } else { 401 }, &date, "{}");
+        });
+        let client = client(url, 1.0);
+        page_of_rooms(&client).await.unwrap();
+        page_of_rooms(&client).await.unwrap();
+        assert_eq!(requests.lock().unwrap().len(), 3, "refused once, then never");
+        assert!(client.clocks().unwrap().skew().unwrap() < TimeDelta::seconds(-290));
+        assert!(client.began().unwrap() < Utc::now() - TimeDelta::seconds(290));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_names_the_clocks() {
+        let (url, requests) = serve(|_, _, connection| {
+            respond(connection, 401, "Date: Sun, 15 Jun 2025 12:00:00 GMT\r\n", r#"{"message":"no"}"#);
+        });
+        let client = client(url, 1.0);
+        let error = page_of_rooms(&client).await.unwrap_err();
+        assert_eq!((error.status(), error.gave_up), (Some(401), GaveUp::TriesExhausted));
+        assert!(error.clocks.unwrap().skew().is_some());
+        assert_eq!(requests.lock().unwrap().len(), 3, "by our clock, by theirs, by ours again");
+        assert_eq!(client.began(), None, "a refusal is no beginning");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_has_worked_survives_refusals() {
+        let (url, _) = serve(|number, _, connection| {
+            respond(connection, if matches!(number, 1..=4) { 401 } else { 200 }, "", "{}");
+        });
+        let client = client(url, 0.001);
+        page_of_rooms(&client).await.unwrap();
+        page_of_rooms(&client).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_time_is_asked_once() {
+        let date = "Date: Sun, 15 Jun 2025 12:00:00 GMT\r\n";
+        let (url, requests) = serve(move |_, _, connection| respond(connection, 200, date, "{}"));
+        let client = client(url, 1.0);
+        for _ in 0..2 {
+            let clocks = client.ask_the_time().await.unwrap().unwrap();
+            assert_eq!(clocks.server.unwrap().to_rfc3339(), "2025-06-15T12:00:00+00:00");
+        }
+        let requests = requests.lock().unwrap();
+        assert_eq!(requests.len(), 1);
+        assert!(requests[0].starts_with("GET /v2/sessions?limit=10&active=true "));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_asked_under_an_id_that_is_none() {
+        let (url, requests) = serve(|_, _, connection| respond(connection, 200, "", "{}"));
+        for id in ["", ".", ".."] {
+            let error = client(url.clone(), 1.0).get(Get::one("recordings/{id}", id), |_| Ok(())).await.unwrap_err();
+            assert_eq!(error.problem, Problem::BadId);
+        }
+        assert!(requests.lock().unwrap().is_empty());
     }
 }

@@ -3,15 +3,14 @@
 //! A list method takes a closure that shapes the page while its text is still there, inside the try:
 //! an answer that turns out to be unreadable is asked for again.
 
-use std::time::Duration;
-
 use serde_json::value::RawValue;
 
 use super::answers::{
     Event, EventPage, ListPage, Members, Peer, PeersAnswer, PresignedUrl, Raw, Room, Session, Template,
 };
-use super::client::{Client, Get, Notice};
+use super::client::{Client, Notice};
 use super::error::{ApiError, Problem};
+use super::request::Get;
 
 /// The largest page the API serves.
 pub const PAGE_SIZE: u64 = 100;
@@ -90,7 +89,7 @@ impl Client {
 
     /// One recording with its assets; `None` when there is no such recording.
     pub async fn recording<R>(&self, id: &str, shape: impl Fn(&RawValue) -> R) -> Result<Option<R>, ApiError> {
-        let get = Get { path: &["recordings", id], query: Vec::new() };
+        let get = Get::one("recordings/{id}", id);
         self.or_absent(self.get(get, |body| Ok(shape(serde_json::from_str(body)?))).await)
     }
 
@@ -100,7 +99,7 @@ impl Client {
         room: &str,
         shape: impl Fn(Vec<(Option<String>, Peer<'_>)>) -> R,
     ) -> Result<R, ApiError> {
-        let get = Get { path: &["active-rooms", room, "peers"], query: Vec::new() };
+        let get = Get::one("active-rooms/{id}/peers", room);
         let answer = self.get(get, |body| {
             let answer: PeersAnswer<Members<'_, Peer<'_>>> = serde_json::from_str(body)?;
             let peers = answer.peers.map(|members| members.0).unwrap_or_default();
@@ -117,7 +116,8 @@ impl Client {
         part: &str,
         shape: impl Fn(Raw<'_>) -> R,
     ) -> Result<Option<R>, ApiError> {
-        let get = Get { path: &["templates", template, part], query: Vec::new() };
+        let pattern = format!("templates/{{id}}/{part}");
+        let get = Get::one(&pattern, template);
         self.or_absent(self.get(get, |body| Ok(shape(serde_json::from_str(body)?))).await)
     }
 
@@ -126,7 +126,7 @@ impl Client {
     /// What is answered then is not documented: 404 and 410 say it, and 400 is the vendor's only other
     /// refusal that speaks of the request rather than of the credentials.
     pub async fn presigned_url(&self, asset: &str) -> Result<Option<String>, ApiError> {
-        let get = Get { path: &["recording-assets", asset, "presigned-url"], query: Vec::new() };
+        let get = Get::one("recording-assets/{id}/presigned-url", asset);
         match self.get(get, |body| Ok(serde_json::from_str::<PresignedUrl>(body)?.url)).await {
             Err(error) if matches!(error.status(), Some(400 | 410)) => Ok(None),
             answer => Ok(self.or_absent(answer)?.flatten().filter(|url| !url.is_empty())),
@@ -141,10 +141,10 @@ impl Client {
         start: Option<&str>,
         shape: impl Fn(Vec<Event<'_>>) -> R,
     ) -> Result<Page<R>, ApiError> {
-        let mut query = vec![("room_id", room.to_owned()), ("limit", PAGE_SIZE.to_string())];
+        let mut query = vec![("room_id", room.to_owned())];
         query.extend(types.iter().map(|kind| ("type", kind.clone())));
         query.extend(start.map(|start| ("start", start.to_owned())));
-        let get = Get { path: &["analytics", "events"], query };
+        let get = Get::list("analytics/events", PAGE_SIZE, query);
         let endpoint = get.endpoint();
         let page = self.get(get, |body| {
             let page: EventPage<Event<'_>> = serde_json::from_str(body)?;
@@ -173,12 +173,11 @@ impl Client {
         read: impl Fn(&str) -> Result<ListAnswer<R>, serde_json::Error>,
     ) -> Result<Page<R>, ApiError> {
         let asked = filter.limit.unwrap_or(PAGE_SIZE);
-        let mut query = vec![("limit", asked.to_string())];
-        query.extend(filter.flag.map(|value| (flag, value.to_string())));
+        let mut query: Vec<_> = filter.flag.map(|value| (flag, value.to_string())).into_iter().collect();
         query.extend(filter.after.clone().map(|after| ("after", after)));
         query.extend(filter.before.clone().map(|before| ("before", before)));
         query.extend(filter.start.map(|start| ("start", start.to_owned())));
-        let get = Get { path: &[list], query };
+        let get = Get::list(list, asked, query);
         let endpoint = get.endpoint();
         let answer = self.get(get, read).await?;
         // A page is short by the limit the server states, which may be smaller than what was asked.
@@ -211,7 +210,7 @@ fn refuse_repeated_page<R>(page: Page<R>, start: Option<&str>, endpoint: String)
         return Ok(page);
     }
     let problem = Problem::Inconsistent("the next page has the token of this page".into());
-    Err(ApiError { problem, endpoint, tries: 1, elapsed: Duration::ZERO })
+    Err(ApiError::unsent(problem, endpoint))
 }
 
 #[cfg(test)]

@@ -2,35 +2,66 @@
 
 use std::time::Duration;
 
+use super::clocks::Clocks;
+
 /// A request that did not succeed, after all the tries it deserved.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{problem} (GET {endpoint}, {tries} tries in {:.1} s)", elapsed.as_secs_f64())]
 pub struct ApiError {
     /// What went wrong at the last try.
     pub problem: Problem,
+    /// Why there was no further try.
+    pub gave_up: GaveUp,
     /// The path asked for, without its query.
     pub endpoint: String,
     /// How often it was tried.
     pub tries: u32,
-    /// From the first try to the last.
+    /// From when the first try was sent to the end of the last.
     pub elapsed: Duration,
+    /// What the clocks said at the last answer of any request; `None` before the first.
+    pub clocks: Option<Box<Clocks>>,
+}
+
+/// Why a request is not tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GaveUp {
+    /// Another try would end the same way.
+    NotRetryable,
+    /// It was tried as often as the policy allows.
+    TriesExhausted,
+    /// 100ms asked to wait this long, which is more than the policy's patience.
+    WaitTooLong(Duration),
+    /// Its tries and waits took as long as the policy allows.
+    PatienceExhausted,
 }
 
 /// What went wrong, worded for a log. Never holds a query, a body or a token.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum Problem {
-    /// The request did not leave: no address, no connection, no TLS.
+    /// The request did not leave: no address, no connection.
     #[error("could not connect: {0}")]
     NotSent(String),
+    /// The server's certificate is not trusted, or is not one for this host.
+    #[error("the certificate is not accepted: {0}")]
+    Certificate(String),
+    /// The host is not on the public internet, although only public hosts are allowed.
+    #[error("the host has no public address")]
+    NotPublic,
     /// It left and no whole answer came: a reset, a timeout, a truncated body.
     #[error("no complete answer: {0}")]
     NoAnswer(String),
+    /// The answer was still coming after the longest time one may take.
+    #[error("no complete answer: it was still coming after {:.0} s", .0.as_secs_f64())]
+    TooSlow(Duration),
+    /// The answer is larger than one may be.
+    #[error("the answer is larger than {} MB", .0 / 1_000_000)]
+    TooLarge(u64),
     /// 100ms answered and said no.
     #[error("refused with HTTP {status}: {message}")]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The vendor's own sentence, shortened; empty when there was none.
+        /// The vendor's own sentence, masked and shortened; empty when there was none.
         message: String,
         /// How long to wait, when the answer named it.
         retry_after: Option<Duration>,
@@ -41,6 +72,9 @@ pub enum Problem {
     /// Pages contradict each other, so going on would loop or lose records.
     #[error("inconsistent pages: {0}")]
     Inconsistent(String),
+    /// An id that cannot stand in a path: asking for it would ask for something else.
+    #[error("an id cannot be asked for: it is empty, `.` or `..`")]
+    BadId,
     /// The configured credentials cannot work, as seen without asking.
     #[error("{0}")]
     Credentials(String),
@@ -50,17 +84,30 @@ impl Problem {
     /// Whether another try can help.
     ///
     /// Yes: no connection, no complete answer, an answer that is not JSON (a proxy's error page),
-    /// 408, 425, 429 and every 5xx. No: every other status, contradicting pages, bad credentials.
+    /// 408, 425, 429 and every 5xx. No: every other status, an answer that is too large, contradicting
+    /// pages, bad credentials, and what is wrong with the host. (401 and 403 are a matter of the token.)
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::NotSent(_) | Self::NoAnswer(_) | Self::Unreadable(_) => true,
+            Self::NotSent(_) | Self::NoAnswer(_) | Self::TooSlow(_) | Self::Unreadable(_) => true,
             Self::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500..=599),
-            Self::Inconsistent(_) | Self::Credentials(_) => false,
+            Self::Certificate(_) | Self::NotPublic | Self::TooLarge(_) => false,
+            Self::Inconsistent(_) | Self::BadId | Self::Credentials(_) => false,
         }
+    }
+
+    /// Whether a page with fewer items may succeed where this one did not.
+    pub(super) fn is_oversized(&self) -> bool {
+        matches!(self, Self::TooLarge(_) | Self::TooSlow(_))
     }
 }
 
 impl ApiError {
+    /// A request that would be of no use, so that it was not sent or is not sent again.
+    pub(super) fn unsent(problem: Problem, endpoint: String) -> Self {
+        let gave_up = GaveUp::NotRetryable;
+        Self { problem, gave_up, endpoint, tries: 1, elapsed: Duration::ZERO, clocks: None }
+    }
+
     /// The HTTP status, when 100ms refused.
     pub fn status(&self) -> Option<u16> {
         match self.problem {

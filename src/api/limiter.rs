@@ -1,81 +1,66 @@
 //! How many requests at once, and at which pace.
 //!
-//! [`Gate`] is shared by all requests of the process. It bounds the requests in flight, holds everybody
-//! back after a 429, and then lets them go on at the pace the server turned out to accept: in flight
-//! and pace are cut at once and grow back slowly (additive increase, multiplicative decrease).
+//! One bound on requests in flight holds for the whole process. Besides, each endpoint has a [`Limit`] of
+//! its own, and there is one that all endpoints share. A limit is out of the way until a 429 puts it in
+//! force: that of the endpoint which was refused, or the shared one when another endpoint was refused at
+//! about the same time, because nothing says whether 100ms counts requests for each endpoint or for all.
+//! A request that a limit holds back takes no place among the requests in flight, so one limited endpoint
+//! does not slow the others.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::retry::Policy;
+use super::limit::{Hold, Limit};
+use super::retry::{Policy, scaled};
 
-/// After a 429: how much of the measured pace to try next, and how fast pace and in flight grow back.
-const PACE_CUT: f64 = 0.9;
-const PACE_GROWTH_PER_SECOND: f64 = 1.02;
-const SECONDS_PER_WORKER: f64 = 5.0;
-/// Slower than one request in five seconds is not a pace but a pause, which the server would name.
-const SLOWEST_PACE: f64 = 0.2;
-/// Faster than this, waiting one's turn is pointless.
-const FASTEST_PACE: f64 = 200.0;
+/// Endpoints share a limit when one is refused during the pause of another, or this long after it.
+const TOGETHER: Duration = Duration::from_secs(1);
 
-/// Lets requests through: so many at once, none during a pause, at the pace the server accepts.
-pub(super) struct Gate {
-    permits: Arc<Semaphore>,
-    state: Mutex<State>,
-    time_scale: f64,
+/// Lets requests through.
+pub(super) struct Limiter {
+    policy: Policy,
+    workers: usize,
+    permits: Semaphore,
+    endpoints: Mutex<HashMap<String, Arc<Endpoint>>>,
+    shared: Mutex<Limit>,
+    /// Tells whoever waits for a place in a limit that one may be free.
+    freed: Notify,
 }
 
-struct State {
-    workers: usize,
-    /// Requests allowed in flight; `workers` minus what 429s have taken away.
-    limit: usize,
-    /// Permits to be destroyed instead of given back, because the limit was cut while they were out.
-    debt: usize,
-    paused_until: Instant,
-    /// When the last cut was made: a 429 of a request sent before it is the same episode.
-    cut_at: Option<Instant>,
-    /// Since when, and how many, requests have succeeded, to measure the accepted pace.
-    measured_from: Instant,
-    succeeded: u32,
-    /// Requests per second, once a 429 has shown that there is a limit.
-    pace: Option<f64>,
-    next_turn: Instant,
-    pace_grown_at: Instant,
-    limit_grown_at: Instant,
-    /// Episodes without a success in between; spaces the unnamed waits.
-    refusals: u32,
+/// What is known of one endpoint.
+struct Endpoint {
+    /// Whoever asked first goes first. Only the first in line looks at the limits and at the bound for
+    /// all, so that the endpoints take turns whatever the length of their lines.
+    line: tokio::sync::Mutex<()>,
+    limit: Mutex<Limit>,
+    has_answered: AtomicBool,
+    /// The end of its last pause, whichever limit kept it.
+    refused_until: Mutex<Option<Instant>>,
 }
 
 /// The right to have one request in flight; given back when dropped.
 pub(super) struct Permit<'a> {
-    gate: &'a Gate,
-    permit: Option<OwnedSemaphorePermit>,
+    limiter: &'a Limiter,
+    endpoint: Arc<Endpoint>,
+    /// Given back after the places in the limits.
+    _permit: Option<SemaphorePermit<'a>>,
     pub(super) sent_at: Instant,
 }
 
-impl Gate {
-    pub(super) fn new(workers: usize, time_scale: f64) -> Self {
-        let now = Instant::now();
+impl Limiter {
+    pub(super) fn new(workers: usize, policy: Policy) -> Self {
         Self {
-            permits: Arc::new(Semaphore::new(workers)),
-            time_scale,
-            state: Mutex::new(State {
-                workers,
-                limit: workers,
-                debt: 0,
-                paused_until: now,
-                cut_at: None,
-                measured_from: now,
-                succeeded: 0,
-                pace: None,
-                next_turn: now,
-                pace_grown_at: now,
-                limit_grown_at: now,
-                refusals: 0,
-            }),
+            shared: Mutex::new(Limit::new(workers, policy.time_scale)),
+            permits: Semaphore::new(workers),
+            endpoints: Mutex::default(),
+            freed: Notify::new(),
+            policy,
+            workers,
         }
     }
 
@@ -84,176 +69,288 @@ impl Gate {
         self.permits.available_permits()
     }
 
-    /// Waits until a request may go. Fair: whoever asked first goes first.
-    pub(super) async fn enter(&self) -> Permit<'_> {
-        // The semaphore is never closed, so `acquire_owned` cannot fail.
-        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
-        let mut permit = Permit { gate: self, permit, sent_at: Instant::now() };
+    /// Waits until a request to `endpoint`, a path pattern, may go.
+    pub(super) async fn enter(&self, endpoint: &str) -> Permit<'_> {
+        let endpoint = self.endpoint(endpoint);
+        let _first_in_line = endpoint.line.lock().await;
         loop {
-            let wait_until = self.turn();
-            if wait_until <= Instant::now() {
-                break;
-            }
-            tokio::time::sleep_until(wait_until).await;
-        }
-        permit.sent_at = Instant::now();
-        permit
-    }
-
-    /// When to look again; a past moment means "go", and the turn is taken.
-    fn turn(&self) -> Instant {
-        let mut state = self.lock();
-        let now = Instant::now();
-        if state.paused_until > now {
-            return state.paused_until;
-        }
-        let Some(pace) = state.pace else { return now };
-        if state.next_turn > now {
-            return state.next_turn;
-        }
-        state.next_turn = now + Duration::from_secs_f64(1.0 / pace);
-        now
-    }
-
-    /// Notes a success; pace and in flight grow back while there are only successes.
-    pub(super) fn succeeded(&self) {
-        let mut state = self.lock();
-        state.succeeded += 1;
-        state.refusals = 0;
-        let now = Instant::now();
-        let grown_for = now.duration_since(state.pace_grown_at).as_secs_f64() / self.time_scale;
-        if grown_for >= 1.0 {
-            state.pace_grown_at = now;
-            let grown = state.pace.map(|pace| pace * PACE_GROWTH_PER_SECOND.powf(grown_for.min(10.0)));
-            state.pace = grown.filter(|pace| *pace < FASTEST_PACE);
-        }
-        let waited = now.duration_since(state.limit_grown_at).as_secs_f64() / self.time_scale;
-        if state.limit < state.workers && waited >= SECONDS_PER_WORKER {
-            state.limit_grown_at = now;
-            state.limit += 1;
-            match state.debt {
-                0 => self.permits.add_permits(1),
-                _ => state.debt -= 1,
+            // Before looking, so that nothing is freed unnoticed in between.
+            let freed = self.freed.notified();
+            match self.hold(&endpoint) {
+                Hold::Until(moment) => tokio::time::sleep_until(moment).await,
+                Hold::Full => freed.await,
+                Hold::Nothing => {
+                    // The semaphore is never closed, so there is always a permit in the end.
+                    let permit = self.permits.acquire().await.ok();
+                    // A pause may have begun meanwhile.
+                    if self.take(&endpoint) {
+                        let (endpoint, sent_at) = (Arc::clone(&endpoint), Instant::now());
+                        return Permit { limiter: self, endpoint, _permit: permit, sent_at };
+                    }
+                }
             }
         }
     }
 
-    /// Holds everybody back after a 429 of a request sent at `sent_at`, for `named` or for a backoff.
-    /// Returns the wait.
-    pub(super) fn refused(&self, sent_at: Instant, named: Option<Duration>, policy: &Policy) -> Duration {
-        let mut state = self.lock();
+    fn endpoint(&self, name: &str) -> Arc<Endpoint> {
+        let mut endpoints = lock(&self.endpoints);
+        if let Some(endpoint) = endpoints.get(name) {
+            return Arc::clone(endpoint);
+        }
+        let endpoint = Arc::new(Endpoint {
+            line: tokio::sync::Mutex::default(),
+            limit: Mutex::new(Limit::new(self.workers, self.policy.time_scale)),
+            has_answered: AtomicBool::new(false),
+            refused_until: Mutex::default(),
+        });
+        endpoints.insert(name.to_owned(), Arc::clone(&endpoint));
+        endpoint
+    }
+
+    /// What holds back a request to `endpoint` now.
+    fn hold(&self, endpoint: &Endpoint) -> Hold {
         let now = Instant::now();
-        let same_episode = state.cut_at.is_some_and(|cut_at| sent_at < cut_at);
-        if !same_episode {
-            state.refusals += 1;
-        }
-        let wait = match named {
-            Some(named) => policy.scale(named),
-            // The others have already begun to wait for this episode.
-            None if same_episode && state.paused_until > now => state.paused_until - now,
-            None => policy.scale(Duration::from_secs(1) + policy.backoff(state.refusals)),
-        };
-        state.paused_until = state.paused_until.max(now + wait);
-        if !same_episode {
-            let measured = (now + wait).duration_since(state.measured_from).as_secs_f64().max(0.001);
-            let accepted = PACE_CUT * f64::from(state.succeeded) / measured;
-            let pace = match state.pace {
-                // A pace in use is corrected, not thrown away for one noisy measurement.
-                Some(pace) => accepted.clamp(pace / 2.0, pace * PACE_CUT),
-                None => accepted,
-            };
-            state.pace = Some(pace.max(SLOWEST_PACE / self.time_scale));
-            self.cut(&mut state, now, now + wait);
-        }
-        wait
+        lock(&endpoint.limit).hold(now).and(lock(&self.shared).hold(now))
     }
 
-    fn cut(&self, state: &mut State, now: Instant, resumes: Instant) {
-        let kept = (state.limit / 2).max(1);
-        let taken = state.limit - kept;
-        state.limit = kept;
-        state.debt += taken - self.permits.forget_permits(taken);
-        state.cut_at = Some(now);
-        state.measured_from = resumes;
-        state.pace_grown_at = resumes;
-        state.limit_grown_at = resumes;
-        state.succeeded = 0;
+    /// Takes a place in both limits, unless one holds the request back.
+    fn take(&self, endpoint: &Endpoint) -> bool {
+        let now = Instant::now();
+        let (mut own, mut shared) = (lock(&endpoint.limit), lock(&self.shared));
+        let is_free = own.hold(now).and(shared.hold(now)) == Hold::Nothing;
+        if is_free {
+            own.take(now);
+            shared.take(now);
+        }
+        is_free
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether another endpoint than `refused` is, or just was, paused.
+    fn is_another_refused(&self, refused: &Arc<Endpoint>, now: Instant) -> bool {
+        let together = scaled(TOGETHER, self.policy.time_scale);
+        let is_recent =
+            |endpoint: &Endpoint| lock(&endpoint.refused_until).is_some_and(|until| now <= until + together);
+        lock(&self.endpoints).values().any(|other| !Arc::ptr_eq(other, refused) && is_recent(other))
+    }
+}
+
+impl Permit<'_> {
+    /// Whether this endpoint has ever answered with what was asked for.
+    pub(super) fn has_answered(&self) -> bool {
+        self.endpoint.has_answered.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the request was answered.
+    pub(super) fn succeeded(self) {
+        let now = Instant::now();
+        self.endpoint.has_answered.store(true, Ordering::Relaxed);
+        lock(&self.endpoint.limit).succeeded(now);
+        lock(&self.limiter.shared).succeeded(now);
+    }
+
+    /// Notes a 429, which names a wait or does not. Returns the pause, and the requests per second that
+    /// follow it when that is known.
+    pub(super) fn refused(self, named: Option<Duration>) -> (Duration, Option<f64>) {
+        let now = Instant::now();
+        let is_shared = self.limiter.is_another_refused(&self.endpoint, now);
+        let mut limit = lock(if is_shared { &self.limiter.shared } else { &self.endpoint.limit });
+        let wait = limit.refused(now, self.sent_at, named, &self.limiter.policy);
+        let mut refused_until = lock(&self.endpoint.refused_until);
+        *refused_until = (*refused_until).max(Some(now + wait));
+        (wait, limit.pace())
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let mut state = self.gate.lock();
-        if state.debt > 0 {
-            state.debt -= 1;
-            if let Some(permit) = self.permit.take() {
-                permit.forget();
-            }
-        }
+        lock(&self.endpoint.limit).give_back();
+        lock(&self.limiter.shared).give_back();
+        self.limiter.freed.notify_waiters();
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap as Map;
+
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_refusal_pauses_everybody_and_halves_what_is_in_flight() {
-        let gate = Gate::new(8, 1.0);
-        let first = gate.enter().await;
-        let second = gate.enter().await;
-        let sent_at = first.sent_at;
-        tokio::time::advance(Duration::from_millis(100)).await;
-        let policy = Policy::patient();
-        assert_eq!(gate.refused(sent_at, Some(Duration::from_secs(45)), &policy), Duration::from_secs(45));
-        // The second worker's 429 belongs to the same episode: no second cut.
-        gate.refused(second.sent_at, None, &policy);
-        drop((first, second));
-        assert_eq!(gate.idle(), 4);
-        let before = Instant::now();
-        drop(gate.enter().await);
-        assert_eq!(before.elapsed().as_secs(), 45);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// So many requests `on` some endpoints are served in each second of the clock.
+    struct Rule {
+        on: &'static [&'static str],
+        most: u32,
+        taken: Mutex<Map<u64, u32>>,
     }
 
-    /// Ten workers against five requests a second: the pace settles, few requests are refused.
-    #[tokio::test(start_paused = true)]
-    async fn a_steady_limit_is_settled_into() {
-        let gate = Arc::new(Gate::new(10, 1.0));
-        let seconds: Arc<Mutex<std::collections::HashMap<u64, u32>>> = Arc::default();
-        let (start, policy) = (Instant::now(), Policy::patient());
-        let counts = Arc::new(Mutex::new((0_u32, 0_u32)));
-        let workers = (0..10).map(|_| {
-            let (gate, seconds, counts, policy) = (gate.clone(), seconds.clone(), counts.clone(), policy.clone());
+    /// A server that answers after 20 ms, and the clients that ask it.
+    struct Server {
+        limiter: Limiter,
+        began: Instant,
+        rule: Rule,
+        answers: Mutex<Map<(&'static str, bool), u32>>,
+    }
+
+    impl Server {
+        fn new(on: &'static [&'static str], most: u32) -> Arc<Self> {
+            let rule = Rule { on, most, taken: Mutex::default() };
+            let limiter = Limiter::new(10, Policy::patient());
+            Arc::new(Self { limiter, began: Instant::now(), rule, answers: Mutex::default() })
+        }
+
+        fn serves(&self, endpoint: &str) -> bool {
+            let mut taken = self.rule.taken.lock().unwrap();
+            let taken = taken.entry(self.began.elapsed().as_secs()).or_default();
+            *taken += u32::from(self.rule.on.contains(&endpoint));
+            *taken <= self.rule.most || !self.rule.on.contains(&endpoint)
+        }
+
+        /// Asks once, and tries again as long as it is refused.
+        async fn ask(&self, endpoint: &'static str) {
+            loop {
+                let permit = self.limiter.enter(endpoint).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                let is_served = self.serves(endpoint);
+                *self.answers.lock().unwrap().entry((endpoint, is_served)).or_default() += 1;
+                if is_served {
+                    return permit.succeeded();
+                }
+                permit.refused(Some(SECOND));
+            }
+        }
+
+        /// Ten clients of each endpoint ask for two minutes.
+        async fn ask_for_two_minutes(self: &Arc<Self>, endpoints: &[&'static str]) {
+            let clients = endpoints.iter().flat_map(|endpoint| [*endpoint; 10]).map(|endpoint| {
+                let server = Arc::clone(self);
+                tokio::spawn(async move {
+                    while server.began.elapsed() < 120 * SECOND {
+                        server.ask(endpoint).await;
+                    }
+                })
+            });
+            futures_util::future::join_all(clients.collect::<Vec<_>>()).await;
+        }
+
+        fn count(&self, endpoint: &'static str, is_served: bool) -> u32 {
+            self.answers.lock().unwrap().get(&(endpoint, is_served)).copied().unwrap_or_default()
+        }
+    }
+
+    /// Asks `requests` times with ten clients, of which those in `refused` get a 429; gives the time.
+    async fn read(requests: u32, refused: &'static [u32], pause: Duration) -> Duration {
+        let limiter = Arc::new(Limiter::new(10, Policy::patient()));
+        let (began, asked) = (Instant::now(), Arc::new(Mutex::new(0)));
+        let clients = (0..10).map(|_| {
+            let (limiter, asked) = (Arc::clone(&limiter), Arc::clone(&asked));
             tokio::spawn(async move {
-                while start.elapsed() < Duration::from_secs(120) {
-                    let permit = gate.enter().await;
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    let served = {
-                        let mut seconds = seconds.lock().unwrap();
-                        let served = seconds.entry(start.elapsed().as_secs()).or_default();
-                        *served += 1;
-                        *served <= 5
+                loop {
+                    let permit = limiter.enter("sessions").await;
+                    let number = {
+                        let mut asked = asked.lock().unwrap();
+                        *asked += 1;
+                        *asked
                     };
-                    match served {
-                        true => {
-                            gate.succeeded();
-                            counts.lock().unwrap().0 += 1;
-                        }
-                        false => {
-                            gate.refused(permit.sent_at, Some(Duration::from_secs(1)), &policy);
-                            counts.lock().unwrap().1 += 1;
-                        }
+                    if number > requests {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    match refused.contains(&number) {
+                        true => drop(permit.refused(Some(pause))),
+                        false => permit.succeeded(),
                     }
                 }
             })
         });
-        futures_util::future::join_all(workers).await;
-        let (served, refused) = *counts.lock().unwrap();
-        assert!(served > 400, "{served} served of 600 possible");
+        futures_util::future::join_all(clients.collect::<Vec<_>>()).await;
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_early_429_costs_its_pause_and_little_more() {
+        let undisturbed = read(300, &[], SECOND).await;
+        for refused in [&[1][..], &[5], &[30], &[200]] {
+            for pause in [SECOND, 3 * SECOND] {
+                let took = read(300, Vec::leak(refused.to_vec()), pause).await;
+                assert!(took < undisturbed + pause + SECOND, "{refused:?}: {took:?} instead of {undisturbed:?}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_holds_everybody_back_and_then_one_goes_first() {
+        let limiter = Limiter::new(8, Policy::patient());
+        let permits = futures_util::future::join_all((0..8).map(|_| limiter.enter("rooms"))).await;
+        tokio::time::advance(Duration::from_millis(100)).await;
+        let mut permits = permits.into_iter();
+        assert_eq!(permits.next().unwrap().refused(Some(45 * SECOND)).0, 45 * SECOND);
+        // The other 429 is of the same moment: it changes nothing.
+        permits.next().unwrap().refused(None);
+        let refused_at = Instant::now();
+        drop(permits);
+        let first = limiter.enter("rooms").await;
+        assert_eq!(refused_at.elapsed().as_secs(), 45);
+        let second = tokio::time::timeout(SECOND, limiter.enter("rooms")).await;
+        assert!(second.is_err(), "one finds out whether the limit is still there");
+        first.succeeded();
+        let _two_are_let = (limiter.enter("rooms").await, limiter.enter("rooms").await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_steady_limit_is_settled_into() {
+        let server = Server::new(&["sessions"], 5);
+        server.ask_for_two_minutes(&["sessions"]).await;
+        let (served, refused) = (server.count("sessions", true), server.count("sessions", false));
+        assert!(served > 450, "{served} served of 600 possible");
         assert!(refused < served / 12, "{refused} refused, {served} served");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_on_one_endpoint_does_not_slow_another() {
+        let free = Server::new(&[], 0);
+        free.ask_for_two_minutes(&["sessions", "rooms"]).await;
+        let server = Server::new(&["sessions"], 5);
+        server.ask_for_two_minutes(&["sessions", "rooms"]).await;
+        let (limited, refused) = (server.count("sessions", true), server.count("sessions", false));
+        assert!(limited > 450, "{limited} served of 600 possible");
+        assert!(refused < limited / 12, "{refused} refused, {limited} served");
+        assert!(server.count("rooms", true) > free.count("rooms", true), "the places of the limited are free for it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_endpoints_share_is_settled_into() {
+        const ALL: [&str; 3] = ["sessions", "rooms", "templates"];
+        let server = Server::new(&ALL, 15);
+        server.ask_for_two_minutes(&ALL).await;
+        let sum = |is_served| ALL.iter().map(|endpoint| server.count(endpoint, is_served)).sum::<u32>();
+        let (served, refused) = (sum(true), sum(false));
+        assert!(served > 1_200, "{served} served of 1800 possible");
+        assert!(refused < served / 12, "{refused} refused, {served} served");
+        for endpoint in ALL {
+            assert!(server.count(endpoint, true) > served / 6, "{endpoint} has its turn");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn endpoints_take_turns_whatever_the_length_of_their_lines() {
+        let limiter = Limiter::new(1, Policy::patient());
+        let busy = limiter.enter("sessions").await;
+        let order = Mutex::new(Vec::new());
+        let ask = |endpoint: &'static str| {
+            let (limiter, order) = (&limiter, &order);
+            async move {
+                let _permit = limiter.enter(endpoint).await;
+                order.lock().unwrap().push(endpoint);
+            }
+        };
+        let many = futures_util::future::join_all((0..50).map(|_| ask("sessions")));
+        tokio::join!(many, ask("rooms"), async { drop(busy) });
+        let place = order.lock().unwrap().iter().position(|endpoint| *endpoint == "rooms").unwrap();
+        assert!(place <= 2, "rooms came after {place} others");
     }
 }

@@ -3,13 +3,17 @@
 //! | file | what it answers |
 //! |---|---|
 //! | `client` | how a request is made: settings, the GET and its loop of tries |
+//! | `request` | what is asked: a path and its query |
 //! | `endpoints` | what can be asked: one method an endpoint, pages of lists |
 //! | `answers` | what comes back: the objects of the API, borrowed from the text |
 //! | `error` | what can go wrong, and what the caller can do about it |
 //! | `refusal` | what a refusal says: its status, the vendor's sentence, the wait it names |
-//! | `retry` | how often and how long to try |
-//! | `limiter` | how many requests at once, and at which pace |
+//! | `transport` | what comes over the wire: bodies within bounds, what breaks on the way |
+//! | `retry` | whether to try again, and when |
+//! | `limiter` | who may go now: the bound for all, and a limit for each endpoint |
+//! | `limit` | one limit: its pause, how many in flight, its pace |
 //! | `auth` | who we are: tokens, minted or pasted |
+//! | `clocks` | what time it is, here and at 100ms |
 //! | `tls` | which certificates are trusted |
 //! | `addresses` | which hosts may be reached |
 //!
@@ -19,16 +23,24 @@ mod addresses;
 mod answers;
 mod auth;
 mod client;
+mod clocks;
 mod endpoints;
 mod error;
+mod limit;
 mod limiter;
 mod refusal;
+mod request;
 mod retry;
+#[cfg(test)]
+mod test_server;
 mod tls;
+mod transport;
 
 pub use answers::{Asset, Event, EventData, Key, Keyed, Members, Peer, Raw, Recording, Room, Session, Template};
-pub use auth::{Credentials, TokenProblem, expiry};
+pub use auth::{Credentials, OnMinted, TokenProblem, expiry};
 pub use client::{Client, Listener, Notice, Settings};
+pub use clocks::Clocks;
 pub use endpoints::{ListFilter, PAGE_SIZE, Page, SMALL_PAGE};
-pub use error::{ApiError, Problem};
+pub use error::{ApiError, GaveUp, Problem};
+pub use refusal::Redact;
 pub use retry::Policy;

@@ -1,5 +1,6 @@
 //! What a refusal says: its status, the vendor's sentence, and the wait it names.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -8,21 +9,33 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::error::Problem;
 
+/// A named wait that is longer counts as this long: nobody sits it out, and every clock can hold it.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The vendor's sentence is cut after this many characters.
+const LONGEST_MESSAGE: usize = 300;
+
+/// Masks the secrets in a text.
+pub type Redact = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
 /// A refusal with the vendor's sentence and the wait it names, in a header or in that sentence.
+///
+/// The sentence may echo a token, so it is masked while it is whole: half a token is not recognised.
 pub(super) fn problem(
     status: StatusCode,
     headers: &HeaderMap,
     served_at: Option<DateTime<Utc>>,
     body: &[u8],
+    redact: &Redact,
 ) -> Problem {
     #[derive(serde::Deserialize)]
     struct ErrorBody {
         message: Option<String>,
     }
     let message = serde_json::from_slice::<ErrorBody>(body).ok().and_then(|body| body.message).unwrap_or_default();
-    let message: String = message.chars().filter(|c| !c.is_control()).take(200).collect();
     let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let retry_after = header.and_then(|value| header_wait(value, served_at)).or_else(|| wait_in_message(&message));
+    let named = header.and_then(|value| header_wait(value, served_at)).or_else(|| wait_in_message(&message));
+    let retry_after = named.map(|wait| wait.min(LONGEST_WAIT));
+    let message = redact(&message).chars().filter(|c| !c.is_control()).take(LONGEST_MESSAGE).collect();
     Problem::Refused { status: status.as_u16(), message, retry_after }
 }
 
@@ -58,6 +71,32 @@ pub(super) fn header_date(headers: &HeaderMap, name: reqwest::header::HeaderName
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn refused(header: Option<&'static str>, message: &str) -> (String, Option<Duration>) {
+        let mut headers = HeaderMap::new();
+        headers.extend(header.map(|value| (RETRY_AFTER, value.parse().unwrap())));
+        let body = serde_json::json!({ "code": 503, "message": message }).to_string();
+        let redact: Redact = Arc::new(|text| text.replace("s3cr3t", "***"));
+        match problem(StatusCode::SERVICE_UNAVAILABLE, &headers, None, body.as_bytes(), &redact) {
+            Problem::Refused { message, retry_after, .. } => (message, retry_after),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_secret_is_masked_before_the_text_is_cut() {
+        let (message, _) = refused(None, &format!("{}s3cr3t and more", "x".repeat(297)));
+        assert_eq!(message, format!("{}***", "x".repeat(297)));
+    }
+
+    #[test]
+    fn named_waits_are_capped_where_they_are_parsed() {
+        assert_eq!(refused(Some("18446744073709551615"), "").1, Some(LONGEST_WAIT));
+        assert_eq!(refused(None, "retry after 1000000000 h").1, Some(LONGEST_WAIT));
+        assert_eq!(refused(Some("Fri, 31 Dec 9999 23:59:59 GMT"), "").1, Some(LONGEST_WAIT));
+        // The wait is found beyond where the text is cut.
+        assert_eq!(refused(None, &format!("{} retry after 3 s", "x".repeat(400))).1, Some(Duration::from_secs(3)));
+    }
 
     #[test]
     fn a_wait_is_found_in_every_form() {

@@ -1,6 +1,11 @@
-//! How long and how often to try.
+//! Whether a failed request deserves another try, and when.
+//!
+//! [`Retry`] decides and does nothing: it is told how a try ended and answers what to do next. Together
+//! with the limiter it is the only place of the crate where a request waits.
 
 use std::time::Duration;
+
+use super::error::{GaveUp, Problem};
 
 /// How long and how often to try.
 #[derive(Debug, Clone)]
@@ -11,10 +16,13 @@ pub struct Policy {
     pub first_wait: Duration,
     /// No backoff is longer. A wait the server names is obeyed up to `patience`.
     pub longest_wait: Duration,
-    /// One request is given up after this time altogether.
+    /// One request is given up when its tries and what it waited after failed ones took this long. What it
+    /// queued before it was sent does not count.
     pub patience: Duration,
     /// Without a byte for this long, an answer is given up.
     pub silence: Duration,
+    /// No answer may take longer, whatever trickles in.
+    pub longest_answer: Duration,
     /// Multiplies every wait; below 1 in tests, so that a bad day passes in seconds.
     pub time_scale: f64,
 }
@@ -28,6 +36,7 @@ impl Policy {
             longest_wait: Duration::from_secs(60),
             patience: Duration::from_secs(3600),
             silence: Duration::from_secs(60),
+            longest_answer: Duration::from_secs(600),
             time_scale: 1.0,
         }
     }
@@ -39,6 +48,7 @@ impl Policy {
             first_wait: Duration::from_secs(1),
             patience: Duration::from_secs(60),
             silence: Duration::from_secs(20),
+            longest_answer: Duration::from_secs(60),
             ..Self::patient()
         }
     }
@@ -50,28 +60,255 @@ impl Policy {
 
     /// `wait` on this policy's clock.
     pub(super) fn scale(&self, wait: Duration) -> Duration {
-        wait.mul_f64(self.time_scale)
+        scaled(wait, self.time_scale)
     }
 
-    /// The wait before the next try, after `tries` failed ones: exponential with full jitter.
-    pub(super) fn backoff(&self, tries: u32) -> Duration {
-        let doubled = self.first_wait.saturating_mul(1 << tries.saturating_sub(1).min(16));
+    /// The wait before the next try, after `failures`: exponential with full jitter. Not scaled.
+    pub(super) fn backoff(&self, failures: u32) -> Duration {
+        let doubled = self.first_wait.saturating_mul(1 << failures.saturating_sub(1).min(16));
         doubled.min(self.longest_wait).mul_f64(fastrand::f64())
+    }
+}
+
+/// `wait` times `factor`. Never panics, and never gives a wait that a clock cannot hold: longer than a
+/// year is a year.
+pub(super) fn scaled(wait: Duration, factor: f64) -> Duration {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    Duration::try_from_secs_f64(wait.as_secs_f64() * factor).unwrap_or(YEAR).min(YEAR)
+}
+
+/// What one request has been through.
+pub(super) struct Retry<'p> {
+    policy: &'p Policy,
+    /// How often it was sent.
+    pub(super) tries: u32,
+    /// How many of the tries ended with a 429.
+    limited: u32,
+    /// How many of the tries ended with a 401 or 403.
+    unauthorized: u32,
+    /// What its tries and the waits after them took.
+    spent: Duration,
+}
+
+/// What is known of a token that was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A token was accepted earlier (for a 403: by this endpoint). This is a fault like any other.
+    HasWorked,
+    /// None was, and it can be minted by another clock, and by the first one again.
+    ClocksDiffer,
+    /// None was.
+    NeverWorked,
+}
+
+/// What to do after a failed try.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Send it again after this wait.
+    Wait(Duration),
+    /// Send it again when the limiter lets it: the pause is not this request's alone.
+    Pause,
+    /// Do not send it again.
+    GiveUp(GaveUp),
+}
+
+impl<'p> Retry<'p> {
+    pub(super) fn new(policy: &'p Policy) -> Self {
+        Self { policy, tries: 0, limited: 0, unauthorized: 0, spent: Duration::ZERO }
+    }
+
+    /// Decides after a try that took `took`, sent a token with this `standing`, and ended with `problem`.
+    pub(super) fn after(&mut self, problem: &Problem, took: Duration, standing: Standing) -> Decision {
+        self.tries += 1;
+        self.spend(took);
+        let patience = self.policy.scale(self.policy.patience);
+        let named = match problem {
+            Problem::Refused { retry_after, .. } => retry_after.map(|named| self.policy.scale(named)),
+            _ => None,
+        };
+        let decision = match problem {
+            Problem::Refused { status: 401 | 403, .. } => self.after_unauthorized(standing),
+            _ if !problem.is_retryable() => Decision::GiveUp(GaveUp::NotRetryable),
+            // Giving up at once keeps a wait that nobody can sit out from holding the others back.
+            Problem::Refused { retry_after: Some(wait), .. } if named > Some(patience) => {
+                Decision::GiveUp(GaveUp::WaitTooLong(*wait))
+            }
+            Problem::Refused { status: 429, .. } => {
+                self.limited += 1;
+                Decision::Pause
+            }
+            _ => self.again(named.unwrap_or_default()),
+        };
+        match decision {
+            Decision::Wait(wait) if self.spent.saturating_add(wait) > patience => {
+                Decision::GiveUp(GaveUp::PatienceExhausted)
+            }
+            Decision::Pause if self.spent > patience => Decision::GiveUp(GaveUp::PatienceExhausted),
+            decision => decision,
+        }
+    }
+
+    /// The longer of what the server named and the backoff: a server in trouble that names no time, or
+    /// one that has passed, is not asked six times in a blink.
+    fn again(&self, named: Duration) -> Decision {
+        let failures = self.tries - self.limited;
+        if failures >= self.policy.tries {
+            return Decision::GiveUp(GaveUp::TriesExhausted);
+        }
+        Decision::Wait(named.max(self.policy.scale(self.policy.backoff(failures))))
+    }
+
+    /// A token that never worked gets one more try, so that a missing permission is told soon.
+    fn after_unauthorized(&mut self, standing: Standing) -> Decision {
+        self.unauthorized += 1;
+        let tries = match standing {
+            Standing::HasWorked => self.policy.tries,
+            Standing::ClocksDiffer => 3,
+            Standing::NeverWorked => 2,
+        };
+        match self.unauthorized {
+            refused if refused >= tries => Decision::GiveUp(GaveUp::TriesExhausted),
+            1 => Decision::Wait(Duration::ZERO),
+            refused => Decision::Wait(self.policy.scale(self.policy.backoff(refused - 1))),
+        }
+    }
+
+    /// Notes time that this request spent.
+    pub(super) fn spend(&mut self, time: Duration) {
+        self.spent = self.spent.saturating_add(time);
+    }
+
+    /// Waits.
+    pub(super) async fn wait(&mut self, wait: Duration) {
+        self.spend(wait);
+        tokio::time::sleep(wait).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Standing::{ClocksDiffer, HasWorked, NeverWorked};
     use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn refused(status: u16, retry_after: Option<Duration>) -> Problem {
+        Problem::Refused { status, message: String::new(), retry_after }
+    }
+
+    /// All decisions about a request that ends the same way each time, up to the last.
+    fn decisions(policy: &Policy, problem: &Problem, took: Duration, standing: Standing) -> Vec<Decision> {
+        let mut retry = Retry::new(policy);
+        let mut decisions = Vec::new();
+        loop {
+            let decision = retry.after(problem, took, standing);
+            if let Decision::Wait(wait) = decision {
+                retry.spend(wait);
+            }
+            decisions.push(decision);
+            if matches!(decisions.last(), Some(Decision::GiveUp(_))) || decisions.len() > 5_000 {
+                return decisions;
+            }
+        }
+    }
 
     #[test]
     fn backoff_doubles_with_full_jitter_up_to_its_limit() {
         let policy = Policy::patient();
-        for (tries, most) in [(1, 4), (2, 8), (3, 16), (5, 60), (60, 60)] {
-            let waits: Vec<Duration> = (0..200).map(|_| policy.backoff(tries)).collect();
+        for (failures, most) in [(1, 4), (2, 8), (3, 16), (5, 60), (60, 60)] {
+            let waits: Vec<Duration> = (0..200).map(|_| policy.backoff(failures)).collect();
             assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(most)));
             assert!(waits.iter().any(|wait| *wait > Duration::from_secs(most) / 2), "no jitter upwards");
             assert!(waits.iter().any(|wait| *wait < Duration::from_secs(most) / 2), "no jitter downwards");
+        }
+    }
+
+    #[test]
+    fn what_passes_is_tried_six_times() {
+        let policy = Policy::patient();
+        for problem in [Problem::NoAnswer("reset".into()), Problem::TooSlow(SECOND), refused(503, None)] {
+            let decisions = decisions(&policy, &problem, SECOND, HasWorked);
+            assert_eq!(decisions.len(), 6);
+            assert_eq!(decisions[5], Decision::GiveUp(GaveUp::TriesExhausted));
+        }
+    }
+
+    #[test]
+    fn what_stays_is_tried_once() {
+        for problem in [refused(400, None), Problem::Certificate("unknown".into()), Problem::TooLarge(1)] {
+            let decisions = decisions(&Policy::patient(), &problem, SECOND, HasWorked);
+            assert_eq!(decisions, [Decision::GiveUp(GaveUp::NotRetryable)]);
+        }
+    }
+
+    #[test]
+    fn a_named_wait_lengthens_the_backoff_and_never_replaces_it() {
+        let policy = Policy::patient();
+        let waits = |named| {
+            let problem = refused(503, Some(named));
+            let sum = |decisions: Vec<Decision>| -> Duration {
+                decisions.iter().map(|decision| if let Decision::Wait(wait) = decision { *wait } else { SECOND }).sum()
+            };
+            (0..50).map(|_| sum(decisions(&policy, &problem, Duration::ZERO, HasWorked))).collect::<Vec<_>>()
+        };
+        assert!(waits(Duration::ZERO).iter().all(|wait| *wait > 3 * SECOND), "an outage of 2 s is survived");
+        assert!(waits(20 * SECOND).iter().all(|wait| *wait >= 100 * SECOND));
+    }
+
+    #[test]
+    fn no_named_wait_is_too_long_to_compute_with() {
+        let longest = refused(503, Some(Duration::MAX));
+        for scale in [0.001, 1.0, 1e300, f64::NAN, f64::INFINITY, -1.0] {
+            let policy = Policy::patient().scaled(scale);
+            let mut retry = Retry::new(&policy);
+            retry.spend(Duration::MAX);
+            let decision = retry.after(&longest, Duration::MAX, HasWorked);
+            assert!(matches!(decision, Decision::GiveUp(_)), "{scale}: {decision:?}");
+            assert!(tokio::time::Instant::now().checked_add(policy.scale(Duration::MAX)).is_some());
+        }
+    }
+
+    #[test]
+    fn a_wait_beyond_patience_is_a_reason_of_its_own() {
+        let policy = Policy::patient();
+        for status in [429, 503] {
+            let wait = Duration::from_secs(20_000);
+            let decisions = decisions(&policy, &refused(status, Some(wait)), SECOND, HasWorked);
+            assert_eq!(decisions, [Decision::GiveUp(GaveUp::WaitTooLong(wait))]);
+        }
+    }
+
+    #[test]
+    fn patience_ends_what_is_limited_for_ever() {
+        let policy = Policy::patient();
+        let decisions = decisions(&policy, &refused(429, Some(SECOND)), SECOND, HasWorked);
+        assert_eq!(decisions.last(), Some(&Decision::GiveUp(GaveUp::PatienceExhausted)));
+        assert_eq!(decisions.len(), 3601, "a second for each try");
+    }
+
+    #[test]
+    fn limits_do_not_use_up_the_tries() {
+        let policy = Policy::patient();
+        let mut retry = Retry::new(&policy);
+        for _ in 0..20 {
+            assert_eq!(retry.after(&refused(429, None), SECOND, HasWorked), Decision::Pause);
+        }
+        for _ in 0..5 {
+            assert!(matches!(retry.after(&refused(500, None), SECOND, HasWorked), Decision::Wait(_)));
+        }
+        assert_eq!(retry.after(&refused(500, None), SECOND, HasWorked), Decision::GiveUp(GaveUp::TriesExhausted));
+    }
+
+    #[test]
+    fn a_token_that_has_worked_gets_more_tries_than_one_that_never_did() {
+        for status in [401, 403] {
+            let tries = |standing| decisions(&Policy::patient(), &refused(status, None), SECOND, standing);
+            assert_eq!(tries(NeverWorked), [Decision::Wait(Duration::ZERO), Decision::GiveUp(GaveUp::TriesExhausted)]);
+            assert_eq!(tries(ClocksDiffer).len(), 3);
+            let tries = tries(HasWorked);
+            assert_eq!(tries.len(), 6);
+            assert_eq!(tries[0], Decision::Wait(Duration::ZERO));
+            assert!(tries[1..5].iter().all(|decision| matches!(decision, Decision::Wait(_))));
         }
     }
 }

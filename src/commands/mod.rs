@@ -248,6 +248,8 @@ async fn connect(
         workers: config.num_workers,
         policy: policy.scaled(environment.time_scale),
         public_only: environment.is_cloud,
+        redact: Arc::new(str::to_owned),
+        on_minted: Arc::new(|_| {}),
     };
     let listener = Arc::new(move |notice| {
         // Nobody listens during `check` and `discover`.

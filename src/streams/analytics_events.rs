@@ -171,7 +171,7 @@ impl AnalyticsEvents {
     }
 
     fn ended_sessions_since(&self) -> Timestamp {
-        let now = self.reading.client.first_answer().unwrap_or_else(chrono::Utc::now);
+        let now = self.reading.client.began().unwrap_or_else(chrono::Utc::now);
         let oldest_kept = Timestamp::from(now).minus_hours(KEPT_HOURS);
         self.not_before.max(oldest_kept).minus_hours(SESSION_HOURS).floor_to_second()
     }

@@ -119,7 +119,7 @@ async fn announce(
     let mut announced = i64::MIN;
     while let Some(notice) = notices.recv().await {
         match notice {
-            Notice::RateLimited { until, wait } => {
+            Notice::RateLimited { until, wait, .. } => {
                 // All workers are refused at nearly the same time: one announcement for one pause.
                 if until.timestamp() <= announced {
                     continue;
@@ -387,7 +387,7 @@ impl Driver {
 
     /// The server's clock when the sync began, which may have been in an earlier process.
     fn until(&self) -> Option<Timestamp> {
-        self.until.or_else(|| self.client.first_answer().map(Timestamp::from))
+        self.until.or_else(|| self.client.began().map(Timestamp::from))
     }
 
     async fn complete(mut self) -> Result<(), OutputClosed> {

@@ -1,0 +1,149 @@
+//! What comes over the wire: the body of an answer within bounds, and what breaks on the way.
+
+use reqwest::Response;
+use tokio::sync::Semaphore;
+
+use super::error::Problem;
+
+/// No answer may be larger, after decompression.
+const LARGEST: usize = 64_000_000;
+/// An answer larger than this is out of the ordinary (a full page has some 100 kB), and only
+const LARGE: usize = 8_000_000;
+/// so many of these are read at the same time, so that memory is bounded whatever is answered.
+const LARGE_AT_ONCE: usize = 2;
+
+/// Reads bodies within bounds that all requests share.
+pub(super) struct Bodies(Semaphore);
+
+impl Bodies {
+    pub(super) fn new() -> Self {
+        Self(Semaphore::new(LARGE_AT_ONCE))
+    }
+
+    /// The whole body of `answer`.
+    pub(super) async fn read(&self, mut answer: Response) -> Result<Vec<u8>, Problem> {
+        let mut body = Vec::new();
+        let mut is_large = None;
+        while let Some(chunk) = answer.chunk().await.map_err(|error| problem(&error))? {
+            let length = body.len() + chunk.len();
+            if length > LARGEST {
+                return Err(Problem::TooLarge(LARGEST as u64));
+            }
+            if length > LARGE && is_large.is_none() {
+                // The semaphore is never closed, so there is always a permit in the end.
+                is_large = self.0.acquire().await.ok();
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+/// What a failed exchange means.
+pub(super) fn problem(error: &reqwest::Error) -> Problem {
+    match certificate_error(error) {
+        Some(certificate) => Problem::Certificate(certificate),
+        None if error.is_connect() => Problem::NotSent(cause(error)),
+        None => Problem::NoAnswer(cause(error)),
+    }
+}
+
+/// What is wrong with the server's certificate, when that is the cause.
+fn certificate_error(error: &reqwest::Error) -> Option<String> {
+    causes(error).find_map(|cause| match cause.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(what) => Some(what.to_string()),
+        _ => None,
+    })
+}
+
+/// The error and all that caused it, what an I/O error wraps included: `source` passes over that.
+fn causes<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |cause| {
+        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        wrapped.map(|wrapped| wrapped as &(dyn std::error::Error + 'static)).or_else(|| cause.source())
+    })
+}
+
+/// The last cause of a transport error: without the URL, which a longer chain repeats.
+pub(super) fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return if error.is_connect() { "the connection timed out" } else { "the answer timed out" }.into();
+    }
+    let cause = causes(error).last().map(ToString::to_string).unwrap_or_default();
+    // "Connection refused (os error 111)": the number helps nobody.
+    cause.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// Where JSON ended to make sense; never what it says, which may be anybody's data.
+pub(super) fn whereabouts(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Eof if error.line() <= 1 && error.column() == 0 => return "it is empty".into(),
+        serde_json::error::Category::Eof => "it ends too early",
+        serde_json::error::Category::Data => "not of the documented form",
+        _ => "not JSON",
+    };
+    format!("{what}: line {}, column {}", error.line(), error.column())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivateSec1KeyDer};
+
+    use super::super::error::GaveUp;
+    use super::super::request::Get;
+    use super::super::test_server::{client, serve, serve_raw};
+    use super::*;
+
+    /// Made for this test and of no other use: nobody trusts it.
+    const CERTIFICATE: &str = "MIIBmDCCAT6gAwIBAgIUP0mFM45sOjLNvxm/3M+sWhJv1K4wCgYIKoZIzj0EAwIwFDESMBAGA1UEAwwJbG9jYWxob3N0MCAX\
+        DTI2MTEyNDIyMjYwNloYDzIxMjYxMDMxMjIyNjA2WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO\
+        PQMBBwNCAAR4469rXkTOodBJDoFh3JySfVS5DK1Hnmls9MGgCmcFkH0IxGuoTDzEnzc22pGo2ojhvZ35MfGsRGoS0uUT5vcr\
+        o2wwajAdBgNVHQ4EFgQUcGQigVtQHWHMb94PJfVjRiVa19wwHwYDVR0jBBgwFoAUcGQigVtQHWHMb94PJfVjRiVa19wwGgYD\
+        VR0RBBMwEYcEfwAAAYIJbG9jYWxob3N0MAwGA1UdEwEB/wQCMAAwCgYIKoZIzj0EAwIDSAAwRQIhAMFe/aFBHRlAXMGaSPET\
+        ZSgiWh06cIembOEL21m3LFszAiB9CCtIBgfXAtO+qFA4BsPgISiTRXxSAcqfPWbmOMXy1Q==";
+    const KEY: &str = "MHcCAQEEIMRQO1EUu87aTRR473B1vUuQXYB9zlA9HtDvhxrFe5NgoAoGCCqGSM49AwEHoUQDQgAEeOOva15EzqHQSQ6BYdyc\
+        kn1UuQytR55pbPTBoApnBZB9CMRrqEw8xJ83NtqRqNqI4b2d+THxrERqEtLlE+b3Kw==";
+
+    fn tls_server() -> rustls::ServerConfig {
+        let certificate = CertificateDer::from(STANDARD.decode(CERTIFICATE).unwrap());
+        let key = PrivateKeyDer::from(PrivateSec1KeyDer::from(STANDARD.decode(KEY).unwrap()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        config.unwrap().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_untrusted_certificate_is_told_at_once() {
+        let config = Arc::new(tls_server());
+        let mut url = serve_raw(move |connection| {
+            let mut tls = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            while tls.is_handshaking() && tls.complete_io(connection).is_ok() {}
+        });
+        url.set_scheme("https").unwrap();
+        let error = client(url, 1.0).get(Get::one("recordings/{id}", "a"), |_| Ok(())).await.unwrap_err();
+        assert!(matches!(&error.problem, Problem::Certificate(what) if what.contains("UnknownIssuer")), "{error}");
+        assert_eq!((error.tries, error.gave_up), (1, GaveUp::NotRetryable));
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_no_matter_of_certificates() {
+        let (url, _) = serve(|_, _, _| ());
+        let error = client(url, 0.001).get(Get::one("recordings/{id}", "a"), |_| Ok(())).await.unwrap_err();
+        assert!(matches!(error.problem, Problem::NoAnswer(_)), "{error}");
+        let error = client("http://127.0.0.1:1".parse().unwrap(), 0.001);
+        let error = error.get(Get::one("recordings/{id}", "a"), |_| Ok(())).await.unwrap_err();
+        assert_eq!(error.problem, Problem::NotSent("Connection refused".into()));
+    }
+
+    #[test]
+    fn an_unreadable_answer_is_described_without_its_content() {
+        let error = serde_json::from_str::<Vec<u8>>(r#"["s3cr3t"]"#).err().unwrap();
+        assert!(!whereabouts(&error).contains("s3cr3t"));
+    }
+}
