@@ -196,7 +196,7 @@ impl Client {
             };
             let took = sent_at.elapsed();
             if problem.is_oversized() && get.ask_for_less() {
-                retry.spend(took);
+                retry.tried(took);
                 self.retrying(&get, problem, Duration::ZERO);
                 continue;
             }

@@ -119,8 +119,7 @@ impl<'p> Retry<'p> {
 
     /// Decides after a try that took `took`, sent a token with this `standing`, and ended with `problem`.
     pub(super) fn after(&mut self, problem: &Problem, took: Duration, standing: Standing) -> Decision {
-        self.tries += 1;
-        self.spend(took);
+        self.tried(took);
         let patience = self.policy.scale(self.policy.patience);
         let named = match problem {
             Problem::Refused { retry_after, .. } => retry_after.map(|named| self.policy.scale(named)),
@@ -171,6 +170,12 @@ impl<'p> Retry<'p> {
             1 => Decision::Wait(Duration::ZERO),
             refused => Decision::Wait(self.policy.scale(self.policy.backoff(refused - 1))),
         }
+    }
+
+    /// Counts a try.
+    pub(super) fn tried(&mut self, took: Duration) {
+        self.tries += 1;
+        self.spend(took);
     }
 
     /// Notes time that this request spent.
