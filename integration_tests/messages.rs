@@ -198,6 +198,7 @@ pub fn primary_key(stream: &str) -> &'static [&'static str] {
     match stream {
         "template_settings" => &["template_id"],
         "templates_destinations" => &["template_id", "destination_type", "id"],
+        "peer_quality" => &["session_id", "peer_id", "direction", "kind", "track_id", "rid"],
         _ => &["id"],
     }
 }

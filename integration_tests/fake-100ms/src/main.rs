@@ -7,10 +7,12 @@ use fake_100ms::{Counts, Fake, FaultPlan, Options, Readings, Scale};
 
 const USAGE: &str = "\
 usage: fake-100ms [--port N] [--seed S] [--scale small|large]
-                  [--sessions N] [--peers-per-session M]
+                  [--sessions N] [--peers-per-session M] [--rooms N]
+                  [--webhook-events N] [--peers-with-stats N]
                   [--latency-ms N] [--no-gzip] [--chunked] [--reading NAME]
 
---sessions makes a workspace of that many sessions, all alike, for a benchmark.
+--sessions makes a workspace of that many sessions, all alike, for a benchmark; the counts beside
+it change how much there is of the rest.
 --reading answers one open question of the documents in the other way.";
 
 fn main() -> ExitCode {
@@ -47,6 +49,9 @@ struct Arguments {
     large: bool,
     sessions: Option<usize>,
     peers_per_session: Option<usize>,
+    rooms: Option<usize>,
+    webhook_events: Option<usize>,
+    peers_with_stats: Option<usize>,
     latency: u64,
     no_gzip: bool,
     chunked: bool,
@@ -65,6 +70,9 @@ impl Arguments {
                 "--scale" => arguments.large = is_large(value()?)?,
                 "--sessions" => arguments.sessions = Some(number(flag, value()?)?),
                 "--peers-per-session" => arguments.peers_per_session = Some(number(flag, value()?)?),
+                "--rooms" => arguments.rooms = Some(number(flag, value()?)?),
+                "--webhook-events" => arguments.webhook_events = Some(number(flag, value()?)?),
+                "--peers-with-stats" => arguments.peers_with_stats = Some(number(flag, value()?)?),
                 "--latency-ms" => arguments.latency = number(flag, value()?)?,
                 "--no-gzip" => arguments.no_gzip = true,
                 "--chunked" => arguments.chunked = true,
@@ -91,15 +99,20 @@ impl Arguments {
     fn scale(&self) -> Scale {
         let scale = if self.large { Scale::Large } else { Scale::Small };
         let usual = scale.counts();
-        match (self.sessions, self.peers_per_session) {
-            (None, None) => scale,
-            (sessions, peers) => Scale::Custom(Counts {
-                sessions: sessions.unwrap_or(usual.sessions),
-                peers_per_session: peers.unwrap_or(3),
-                varied: false,
-                ..usual
-            }),
+        let is_for_a_benchmark = self.sessions.or(self.peers_per_session).is_some();
+        if !is_for_a_benchmark && self.rooms.or(self.webhook_events).or(self.peers_with_stats).is_none() {
+            return scale;
         }
+        let peers = if is_for_a_benchmark { 3 } else { usual.peers_per_session };
+        Scale::Custom(Counts {
+            sessions: self.sessions.unwrap_or(usual.sessions),
+            peers_per_session: self.peers_per_session.unwrap_or(peers),
+            rooms: self.rooms.unwrap_or(usual.rooms),
+            webhook_events: self.webhook_events.unwrap_or(usual.webhook_events),
+            peers_with_stats: self.peers_with_stats.unwrap_or(usual.peers_with_stats),
+            varied: !is_for_a_benchmark,
+            ..usual
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use super::destinations;
 use super::model::{Event, Room, Session, Time, Uuid};
 use super::object_id::ObjectId;
 use super::random::Random;
+use super::sessions::LONGEST;
 use super::words;
 
 /// All nine, as the documents list them.
@@ -112,7 +113,22 @@ impl<'a> EventMaker<'a> {
         rooms.max_by_key(|(_, room)| sessions(room)).map_or(0, |(position, _)| position)
     }
 
-    /// An event in the room at that position.
+    /// Sessions that are live, or were until a little before: what is reported comes from these.
+    pub(crate) fn under_way(&self, since: Time) -> Vec<&'a Session> {
+        let positions = self.sessions.created_within(Some(since - LONGEST), None, |time| time);
+        let sessions = positions.map(|position| &self.sessions[position]);
+        sessions.filter(|session| session.ended_at.is_none_or(|end| end >= since)).collect()
+    }
+
+    /// An event of that session.
+    pub(crate) fn of_session(&self, random: &mut Random, session: &Session, number: usize, timestamp: Time) -> Event {
+        let room = self.rooms.get(session.room_id).unwrap_or(&self.rooms[0]);
+        let kind = KINDS[number % KINDS.len()];
+        let data = data(random, kind, room, Some(session));
+        Event { id: Uuid(random.uuid()), room_id: room.id, timestamp, kind, data }
+    }
+
+    /// An event in the room at that position: of any of its sessions of the last month, or of none.
     pub(crate) fn one(&self, random: &mut Random, room: usize, number: usize, timestamp: Time) -> Event {
         let room = &self.rooms[room];
         let session = self.latest.get(&room.id).map(|latest| {

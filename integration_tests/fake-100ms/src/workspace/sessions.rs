@@ -193,7 +193,8 @@ impl SessionMaker<'_> {
             }
         }
         if moved.is_empty() || random.chance(0.5) {
-            let peer = self.peer(random, time, self.now, false);
+            let mut peer = self.peer(random, time, self.now, false);
+            self.come_back(random, session, &mut peer);
             moved.push(peer.id);
             session.peers.push(peer);
             session.peers.sort_by_key(|peer| peer.id);
@@ -202,6 +203,15 @@ impl SessionMaker<'_> {
         session.touched_at = last_move.map_or(time, |last| last.max(time));
         session.updated_at = session.touched_at;
         moved
+    }
+
+    /// Whoever joins may be somebody who left before: the same person, but another peer.
+    fn come_back(&self, random: &mut Random, session: &Session, peer: &mut Peer) {
+        let mut gone = session.peers.iter().filter(|peer| peer.left_at.is_some() && peer.user_id.is_some());
+        if let Some(former) = gone.next().filter(|_| random.chance(0.4)) {
+            peer.name.clone_from(&former.name);
+            peer.user_id.clone_from(&former.user_id);
+        }
     }
 
     /// Everybody leaves; gives the ids of those who were still there.

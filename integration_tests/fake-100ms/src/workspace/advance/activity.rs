@@ -148,24 +148,30 @@ impl Round<'_> {
         }
     }
 
-    /// New events, and one in five that should have come before.
+    /// New events, and one in five that should have come before. Half of them are of sessions under
+    /// way; the others may be of any session of the last month, or of none, in any room.
     pub(super) fn add_events(&mut self, before: Time, count: usize) {
         let late_from = before - LATE;
         let workspace = &mut *self.workspace;
         let maker = EventMaker::new(&workspace.rooms, &workspace.sessions, self.now);
         let busy = maker.busiest_room();
+        let under_way = maker.under_way(late_from);
         let made: Vec<Event> = (0..count)
             .map(|number| {
                 let timestamp = match number % 5 {
                     0 => self.random.time_between(late_from, before),
                     _ => self.random.time_between(self.earliest, self.now),
                 };
+                let kind = self.random.below(90);
                 let room = match number % 4 {
+                    0 | 3 if !under_way.is_empty() => {
+                        let session = self.random.pick(&under_way);
+                        return maker.of_session(&mut self.random, session, kind, timestamp);
+                    }
                     1 => busy,
                     _ => self.random.below(workspace.rooms.len()),
                 };
-                let number = self.random.below(90);
-                maker.one(&mut self.random, room, number, timestamp)
+                maker.one(&mut self.random, room, kind, timestamp)
             })
             .collect();
         for event in made {
