@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from pages import section
+
 SECTIONS = [
     "Prerequisites",
     "Setup guide",
@@ -26,13 +28,6 @@ def page(root):
 @pytest.fixture(scope="module")
 def spec(connector):
     return connector.spec().only("SPEC")["connectionSpecification"]
-
-
-def section(page: str, title: str) -> str:
-    level = r"#{2,3}"
-    return re.search(rf"^{level} {re.escape(title)}\n(.*?)(?=^{level} |\Z)", page, re.MULTILINE | re.DOTALL)[
-        1
-    ]
 
 
 def rows(text: str) -> list[list[str]]:

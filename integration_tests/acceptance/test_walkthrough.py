@@ -1,6 +1,6 @@
 """Whoever follows "Try it without a 100ms account" in docs/100ms.md succeeds: its lines are run."""
 
-import re
+import os
 import subprocess
 import sys
 
@@ -8,18 +8,22 @@ import pytest
 
 from connector import STREAMS, parse_output
 from fake import Fake
+from pages import blocks as blocks_of
+from pages import section
 
 
 @pytest.fixture(scope="module")
 def blocks(root):
     page = (root / "docs/100ms.md").read_text()
-    walkthrough = page.split("### Try it without a 100ms account")[1].split("\n## ")[0]
-    return re.findall(r"^```sh\n(.*?)^```$", walkthrough, re.M | re.S)
+    return blocks_of(section(page, "Try it without a 100ms account"), "sh")
 
 
 @pytest.fixture(scope="module")
 def transcript(blocks, root, connector, fake_binary, tmp_path_factory):
-    """What each block printed, in a folder with all that the first one, which installs, leaves."""
+    """What each block printed, in a folder with all that the first one, which installs, leaves.
+
+    The blocks run where there is no network but loopback, and without the variables that the suites set.
+    """
     folder = tmp_path_factory.mktemp("walkthrough")
     (folder / "target/release").mkdir(parents=True)
     (folder / "target/release/source-100ms").symlink_to(connector.binary)
@@ -27,9 +31,11 @@ def transcript(blocks, root, connector, fake_binary, tmp_path_factory):
     (folder / "docs").symlink_to(root / "docs")
     (folder / "venv").symlink_to(sys.prefix)
     between = "echo '=== next block'\n"
+    unset = {name: value for name, value in os.environ.items() if name not in ("AIRBYTE_OFFLINE_MODE", "DO_NOT_TRACK")}
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", between.join(blocks[1:])],
+        ["unshare", "--net", "bash", "-euo", "pipefail", "-c", "busybox ip link set lo up\n" + between.join(blocks[1:])],
         cwd=folder,
+        env=unset,
         capture_output=True,
         text=True,
         timeout=300,
@@ -37,6 +43,23 @@ def transcript(blocks, root, connector, fake_binary, tmp_path_factory):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.split("=== next block\n")
+
+
+@pytest.fixture(scope="module")
+def truths(fake_binary):
+    """What the same workspace holds, before and after an hour."""
+    same_workspace = Fake(fake_binary)
+    before = same_workspace.truth()
+    same_workspace.advance()
+    after = same_workspace.truth()
+    same_workspace.close()
+    return before, after
+
+
+def told(text: str) -> dict[str, int]:
+    """The numbers of records that `read.py` prints."""
+    pairs = [line.rsplit(" ", 1) for line in text.splitlines() if " " in line]
+    return {name: int(count) for name, count in pairs if name in (*STREAMS, "records read:")}
 
 
 def test_the_first_block_only_installs(blocks):
@@ -49,16 +72,21 @@ def test_the_connector_answers(transcript):
     assert {stream["name"] for stream in output.only("CATALOG")["streams"]} == set(STREAMS)
 
 
-def test_all_streams_arrive(transcript, fake_binary):
-    same_workspace = Fake(fake_binary)
-    expected = {stream: len(records) for stream, records in same_workspace.truth().items()}
-    same_workspace.close()
-    told = dict(
-        line.split() for line in transcript[2].splitlines() if line.split()[:1] and line.split()[0] in STREAMS
-    )
-    assert {stream: int(count) for stream, count in told.items()} == expected
+def test_all_streams_arrive(transcript, truths):
+    expected = {stream: len(records) for stream, records in truths[0].items()}
+    assert told(transcript[2]) == expected | {"records read:": sum(expected.values())}
+
+
+def test_the_second_sync_reads_what_changed(transcript, truths):
+    before, after = truths
+    # PyAirbyte merges, so what is gone stays.
+    expected = {stream: len(before[stream].keys() | after[stream].keys()) for stream in STREAMS}
+    second = told(transcript[3])
+    read = second.pop("records read:")
+    assert second == expected
+    assert 0 < read < sum(map(len, before.values())) / 2
 
 
 def test_the_question_is_answered(transcript):
-    head, *days = transcript[3].splitlines()
+    head, *days = transcript[4].splitlines()
     assert "session_minutes" in head and len(days) > 5
