@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fake_100ms::{Counts, Fake, FaultPlan, Options, Scale};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::harness::{Call, INCREMENTAL, STREAMS, assert_same_records, catalog, config, states};
 use crate::messages::{Message, Transcript};
@@ -105,8 +105,10 @@ fn a_full_refresh_goes_on_where_it_was_cut_and_ends_for_good() {
     let fake = busy_fake(4);
     let (warehouse, _) = read_with_kills(&fake, "full_refresh", 4);
     warehouse.assert_is_the_truth(&fake);
-    let done = json!({"__ab_full_refresh_sync_complete": true});
-    assert!(warehouse.states.values().all(|state| *state == done));
+    for (stream, state) in &warehouse.states {
+        assert_eq!(state["__ab_full_refresh_sync_complete"], true, "{stream}");
+        assert!(state["completed_at"].is_string() && state["resume"].is_null(), "{stream}: {state}");
+    }
     // A retry of the same attempt has nothing left to read.
     let again = Call::read(&config(&fake), &catalog(&INCREMENTAL, "full_refresh"))
         .file("state", &states(&warehouse.states))
@@ -149,16 +151,17 @@ fn a_resumed_read_pays_only_for_what_is_left() {
 }
 
 #[test]
-fn states_come_at_least_every_five_thousand_records() {
+fn states_come_at_least_every_few_thousand_records() {
     let fake = busy_fake(6);
     let transcript = Call::read(&config(&fake), &catalog(&STREAMS, "incremental")).run().good(&fake);
     for stream in STREAMS {
         for state in transcript.states_of(stream) {
-            // A page may cross the line.
-            assert!(state.source_stats.record_count < 5_000.0 + 100.0, "{stream}");
+            // A page may cross the line; that of sessions gives two events for everybody who was in them.
+            let page = if stream == "analytics_events" { 10_000.0 } else { 100.0 };
+            assert!(state.source_stats.record_count < 2_500.0 + page, "{stream}");
         }
         let last = transcript.states_of(stream).last().expect("a state for every stream");
-        let has_rest = last.stream.stream_state.contains_key("resume");
+        let has_rest = last.stream.stream_state.get("resume").is_some_and(|resume| !resume.is_null());
         assert!(!has_rest, "{stream} ends with a state that is not final");
     }
 }

@@ -82,8 +82,10 @@ pub enum Credentials {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AnalyticsRooms {
-    /// Every room.
+    /// Where something happened, and every room once a day.
     #[default]
+    Auto,
+    /// Every room.
     All,
     /// Rooms with a session, or created or edited, since the cursor.
     Recent,
@@ -136,13 +138,13 @@ impl Config {
             analytics_rooms: choice(
                 typed,
                 "analytics_rooms",
-                [("all", AnalyticsRooms::All), ("recent", AnalyticsRooms::Recent)],
+                &[("auto", AnalyticsRooms::Auto), ("all", AnalyticsRooms::All), ("recent", AnalyticsRooms::Recent)],
             )?,
             analytics_event_types: event_types(typed)?,
             recording_urls: choice(
                 typed,
                 "recording_urls",
-                [("presigned", RecordingUrls::Presigned), ("none", RecordingUrls::None)],
+                &[("presigned", RecordingUrls::Presigned), ("none", RecordingUrls::None)],
             )?,
             num_workers: workers(typed)?,
             api_url: api_url(typed)?,
@@ -327,15 +329,15 @@ fn start_date(typed: &Map<String, Value>, now: DateTime<Utc>) -> Checked<DateTim
     }
 }
 
-fn choice<T: Copy>(typed: &Map<String, Value>, key: &'static str, choices: [(&str, T); 2]) -> Checked<T> {
-    let [(first, default), (second, _)] = choices;
+fn choice<T: Copy>(typed: &Map<String, Value>, key: &'static str, choices: &[(&str, T)]) -> Checked<T> {
+    let names = choices.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
     match given(typed, key) {
-        None => Ok(default),
-        Some(Value::String(value)) => match choices.into_iter().find(|(name, _)| name == value) {
-            Some((_, choice)) => Ok(choice),
-            None => fault(key, format!("is {}, which does not exist: use `{first}` or `{second}`", shown(value))),
+        None => Ok(choices[0].1),
+        Some(Value::String(value)) => match choices.iter().find(|(name, _)| name == value) {
+            Some((_, choice)) => Ok(*choice),
+            None => fault(key, format!("is {}, which does not exist: use {names}", shown(value))),
         },
-        Some(_) => fault(key, format!("is not a string: use `{first}` or `{second}`")),
+        Some(_) => fault(key, format!("is not a string: use {names}")),
     }
 }
 

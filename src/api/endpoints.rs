@@ -1,13 +1,9 @@
-//! What can be asked: one method an endpoint.
+//! What can be asked: lists by page, and one method for everything else.
 //!
-//! A list method takes a closure that shapes the page while its text is still there, inside the try:
-//! an answer that turns out to be unreadable is asked for again.
+//! Each takes a closure that shapes the answer while its text is still there, inside the try: an answer
+//! that turns out to be unreadable is asked for again. What an item looks like is the caller's to say.
 
-use serde_json::value::RawValue;
-
-use super::answers::{
-    Event, EventPage, ListPage, Members, Peer, PeersAnswer, PresignedUrl, Raw, Room, Session, Template,
-};
+use super::answers::{Answer, EventPage, Keyed, ListPage, Members, PeersAnswer, PresignedUrl, Raw};
 use super::client::{Client, Notice};
 use super::error::{ApiError, Problem};
 use super::request::Get;
@@ -26,7 +22,7 @@ pub struct Page<R> {
     pub next: Option<String>,
 }
 
-/// Which sessions to list. The API compares times inclusively, with the session's creation.
+/// Which items of a list to ask for. The API compares times inclusively, with the item's creation.
 #[derive(Debug, Default, Clone)]
 pub struct ListFilter<'a> {
     /// `active` of sessions, `enabled` of rooms. What unset means is not documented, so say it always.
@@ -41,69 +37,79 @@ pub struct ListFilter<'a> {
     pub limit: Option<u64>,
 }
 
+/// A list whose pages are named by the id of their last item, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct List {
+    path: &'static str,
+    /// The filter that [`ListFilter::flag`] sets.
+    flag: &'static str,
+}
+
+impl List {
+    /// Sessions, by `active`.
+    pub const SESSIONS: Self = Self { path: "sessions", flag: "active" };
+    /// Rooms, by `enabled`.
+    pub const ROOMS: Self = Self { path: "rooms", flag: "enabled" };
+    /// Templates, whole.
+    pub const TEMPLATES: Self = Self { path: "templates", flag: "" };
+    /// Recordings, usually without their files.
+    pub const RECORDINGS: Self = Self { path: "recordings", flag: "" };
+    /// Files of recordings, live streams and external streams.
+    pub const RECORDING_ASSETS: Self = Self { path: "recording-assets", flag: "" };
+    /// HLS streams.
+    pub const LIVE_STREAMS: Self = Self { path: "live-streams", flag: "" };
+    /// RTMP streams.
+    pub const EXTERNAL_STREAMS: Self = Self { path: "external-streams", flag: "" };
+}
+
+/// Which events of a room to ask for.
+#[derive(Debug, Default, Clone)]
+pub struct EventFilter<'a> {
+    /// The room, which is required.
+    pub room: &'a str,
+    /// Only those of this session.
+    pub session: Option<&'a str>,
+    /// Only errors. They alone can come without a session.
+    pub errors_only: bool,
+    /// Only these types; empty means all.
+    pub types: &'a [String],
+    /// Go on with this token.
+    pub start: Option<&'a str>,
+}
+
 impl Client {
-    /// A page of sessions, newest first.
-    pub async fn sessions<R>(
+    /// A page of `list`.
+    pub async fn list<A: Answer, R>(
         &self,
+        list: List,
         filter: &ListFilter<'_>,
-        shape: impl Fn(Vec<Session<'_>>) -> R,
+        shape: impl for<'a> Fn(Vec<A::Of<'a>>) -> R,
     ) -> Result<Page<R>, ApiError> {
-        self.list("sessions", "active", filter, |body| items(body, &shape)).await
+        self.page_of(list, filter, |body| items::<A, R>(body, &shape)).await
     }
 
-    /// A page of rooms.
-    pub async fn rooms<R>(
+    /// One item of `list` by its id; `None` when there is no such item.
+    pub async fn item<A: Answer, R>(
         &self,
-        filter: &ListFilter<'_>,
-        shape: impl Fn(Vec<Room<'_>>) -> R,
-    ) -> Result<Page<R>, ApiError> {
-        self.list("rooms", "enabled", filter, |body| items(body, &shape)).await
-    }
-
-    /// A page of templates.
-    pub async fn templates<R>(
-        &self,
-        filter: &ListFilter<'_>,
-        shape: impl Fn(Vec<Template<'_>>) -> R,
-    ) -> Result<Page<R>, ApiError> {
-        self.list("templates", "", filter, |body| items(body, &shape)).await
-    }
-
-    /// A page of recordings as they came, usually without their assets: they wait for those.
-    pub async fn recordings<R>(
-        &self,
-        filter: &ListFilter<'_>,
-        shape: impl Fn(Vec<&RawValue>) -> R,
-    ) -> Result<Page<R>, ApiError> {
-        self.list("recordings", "", filter, |body| items(body, &shape)).await
-    }
-
-    /// A page of recording assets as they came; those of live and external streams are among them.
-    pub async fn recording_assets<R>(
-        &self,
-        filter: &ListFilter<'_>,
-        shape: impl Fn(Vec<&RawValue>) -> R,
-    ) -> Result<Page<R>, ApiError> {
-        self.list("recording-assets", "", filter, |body| items(body, &shape)).await
-    }
-
-    /// One recording with its assets; `None` when there is no such recording.
-    pub async fn recording<R>(&self, id: &str, shape: impl Fn(&RawValue) -> R) -> Result<Option<R>, ApiError> {
-        let get = Get::one("recordings/{id}", id);
+        list: List,
+        id: &str,
+        shape: impl for<'a> Fn(A::Of<'a>) -> R,
+    ) -> Result<Option<R>, ApiError> {
+        let pattern = format!("{}/{{id}}", list.path);
+        let get = Get::one(&pattern, id);
         self.or_absent(self.get(get, |body| Ok(shape(serde_json::from_str(body)?))).await)
     }
 
     /// Who is in a room now. A room nobody is in answers 404 or holds no peers: both are empty.
-    pub async fn active_room_peers<R>(
+    pub async fn active_room_peers<A: Answer, R>(
         &self,
         room: &str,
-        shape: impl Fn(Vec<(Option<String>, Peer<'_>)>) -> R,
+        shape: impl for<'a> Fn(Keyed<'a, A::Of<'a>>) -> R,
     ) -> Result<R, ApiError> {
         let get = Get::one("active-rooms/{id}/peers", room);
         let answer = self.get(get, |body| {
-            let answer: PeersAnswer<Members<'_, Peer<'_>>> = serde_json::from_str(body)?;
-            let peers = answer.peers.map(|members| members.0).unwrap_or_default();
-            Ok(shape(peers.into_iter().map(|(key, peer)| (key.map(Into::into), peer)).collect()))
+            let answer: PeersAnswer<Members<'_, A::Of<'_>>> = serde_json::from_str(body)?;
+            Ok(shape(answer.peers.map(|members| members.0).unwrap_or_default()))
         });
         Ok(self.or_absent(answer.await)?.unwrap_or_else(|| shape(Vec::new())))
     }
@@ -134,24 +140,24 @@ impl Client {
     }
 
     /// A page of a room's events of the last 30 days, in no documented order.
-    pub async fn analytics_events<R>(
+    pub async fn analytics_events<A: Answer, R>(
         &self,
-        room: &str,
-        types: &[String],
-        start: Option<&str>,
-        shape: impl Fn(Vec<Event<'_>>) -> R,
+        filter: &EventFilter<'_>,
+        shape: impl for<'a> Fn(Vec<A::Of<'a>>) -> R,
     ) -> Result<Page<R>, ApiError> {
-        let mut query = vec![("room_id", room.to_owned())];
-        query.extend(types.iter().map(|kind| ("type", kind.clone())));
-        query.extend(start.map(|start| ("start", start.to_owned())));
+        let mut query = vec![("room_id", filter.room.to_owned())];
+        query.extend(filter.session.map(|session| ("session_id", session.to_owned())));
+        query.extend(filter.errors_only.then(|| ("error", "true".to_owned())));
+        query.extend(filter.types.iter().map(|kind| ("type", kind.clone())));
+        query.extend(filter.start.map(|start| ("start", start.to_owned())));
         let get = Get::list("analytics/events", PAGE_SIZE, query);
         let endpoint = get.endpoint();
         let page = self.get(get, |body| {
-            let page: EventPage<Event<'_>> = serde_json::from_str(body)?;
+            let page: EventPage<A::Of<'_>> = serde_json::from_str(body)?;
             let next = page.next.filter(|next| !next.is_empty());
             Ok(Page { content: shape(page.events.unwrap_or_default()), next })
         });
-        refuse_repeated_page(page.await?, start, endpoint)
+        refuse_repeated_page(page.await?, filter.start, endpoint)
     }
 
     fn or_absent<R>(&self, answer: Result<R, ApiError>) -> Result<Option<R>, ApiError> {
@@ -165,19 +171,18 @@ impl Client {
     }
 
     /// A page of an id-paged list.
-    async fn list<R>(
+    async fn page_of<R>(
         &self,
-        list: &str,
-        flag: &str,
+        list: List,
         filter: &ListFilter<'_>,
         read: impl Fn(&str) -> Result<ListAnswer<R>, serde_json::Error>,
     ) -> Result<Page<R>, ApiError> {
         let asked = filter.limit.unwrap_or(PAGE_SIZE);
-        let mut query: Vec<_> = filter.flag.map(|value| (flag, value.to_string())).into_iter().collect();
+        let mut query: Vec<_> = filter.flag.map(|value| (list.flag, value.to_string())).into_iter().collect();
         query.extend(filter.after.clone().map(|after| ("after", after)));
         query.extend(filter.before.clone().map(|before| ("before", before)));
         query.extend(filter.start.map(|start| ("start", start.to_owned())));
-        let get = Get::list(list, asked, query);
+        let get = Get::list(list.path, asked, query);
         let endpoint = get.endpoint();
         let answer = self.get(get, read).await?;
         // A page is short by the limit the server states, which may be smaller than what was asked.
@@ -195,11 +200,11 @@ struct ListAnswer<R> {
     last: Option<String>,
 }
 
-fn items<'a, T: serde::Deserialize<'a>, R>(
+fn items<'a, A: Answer, R>(
     body: &'a str,
-    shape: impl Fn(Vec<T>) -> R,
+    shape: impl Fn(Vec<A::Of<'a>>) -> R,
 ) -> Result<ListAnswer<R>, serde_json::Error> {
-    let page: ListPage<T> = serde_json::from_str(body)?;
+    let page: ListPage<A::Of<'a>> = serde_json::from_str(body)?;
     let data = page.data.unwrap_or_default();
     let items = data.len() as u64;
     Ok(ListAnswer { content: shape(data), items, limit: page.limit, last: page.last })
@@ -209,18 +214,24 @@ fn refuse_repeated_page<R>(page: Page<R>, start: Option<&str>, endpoint: String)
     if page.next.is_none() || page.next.as_deref() != start {
         return Ok(page);
     }
-    let problem = Problem::Inconsistent("the next page has the token of this page".into());
-    Err(ApiError::unsent(problem, endpoint))
+    Err(repeated_token(endpoint))
+}
+
+/// The error of a list that hands out a page token twice.
+pub fn repeated_token(endpoint: String) -> ApiError {
+    ApiError::unsent(Problem::Inconsistent("a page has a token that an earlier page had".into()), endpoint)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
 
     #[test]
     fn a_list_ends_for_the_documented_reasons_only() {
         let read = |body: &str| {
-            let answer = items(body, |data: Vec<Room<'_>>| data.len()).unwrap();
+            let answer = items::<&RawValue, _>(body, |data| data.len()).unwrap();
             answer.items == 0 || answer.limit.is_some_and(|limit| answer.items < limit)
         };
         assert!(read(r#"{"limit":10,"data":null,"last":"x"}"#));

@@ -5,7 +5,7 @@
 //! | `client` | how a request is made: settings, the GET and its loop of tries |
 //! | `request` | what is asked: a path and its query |
 //! | `endpoints` | what can be asked: one method an endpoint, pages of lists |
-//! | `answers` | what comes back: the objects of the API, borrowed from the text |
+//! | `answers` | what comes back: what stands around the items, borrowed from the text |
 //! | `error` | what can go wrong, and what the caller can do about it |
 //! | `refusal` | what a refusal says: its status, the vendor's sentence, the wait it names |
 //! | `transport` | what comes over the wire: bodies within bounds, what breaks on the way |
@@ -16,6 +16,7 @@
 //! | `clocks` | what time it is, here and at 100ms |
 //! | `tls` | which certificates are trusted |
 //! | `addresses` | which hosts may be reached |
+//! | `trail` | whether a list goes round in a circle |
 //!
 //! Nothing here knows Airbyte.
 
@@ -34,13 +35,15 @@ mod retry;
 #[cfg(test)]
 mod test_server;
 mod tls;
+mod trail;
 mod transport;
 
-pub use answers::{Asset, Event, EventData, Key, Keyed, Members, Peer, Raw, Recording, Room, Session, Template};
+pub use answers::{Answer, Key, Keyed, Members, Raw};
 pub use auth::{Credentials, OnMinted, TokenProblem, expiry};
 pub use client::{Client, Listener, Notice, Settings};
 pub use clocks::Clocks;
-pub use endpoints::{ListFilter, PAGE_SIZE, Page, SMALL_PAGE};
+pub use endpoints::{EventFilter, List, ListFilter, PAGE_SIZE, Page, SMALL_PAGE, repeated_token};
 pub use error::{ApiError, GaveUp, Problem};
 pub use refusal::Redact;
 pub use retry::Policy;
+pub use trail::Trail;

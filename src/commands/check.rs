@@ -1,10 +1,11 @@
 //! `check`: the cheapest requests that prove what the streams need.
 
 use serde_json::Map;
+use serde_json::value::RawValue;
 
 use super::{Abort, Ending, Environment, Typed, connect, said};
 use crate::airbyte::{CheckStatus, FailureType, Level, Message};
-use crate::api::{ApiError, Client, ListFilter, Policy, SMALL_PAGE};
+use crate::api::{ApiError, Client, List, ListFilter, Policy, SMALL_PAGE};
 use crate::failure::Failure;
 use crate::sync::Output;
 
@@ -28,7 +29,7 @@ pub(super) async fn run(typed: Typed, environment: &Environment, output: &Output
 }
 
 async fn prove(typed: Map<String, serde_json::Value>, environment: &Environment, output: &Output) -> Result<(), Abort> {
-    let (_, client, _) = connect(&typed, Policy::brisk(), environment, output).await?;
+    let (_, client) = connect(&typed, Policy::brisk(), environment, output).await?;
     ask_each_list(&client).await.map_err(|error| Failure::from(error).outside_a_sync())?;
     Ok(())
 }
@@ -37,9 +38,10 @@ async fn prove(typed: Map<String, serde_json::Value>, environment: &Environment,
 async fn ask_each_list(client: &Client) -> Result<(), ApiError> {
     let few = ListFilter { limit: Some(SMALL_PAGE), ..ListFilter::default() };
     let few_live = ListFilter { flag: Some(true), ..few.clone() };
-    client.sessions(&few_live, |_| ()).await?;
-    client.rooms(&few_live, |_| ()).await?;
-    client.templates(&few, |_| ()).await?;
-    client.recordings(&few, |_| ()).await?;
+    for (list, filter) in
+        [(List::SESSIONS, &few_live), (List::ROOMS, &few_live), (List::TEMPLATES, &few), (List::RECORDINGS, &few)]
+    {
+        client.list::<&'static RawValue, _>(list, filter, |_| ()).await?;
+    }
     Ok(())
 }

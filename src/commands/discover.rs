@@ -17,7 +17,7 @@ pub(super) async fn run(
     environment: &Environment,
     output: &Output,
 ) -> Result<Ending, Abort> {
-    let (_, client, _) = connect(&typed, Policy::brisk(), environment, output).await?;
+    let (_, client) = connect(&typed, Policy::brisk(), environment, output).await?;
     let added = join_all(streams::ALL.iter().map(|description| sample(description, &client, output))).await;
     let streams = streams::ALL.iter().zip(added).map(|(description, added)| offer(description, added)).collect();
     said(output.message(Message::Catalog { catalog: Catalog { streams } }).await)?;

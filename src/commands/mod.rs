@@ -11,10 +11,9 @@ use std::sync::Arc;
 use chrono::Utc;
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
 
 use crate::airbyte::{Level, Message, Spec, parse_json};
-use crate::api::{self, Client, Notice, Policy};
+use crate::api::{self, Client, Policy};
 use crate::config::{Config, Credentials};
 use crate::failure::Failure;
 use crate::sync::{Output, OutputClosed, Stop, stopped};
@@ -224,7 +223,7 @@ async fn connect(
     policy: Policy,
     environment: &Environment,
     output: &Output,
-) -> Result<(Config, Arc<Client>, mpsc::UnboundedReceiver<Notice>), Abort> {
+) -> Result<(Config, Client), Abort> {
     let now = Utc::now();
     let config = Config::read(typed, now)?;
     let credentials = match &config.credentials {
@@ -241,7 +240,6 @@ async fn connect(
             api::Credentials::Token(management_token.clone())
         }
     };
-    let (notify, notices) = mpsc::unbounded_channel();
     let settings = api::Settings {
         api_url: config.api_url.clone(),
         credentials,
@@ -251,10 +249,8 @@ async fn connect(
         redact: Arc::new(str::to_owned),
         on_minted: Arc::new(|_| {}),
     };
-    let listener = Arc::new(move |notice| {
-        // Nobody listens during `check` and `discover`.
-        let _ = notify.send(notice);
-    });
+    let notify = output.clone();
+    let listener = Arc::new(move |notice| notify.notice(notice));
     let client = Client::new(settings, listener).map_err(Failure::config)?;
-    Ok((config, Arc::new(client), notices))
+    Ok((config, client))
 }

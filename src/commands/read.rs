@@ -7,13 +7,13 @@ use chrono::Utc;
 use serde_json::{Map, Value};
 
 use super::{Abort, Ending, Environment, connect, read_json, said};
-use crate::airbyte::{self, ConfiguredStream, Level, Message, Progress, SavedStates, SyncMode};
+use crate::airbyte::{self, ConfiguredStream, Level, Progress, SavedStates};
 use crate::api::{Client, Policy};
 use crate::config::{AnalyticsRooms, Config, RecordingUrls};
 use crate::failure::Failure;
-use crate::streams::{self, Description, Format, Options, Reading, Timestamp};
-use crate::sync::state::{self, Beginning};
-use crate::sync::{self, Job, Output, Stop};
+use crate::streams::{self, Description, EventRooms, Format, Options, Reading, Since, Timestamp, Written};
+use crate::sync::state::{self, Position};
+use crate::sync::{self, Beginning, Job, Output, Stop};
 
 pub(super) async fn run(
     typed: Map<String, Value>,
@@ -23,7 +23,7 @@ pub(super) async fn run(
     output: &Output,
     stop: Stop,
 ) -> Result<Ending, Abort> {
-    let (config, client, notices) = connect(&typed, Policy::patient(), environment, output).await?;
+    let (config, client) = connect(&typed, Policy::patient(), environment, output).await?;
     let configured = configured_streams(catalog)?;
     let saved = saved_states(state)?;
     warn_of_ignored(&saved, output).await?;
@@ -31,14 +31,14 @@ pub(super) async fn run(
     let mut is_incomplete = false;
     for stream in &configured {
         match streams::ALL.iter().find(|description| description.name == stream.name) {
-            Some(description) => jobs.extend(job(description, stream, &config, &client, &saved, output).await?),
+            Some(description) => jobs.push(job(description, stream, &config, &client, &saved, output).await?),
             None => {
                 is_incomplete = true;
                 refuse_unknown(&stream.name, output).await?;
             }
         }
     }
-    let outcome = sync::run(jobs, config.num_workers, notices, output.clone(), stop).await;
+    let outcome = sync::run(jobs, config.num_workers, output.clone(), stop).await;
     Ok(match (outcome.was_stopped, outcome.is_incomplete || is_incomplete) {
         (true, _) => Ending::Stopped,
         (false, true) => Ending::Failed,
@@ -87,67 +87,57 @@ async fn job(
     description: &'static Description,
     configured: &ConfiguredStream,
     config: &Config,
-    client: &Arc<Client>,
+    client: &Client,
     saved: &SavedStates,
     output: &Output,
-) -> Result<Option<Job>, Abort> {
+) -> Result<Job, Abort> {
     let start_date = Timestamp::from(config.start_date);
-    let client = Arc::new(client.another());
-    let open = |cursor: Timestamp| {
-        let prefix = airbyte::record_prefix(description.name);
-        let reading = Reading {
-            client: Arc::clone(&client),
-            format: Format::new(prefix, description.columns, configured.columns.as_deref()),
-            cursor,
-            start_date,
-            options: options(config),
-        };
-        Arc::from((description.open)(reading))
-    };
-    let Some(field) = description.cursor else {
-        // Read whole whatever is asked for: some clients ask for incremental everywhere.
-        let beginning = Beginning::Fresh(start_date);
-        return Ok(Some(Job { description, stream: open(start_date), client, mode: configured.sync_mode, beginning }));
-    };
-    let saved = saved.by_stream.get(description.name);
-    let (beginning, ignored) =
-        state::beginning(field, saved, configured.sync_mode, start_date, open(start_date).as_ref())
-            .map_err(|(key, problem)| Failure::state(description.name, &key, problem))?;
-    for key in ignored {
+    let state = saved.by_stream.get(description.name);
+    let saved = state::read(description, state, configured.sync_mode, start_date, Utc::now().into())
+        .map_err(|(key, problem)| Failure::state(description.name, &key, problem))?;
+    for key in &saved.ignored {
         let warning = format!("`{key}` in the state of `{}` is ignored: it is not this connector's.", description.name);
         said(output.log(Level::Warn, warning).await)?;
     }
-    let cursor = match &beginning {
-        Beginning::Fresh(cursor) | Beginning::Resumed(cursor, _) => *cursor,
-        Beginning::Finished => start_date,
+    let (until, latest) = match &saved.position {
+        Position::Resumed(resume) => (Some(resume.until), resume.latest),
+        Position::Fresh | Position::Finished => (None, None),
     };
-    if configured.sync_mode == SyncMode::Incremental && cursor > Timestamp::from(Utc::now()) {
-        read_nothing(description.name, field, cursor, output).await?;
-        return Ok(None);
-    }
-    Ok(Some(Job { description, stream: open(cursor), client, mode: configured.sync_mode, beginning }))
+    let since = Since { cursor: saved.cursor, start_date, longer: chrono::TimeDelta::zero(), until };
+    let client = Arc::new(client.another());
+    let written = Written::new(saved.known.clone());
+    let prefix = airbyte::record_prefix(description.name);
+    let reading = Reading {
+        client: Arc::clone(&client),
+        format: Format::new(prefix, description.columns, configured.columns.as_deref(), Arc::clone(&written)),
+        due: since.due(description.look_back),
+        since,
+        memory: saved.memory,
+        options: options(config),
+    };
+    let beginning = Beginning {
+        field: description.cursor,
+        mode: configured.sync_mode,
+        cursor: saved.cursor,
+        look_back: description.look_back,
+        until,
+        latest,
+        known: saved.known,
+        written,
+    };
+    Ok(Job { description, stream: (description.open)(reading), client, position: saved.position, beginning })
 }
 
 fn options(config: &Config) -> Options {
     Options {
-        recent_rooms_only: config.analytics_rooms == AnalyticsRooms::Recent,
+        rooms: match config.analytics_rooms {
+            AnalyticsRooms::Auto => EventRooms::Auto,
+            AnalyticsRooms::All => EventRooms::All,
+            AnalyticsRooms::Recent => EventRooms::Recent,
+        },
         event_types: config.analytics_event_types.clone(),
         recording_urls: config.recording_urls == RecordingUrls::Presigned,
     }
-}
-
-/// A cursor in the future: nothing has changed since, and the state is kept as it is.
-async fn read_nothing(name: &str, field: &'static str, cursor: Timestamp, output: &Output) -> Result<(), Abort> {
-    let warning = format!(
-        "The saved `{field}` of `{name}` lies in the future ({cursor}): nothing is read until then. Reset the stream if that is a mistake."
-    );
-    said(output.log(Level::Warn, warning).await)?;
-    let Some(description) = streams::ALL.iter().find(|description| description.name == name) else { return Ok(()) };
-    for progress in [Progress::Started, Progress::Running] {
-        said(output.message(Message::progress(name, progress)).await)?;
-    }
-    said(output.state(description.name, state::finished(field, cursor)).await)?;
-    said(output.message(Message::progress(name, Progress::Complete)).await)
 }
 
 async fn refuse_unknown(name: &str, output: &Output) -> Result<(), Abort> {
@@ -158,5 +148,5 @@ async fn refuse_unknown(name: &str, output: &Output) -> Result<(), Abort> {
         ours.join(", ")
     ));
     said(output.message(failure.to_message(Some(name))).await)?;
-    said(output.message(Message::progress(name, Progress::Incomplete)).await)
+    said(output.progress(name, Progress::Incomplete).await)
 }

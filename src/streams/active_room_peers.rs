@@ -7,25 +7,29 @@
 //!   empty answer both mean that nobody is in.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::future::try_join_all;
+use serde_json::{Map, Value};
 
-use super::record::record;
-use super::values::{Text, id, optional_time, text};
-use super::{
-    Description, Reading, Record, RecordError, Rows, Slice, Step, Stream, StreamError, Timestamp, added_fields,
-};
-use crate::api::{ListFilter, Peer};
+use super::contract::{Reading, RecordError, Step, Stream, StreamError};
+use super::gaps::{Gaps, OF_THIS_ONE};
+use super::record::{Computed, Identity, Record, Rows, id, record};
+use super::schema;
+use super::slice::Slice;
+use super::time::Time;
+use super::values::{Flag, Text, text, truth};
+use crate::api::{ApiError, Client, Keyed, List, ListFilter};
 
 record! {
     /// Somebody who is in a room right now.
     ActivePeerRecord {
         /// Unique id of the peer.
-        id: Option<std::borrow::Cow<'a, str>>,
+        id: Identity<'a>,
         /// The room.
-        room_id: Option<&'a str>,
+        room_id: Computed<&'a str>,
         /// The session that is going on in the room.
-        session_id: Option<&'a str>,
+        session_id: Computed<&'a str>,
         /// The name shown to others.
         name: Text<'a>,
         /// The role in the room's template.
@@ -35,76 +39,91 @@ record! {
         /// What your app attached to the peer.
         metadata: Text<'a>,
         /// When the peer joined.
-        joined_at: Option<Timestamp>,
+        joined_at: Time,
     }
 }
 
-pub(super) const DESCRIPTION: Description = Description {
-    name: "active_room_peers",
-    primary_key: &["id"],
-    cursor: None,
-    columns: ActivePeerRecord::COLUMNS,
-    schema: super::schema_of_record::<ActivePeerRecord<'static>>,
-    sample: |client| {
-        Box::pin(async move {
-            let live = ListFilter { flag: Some(true), ..ListFilter::default() };
-            let room =
-                client.sessions(&live, |sessions| sessions.iter().find_map(|s| text(s.room_id).map(String::from)));
-            match room.await?.content {
-                Some(room) => {
-                    let fields = client.active_room_peers(&room, |peers| {
-                        added_fields(peers.iter().map(|(_, peer)| peer.other.as_slice()))
-                    });
-                    fields.await
-                }
-                None => Ok(serde_json::Map::new()),
-            }
-        })
-    },
-    open: |reading| Box::new(ActiveRoomPeers { reading }),
-    line: |item| {
-        let peer: Peer<'_> = super::parsed(item)?;
-        super::line(&shape(None, &peer, "room", "session")?, &peer.other)
-    },
-};
-
-const LIVE: &str = "live";
-
-struct ActiveRoomPeers {
+/// The stream.
+pub(super) struct ActiveRoomPeers {
     reading: Reading,
+    refused: Gaps,
 }
 
 impl Stream for ActiveRoomPeers {
-    fn first(&self) -> Slice {
-        Slice::whole(LIVE)
+    const NAME: &'static str = "active_room_peers";
+    const PRIMARY_KEY: &'static [&'static str] = &["id"];
+    const CURSOR: Option<&'static str> = None;
+    const LISTS: &'static [&'static str] = &["live"];
+    type Record = ActivePeerRecord<'static>;
+
+    fn open(reading: Reading) -> Self {
+        Self { reading, refused: Gaps::new("active rooms") }
     }
 
-    fn knows(&self, list: &str) -> bool {
-        list == LIVE
+    async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
+        let live = slice.filter(true);
+        let shape = |page: Vec<LiveSession<'_>>| live_rooms(&page);
+        let page = self.reading.client.list::<LiveSession<'static>, _>(List::SESSIONS, &live, shape).await?;
+        let mut rows = Rows::default();
+        let rooms = page.content?;
+        for peers in try_join_all(rooms.iter().map(|(room, session)| self.peers_of(room, session))).await? {
+            rows.append(peers);
+        }
+        Ok(Step { rows, rest: slice.rest(page.next), ..Step::default() })
     }
 
-    fn fetch<'a>(&'a self, slice: &'a Slice) -> BoxFuture<'a, Result<Step, StreamError>> {
-        Box::pin(async move {
-            let client = &self.reading.client;
-            let page = client.sessions(&slice.filter(true), |sessions| live_rooms(&sessions)).await?;
-            let rooms = page.content?;
-            let asked = rooms.iter().map(|(room, session)| self.peers_of(room, session));
+    async fn sample(client: &Client) -> Result<Map<String, Value>, ApiError> {
+        let live = ListFilter { flag: Some(true), ..ListFilter::default() };
+        let shape =
+            |page: Vec<LiveSession<'_>>| page.iter().find_map(|session| text(session.room_id.0).map(String::from));
+        let Some(room) = client.list::<LiveSession<'static>, _>(List::SESSIONS, &live, shape).await?.content else {
+            return Ok(Map::new());
+        };
+        let fields =
+            |peers: Keyed<'_, ActivePeerRecord<'_>>| schema::added_fields(peers.iter().map(|(_, peer)| peer.others()));
+        client.active_room_peers::<ActivePeerRecord<'static>, _>(&room, fields).await
+    }
+
+    fn finish(&self) -> Result<Vec<String>, StreamError> {
+        self.refused.finish()
+    }
+}
+
+impl ActiveRoomPeers {
+    async fn peers_of(&self, room: &str, session: &str) -> Result<Rows, StreamError> {
+        let shape = |peers: Keyed<'_, ActivePeerRecord<'_>>| -> Result<Rows, StreamError> {
             let mut rows = Rows::default();
-            for peers in try_join_all(asked).await? {
-                rows.append(peers);
+            for (key, mut peer) in peers {
+                peer.id.0 = peer.id.0.take().or(key);
+                let id = peer.id.0.as_deref().ok_or_else(|| RecordError::new(None, "id", "is missing"))?;
+                peer.joined_at.readable(id, "joined_at")?;
+                peer.room_id.0 = Some(room);
+                peer.session_id.0 = Some(session);
+                rows.push(&self.reading.format, &peer, None)?;
             }
-            Ok(Step { rows, next: slice.rest(page.next).into_iter().collect(), seen: None })
-        })
+            Ok(rows)
+        };
+        let peers = self.reading.client.active_room_peers::<ActivePeerRecord<'static>, _>(room, shape).await;
+        self.refused.allow(peers, OF_THIS_ONE)?.unwrap_or_else(|| Ok(Rows::default()))
+    }
+}
+
+record! {
+    /// What is read of a session: which room is live.
+    LiveSession {
+        id: Text<'a> = "id" | "_id",
+        room_id: Text<'a>,
+        active: Flag<'a>,
     }
 }
 
 /// The live rooms on a page, each with its session: the newest, should there be two.
-fn live_rooms(sessions: &[crate::api::Session<'_>]) -> Result<HashMap<String, String>, RecordError> {
+fn live_rooms(sessions: &[LiveSession<'_>]) -> Result<HashMap<String, String>, RecordError> {
     let mut rooms: HashMap<String, String> = HashMap::new();
     for session in sessions {
-        let session_id = id(session.id)?;
-        let ended = session.active.is_some_and(|active| active.get() == "false");
-        let Some(room) = text(session.room_id).filter(|_| !ended) else { continue };
+        let session_id = id(session.id.0)?;
+        let has_ended = truth(session.active.0) == Some(false);
+        let Some(room) = text(session.room_id.0).filter(|_| !has_ended) else { continue };
         let known = rooms.entry(room.into_owned()).or_default();
         // Ids begin with their creation time.
         if known.as_str() < session_id.as_ref() {
@@ -114,58 +133,13 @@ fn live_rooms(sessions: &[crate::api::Session<'_>]) -> Result<HashMap<String, St
     Ok(rooms)
 }
 
-impl ActiveRoomPeers {
-    async fn peers_of(&self, room: &str, session: &str) -> Result<Rows, StreamError> {
-        let shape = |peers: Vec<(Option<String>, Peer<'_>)>| {
-            let mut rows = Rows::default();
-            for (key, peer) in &peers {
-                let record = shape(key.as_deref(), peer, room, session)?;
-                rows.push(&self.reading.format, &record, None, &peer.other)?;
-            }
-            Ok(rows)
-        };
-        self.reading.client.active_room_peers(room, shape).await?
-    }
-}
-
-fn shape<'a>(
-    key: Option<&'a str>,
-    peer: &Peer<'a>,
-    room: &'a str,
-    session: &'a str,
-) -> Result<ActivePeerRecord<'a>, RecordError> {
-    let id = text(peer.id).or(key.map(Into::into)).ok_or_else(|| RecordError::new(None, "id", "is missing"))?;
-    let joined_at = optional_time(peer.joined_at, &id, "joined_at")?;
-    Ok(ActivePeerRecord {
-        id: Some(id),
-        room_id: Some(room),
-        session_id: Some(session),
-        name: Text(peer.name),
-        role: Text(peer.role),
-        user_id: Text(peer.user_id),
-        metadata: Text(peer.metadata),
-        joined_at,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_without_id_has_its_key() {
-        let peer: Peer<'_> = serde_json::from_str(r#"{"name":"Ada"}"#).unwrap();
-        let record = super::super::record_value(&shape(Some("p1"), &peer, "r", "s").unwrap());
-        assert_eq!(
-            (&record["id"], &record["room_id"], &record["session_id"]),
-            (&"p1".into(), &"r".into(), &"s".into())
-        );
-        assert!(shape(None, &peer, "r", "s").is_err());
-    }
-
-    #[test]
     fn a_room_is_asked_once_for_its_newest_session() {
-        let sessions: Vec<crate::api::Session<'_>> = serde_json::from_str(
+        let sessions: Vec<LiveSession<'_>> = serde_json::from_str(
             r#"[{"id":"b","room_id":"r"},{"id":"a","room_id":"r","active":true},{"id":"c","room_id":"q","active":false}]"#,
         )
         .unwrap();

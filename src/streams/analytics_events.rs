@@ -1,201 +1,384 @@
 //! `analytics_events`: what happened in each room, as far back as 100ms keeps it (30 days).
 //!
-//! - **Source:** every room of `/v2/rooms` (or only recent ones, if the user says so), then
-//!   `/v2/analytics/events?room_id=`. The token of a next page dies after 24 h; then the room is read
-//!   again from its beginning.
-//! - **Cursor:** `created_at`, the event's time. There is no time filter and no defined order, so a
-//!   room's events are read to the end. Events may arrive late: a sync goes back to 1 h before its cursor.
-//! - **Open in the reference:** failed joins may have no session, in rooms that never had one.
+//! - **Source:** joins and leaves are made from the peers of `/v2/sessions`, because 100ms does not return
+//!   them as events; everything else comes from `/v2/analytics/events`, which wants a room.
+//! - **Which rooms are asked:** those where something happened. For each session since the look-back its
+//!   events, and for its room and each room created or edited since the errors once more, because a failed
+//!   join can come without a session. In a *sweep* every room is asked for all its events: the first time,
+//!   and then once a day, for what the fast way cannot see (late events of old sessions, failed joins in
+//!   rooms that nobody ever entered, a filter that does not do what the reference says).
+//! - **Cursor:** `created_at`, the event's time. There is no time filter and no defined order, so what is
+//!   asked for is read to the end. Events may arrive late: a sync goes back to 1 h before its cursor.
+//! - **Open in the reference:** failed joins may have no session, in rooms that never had one. The token of a
+//!   next page dies after 24 h; then the room is read again from its beginning.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::future::BoxFuture;
-use tokio::sync::OnceCell;
+use chrono::{TimeDelta, Utc};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
-use super::record::record;
-use super::values::{Object, Text, id, optional_time, text, times};
-use super::{
-    Description, Reading, Record, RecordError, Rows, Slice, Step, Stream, StreamError, Timestamp, added_fields,
-};
-use crate::api::{ApiError, Event, EventData, ListFilter, Problem, Room, Session};
+use super::contract::{EventRooms, Reading, RecordError, Seen, Step, Stream, StreamError, Times};
+use super::gaps::{Gaps, OF_THIS_ONE};
+use super::record::{Computed, Derived, Identity, Label, Record, Rows, id, record, times};
+use super::schema;
+use super::slice::{Scope, Slice};
+use super::time::{Time, Timestamp};
+use super::values::{Object, Text, text, truth};
+use crate::api::{ApiError, Client, EventFilter, Keyed, List, ListFilter, Members, Problem};
 
 record! {
     /// Something that happened in a room.
     EventRecord {
         /// Unique id of the event.
-        id: Text<'a>,
-        /// What happened, such as `track.add.success` or `client.join.failed`.
-        r#type: Text<'a>,
-        /// The version of the event's form.
+        id: Identity<'a>,
+        /// What happened, such as `peer.join`, `track.add.success` or `client.join.failed`.
+        r#type: Label<'a>,
+        /// The version of the event's form; null for joins and leaves.
         version: Text<'a>,
         /// When it happened. The cursor of this stream.
-        created_at: Timestamp,
+        created_at: Computed<Timestamp>,
         /// When it happened, under the name 100ms gives it.
-        timestamp: Timestamp,
+        timestamp: Time,
         /// The session, when there was one.
-        session_id: Text<'a>,
+        session_id: Computed<Label<'a>>,
         /// The peer, when there was one.
-        peer_id: Text<'a>,
+        peer_id: Computed<Label<'a>>,
         /// The room.
-        room_id: Option<std::borrow::Cow<'a, str>>,
+        room_id: Computed<Cow<'a, str>>,
         /// Your own id of the user, when known.
-        user_id: Text<'a>,
-        /// All the event says; what is in it depends on its type.
+        user_id: Computed<Label<'a>>,
+        /// Where the event comes from: `analytics` as 100ms returns it, or `sessions` for a join or a leave, which is made from the people in a session.
+        source: Computed<&'static str>,
+        /// All the event says; what is in it depends on its type. For a join or a leave it is the person's entry in the session.
         data: Object<'a>,
     }
 }
 
-pub(super) const DESCRIPTION: Description = Description {
-    name: "analytics_events",
-    primary_key: &["id"],
-    cursor: Some("created_at"),
-    columns: EventRecord::COLUMNS,
-    schema: super::schema_of_record::<EventRecord<'static>>,
-    sample: |client| {
-        Box::pin(async move {
-            let newest = ListFilter { flag: Some(true), ..ListFilter::default() };
-            let room = client.rooms(&newest, |rooms| rooms.first().and_then(|room| text(room.id).map(String::from)));
-            let Some(room) = room.await?.content else { return Ok(serde_json::Map::new()) };
-            let fields = client.analytics_events(&room, &[], None, |events| {
-                added_fields(events.iter().map(|event| event.other.as_slice()))
-            });
-            Ok(fields.await?.content)
-        })
-    },
-    open: |reading| {
-        let not_before = reading.start_date.max(reading.cursor.minus_hours(LOOK_BACK_HOURS));
-        Box::new(AnalyticsEvents { reading, not_before, recent: OnceCell::new(), restarts: Mutex::default() })
-    },
-    line: |item| {
-        let event: Event<'_> = super::parsed(item)?;
-        super::line(&shape(&event, "room")?, &event.other)
-    },
-};
+record! {
+    /// What is lifted from an event's `data`.
+    EventData {
+        room_id: Text<'a>,
+        session_id: Text<'a>,
+        peer_id: Text<'a>,
+        user_id: Text<'a>,
+    }
+}
+
+record! {
+    /// What is read of a session.
+    ParentSession {
+        id: Text<'a> = "id" | "_id",
+        room_id: Text<'a>,
+        active: Text<'a>,
+        created_at: Time,
+        updated_at: Time,
+        ended_at: Time,
+        peers: Derived<'a, ()>,
+    }
+}
+
+record! {
+    /// What is read of a peer.
+    ParentPeer {
+        id: Identity<'a>,
+        user_id: Text<'a>,
+        joined_at: Time,
+        left_at: Time,
+    }
+}
+
+record! {
+    /// What is read of a room.
+    ParentRoom {
+        id: Text<'a> = "id" | "_id",
+        created_at: Time,
+        updated_at: Time,
+    }
+}
 
 /// How late an event may become visible.
-const LOOK_BACK_HOURS: i64 = 1;
-/// With `recent_rooms_only`: a session lasts 12 h at most, so one that touches the cursor began after.
-const SESSION_HOURS: i64 = 13;
-/// The API keeps no older events.
-const KEPT_HOURS: i64 = 30 * 24;
+const LOOK_BACK: TimeDelta = TimeDelta::hours(1);
+/// A session lasts 12 h at most, so one that touches the cursor began after.
+const LONGEST_SESSION: TimeDelta = TimeDelta::hours(13);
+/// The API keeps no older events, so joins and leaves reach no further back: a funnel would be skewed.
+const KEPT: TimeDelta = TimeDelta::days(30);
+/// How often every room is asked in `auto`.
+const SWEEP_EVERY: TimeDelta = TimeDelta::hours(24);
 /// HTTP statuses that say a page token is no longer good.
 const TOKEN_REFUSED: [u16; 3] = [400, 404, 410];
-
 /// A room is read again this often at most.
 const MOST_RESTARTS: u32 = 3;
 
+const JOIN: &str = "peer.join";
+const LEAVE: &str = "peer.leave";
+
+/// The key of the state that says when every room was asked for the last time.
+const SWEPT_AT: &str = "swept_at";
+
+/// Sessions that are going on, then those that have ended: joins and leaves, and where events are asked.
+const ACTIVE: &str = "active";
+const ENDED: &str = "ended";
+/// The errors of rooms created or edited since, when this sync does not sweep.
+const NEW_ENABLED: &str = "new_enabled";
+const NEW_DISABLED: &str = "new_disabled";
+/// All rooms, in a sweep. (The names of version 0.1.0, which always asked all rooms.)
 const ENABLED: &str = "enabled";
 const DISABLED: &str = "disabled";
 
-struct AnalyticsEvents {
+/// The stream.
+pub(super) struct AnalyticsEvents {
     reading: Reading,
-    /// Events before are not read.
-    not_before: Timestamp,
-    /// With `recent_rooms_only`: the rooms that had a session since the cursor.
-    recent: OnceCell<HashSet<String>>,
+    /// When every room was asked for the last time.
+    swept_at: Option<Timestamp>,
+    /// Rooms that have been asked for their errors.
+    asked: Mutex<HashSet<String>>,
     /// How often a room was read again because its token had died.
     restarts: Mutex<HashMap<String, u32>>,
+    has_swept: AtomicBool,
+    /// Whether this sync, or one before it, has read joins and leaves. The first version had none.
+    has_read_joins: AtomicBool,
+    refused: Gaps,
 }
 
 impl Stream for AnalyticsEvents {
-    fn first(&self) -> Slice {
-        Slice::whole(ENABLED)
+    const NAME: &'static str = "analytics_events";
+    const PRIMARY_KEY: &'static [&'static str] = &["id"];
+    const CURSOR: Option<&'static str> = Some("created_at");
+    const LISTS: &'static [&'static str] = &[ACTIVE, ENDED, NEW_ENABLED, NEW_DISABLED, ENABLED, DISABLED];
+    const LOOK_BACK: TimeDelta = LOOK_BACK;
+    const MEMORY: &'static [&'static str] = &[SWEPT_AT];
+    type Record = EventRecord<'static>;
+
+    fn open(reading: Reading) -> Self {
+        let swept_at = reading.memory.get(SWEPT_AT).and_then(Value::as_str).and_then(Timestamp::parse);
+        let has_read_joins = reading.memory.contains_key(SWEPT_AT);
+        Self {
+            reading,
+            swept_at,
+            asked: Mutex::default(),
+            restarts: Mutex::default(),
+            has_swept: AtomicBool::new(false),
+            has_read_joins: AtomicBool::new(has_read_joins),
+            refused: Gaps::new("requests for events"),
+        }
     }
 
-    fn following(&self, list: &str) -> Option<Slice> {
-        (list == ENABLED).then(|| Slice::whole(DISABLED))
+    fn list(&self, list: &'static str) -> Option<Slice> {
+        match list {
+            // However long ago they began: sessions that are going on are few.
+            ACTIVE => Some(Slice::whole(ACTIVE)),
+            ENDED => Some(Slice::since(ENDED, (self.joins_from() - LONGEST_SESSION).floor_to_second())),
+            list => (self.sweeps() == matches!(list, ENABLED | DISABLED)).then(|| Slice::whole(list)),
+        }
     }
 
-    fn knows(&self, list: &str) -> bool {
-        matches!(list, ENABLED | DISABLED)
+    async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
+        match (&slice.scope, slice.list.as_str()) {
+            (Scope::Room(_) | Scope::Session { .. }, _) => self.events(slice).await,
+            (_, ACTIVE | ENDED) => self.sessions(slice).await,
+            _ => self.rooms(slice).await,
+        }
     }
 
-    fn fetch<'a>(&'a self, slice: &'a Slice) -> BoxFuture<'a, Result<Step, StreamError>> {
-        Box::pin(async move {
-            match &slice.room {
-                Some(room) => self.events(slice, room).await,
-                None => self.rooms(slice).await,
-            }
-        })
+    async fn sample(client: &Client) -> Result<Map<String, Value>, ApiError> {
+        let newest = ListFilter { flag: Some(true), ..ListFilter::default() };
+        let shape = |rooms: Vec<ParentRoom<'_>>| rooms.first().and_then(|room| text(room.id.0).map(String::from));
+        let Some(room) = client.list::<ParentRoom<'static>, _>(List::ROOMS, &newest, shape).await?.content else {
+            return Ok(Map::new());
+        };
+        let filter = EventFilter { room: &room, ..EventFilter::default() };
+        let fields = |events: Vec<EventRecord<'_>>| schema::added_fields(events.iter().map(Record::others));
+        Ok(client.analytics_events::<EventRecord<'static>, _>(&filter, fields).await?.content)
+    }
+
+    fn finish(&self) -> Result<Vec<String>, StreamError> {
+        self.refused.finish()
+    }
+
+    fn remember(&self, is_finished: bool) -> Map<String, Value> {
+        if !self.has_read_joins.load(Ordering::Relaxed) {
+            return Map::new();
+        }
+        let has_swept = is_finished && self.has_swept.load(Ordering::Relaxed);
+        let swept_at = if has_swept { Some(self.began()) } else { self.swept_at };
+        Map::from_iter([(SWEPT_AT.to_owned(), swept_at.map(|time| time.to_string()).into())])
     }
 }
 
 impl AnalyticsEvents {
-    /// A page of rooms: each becomes a slice of its own, before the next page of rooms.
-    async fn rooms(&self, slice: &Slice) -> Result<Step, StreamError> {
-        let recent = match self.reading.options.recent_rooms_only {
-            true => Some(self.recent.get_or_try_init(|| self.rooms_with_sessions()).await?),
-            false => None,
-        };
-        let filter = slice.filter(slice.list == ENABLED);
-        let page = self.reading.client.rooms(&filter, |rooms| self.choose(&rooms, recent)).await?;
-        let room_slice = |room| Slice { room: Some(room), ..Slice::whole(&slice.list) };
-        let next = page.content?.into_iter().map(room_slice).chain(slice.rest(page.next)).collect();
-        Ok(Step { next, ..Step::default() })
+    /// When this sync began, in this process or in an earlier one.
+    fn began(&self) -> Timestamp {
+        let here = || self.reading.client.began().unwrap_or_else(Utc::now);
+        self.reading.since.until.unwrap_or_else(|| here().into())
     }
 
-    fn choose(&self, rooms: &[Room<'_>], recent: Option<&HashSet<String>>) -> Result<Vec<String>, RecordError> {
+    /// Whether this sync asks every room for all its events.
+    fn sweeps(&self) -> bool {
+        match self.reading.options.rooms {
+            EventRooms::All => true,
+            EventRooms::Recent => false,
+            // A time in the future is no better than none.
+            EventRooms::Auto => self.swept_at.is_none_or(|swept_at| {
+                let began = self.began();
+                swept_at > began || swept_at + SWEEP_EVERY <= began
+            }),
+        }
+    }
+
+    /// The time from which joins and leaves are read. A state that knows of no sweep is the first
+    /// version's, which had none of them.
+    fn joins_from(&self) -> Timestamp {
+        let kept = self.began() - KEPT;
+        let is_new_here = self.reading.since.follows_a_sync() && !self.reading.memory.contains_key(SWEPT_AT);
+        kept.max(if is_new_here { self.reading.since.start_date } else { self.reading.due })
+    }
+
+    /// A page of sessions: joins and leaves, and where to ask for events.
+    async fn sessions(&self, slice: Slice) -> Result<Step, StreamError> {
+        if slice.list == ENDED {
+            self.has_read_joins.store(true, Ordering::Relaxed);
+        }
+        let filter = slice.filter(slice.list == ACTIVE);
+        let shape = |page: Vec<ParentSession<'_>>| self.of_sessions(&slice, page);
+        let page = self.reading.client.list::<ParentSession<'static>, _>(List::SESSIONS, &filter, shape).await?;
+        let (rows, children, seen) = page.content?;
+        Ok(Step { rows, children, seen, rest: slice.rest(page.next), ..Step::default() })
+    }
+
+    fn of_sessions(
+        &self,
+        slice: &Slice,
+        page: Vec<ParentSession<'_>>,
+    ) -> Result<(Rows, Vec<Slice>, Option<Seen>), StreamError> {
+        let (mut rows, mut children, mut seen) = (Rows::default(), Vec::new(), None);
+        let (joins_from, asks) = (self.joins_from(), !self.sweeps() && self.types_to_ask().is_some());
+        for session in &page {
+            let session_id = id(session.id.0)?;
+            let (created_at, updated_at) = times(&session_id, session.created_at, session.updated_at)?;
+            Seen::note(&mut seen, slice, created_at);
+            if !slice.window().takes(created_at) {
+                continue;
+            }
+            let room = text(session.room_id.0);
+            let peers: Keyed<'_, &RawValue> = Members::of(session.peers.raw).map_err(|_| {
+                RecordError::new(Some(&session_id), "peers", "is neither an object nor an array of peers")
+            })?;
+            let mut changed = session.ended_at.get().map_or(updated_at, |ended_at| ended_at.max(updated_at));
+            for (key, raw) in peers {
+                let peer = Passage::of(key, raw, &session_id, room.as_deref())?;
+                changed = changed.max(peer.last_seen());
+                self.push_passage(&mut rows, &peer, joins_from)?;
+            }
+            let is_going_on = truth(session.active.0) == Some(true);
+            if let Some(room) = room.filter(|_| asks && (is_going_on || changed >= self.reading.due)) {
+                children.extend(self.questions(&slice.list, room.into_owned(), session_id.into_owned()));
+            }
+        }
+        Ok((rows, children, seen))
+    }
+
+    /// What to ask because of a session: its events, and the errors of its room, once.
+    fn questions(&self, list: &str, room: String, session: String) -> impl Iterator<Item = Slice> + use<> {
+        let errors = locked(&self.asked).insert(room.clone()).then(|| Slice::new(list, Scope::Room(room.clone())));
+        [Slice::new(list, Scope::Session { room, session })].into_iter().chain(errors)
+    }
+
+    /// Writes the join and the leave of somebody who came or went since `from`. The join is written again
+    /// with the leave, because its data then say when the person left.
+    fn push_passage(&self, rows: &mut Rows, peer: &Passage<'_>, from: Timestamp) -> Result<(), StreamError> {
+        if peer.last_seen() < from {
+            return Ok(());
+        }
+        for (kind, time) in [(JOIN, peer.joined_at), (LEAVE, peer.left_at)] {
+            let Some(time) = time.filter(|time| *time >= self.began() - KEPT) else { continue };
+            if self.wants(kind) && time >= self.reading.since.start_date {
+                rows.push(
+                    &self.reading.format,
+                    &peer.record(kind, time),
+                    Some(Times { settled: peer.last_seen(), ..Times::new(time, time) }),
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wants(&self, kind: &str) -> bool {
+        let types = &self.reading.options.event_types;
+        types.is_empty() || types.iter().any(|wanted| wanted == kind)
+    }
+
+    /// The types to ask the API for; `None` when only joins and leaves are wanted, which it does not have.
+    fn types_to_ask(&self) -> Option<Vec<String>> {
+        let types = &self.reading.options.event_types;
+        let asked: Vec<String> = types.iter().filter(|kind| !matches!(kind.as_str(), JOIN | LEAVE)).cloned().collect();
+        (types.is_empty() || !asked.is_empty()).then_some(asked)
+    }
+
+    /// A page of rooms: each becomes a slice of its own, before the next page of rooms.
+    async fn rooms(&self, slice: Slice) -> Result<Step, StreamError> {
+        let is_sweep = is_sweep(&slice);
+        if is_sweep {
+            self.has_swept.store(true, Ordering::Relaxed);
+        }
+        let filter = slice.filter(matches!(slice.list.as_str(), ENABLED | NEW_ENABLED));
+        let shape = |rooms: Vec<ParentRoom<'_>>| self.choose(&rooms, is_sweep);
+        let page = self.reading.client.list::<ParentRoom<'static>, _>(List::ROOMS, &filter, shape).await?;
+        let children = page.content?.into_iter().map(|room| Slice::new(&slice.list, Scope::Room(room))).collect();
+        Ok(Step { children, rest: slice.rest(page.next), ..Step::default() })
+    }
+
+    fn choose(&self, rooms: &[ParentRoom<'_>], is_sweep: bool) -> Result<Vec<String>, RecordError> {
         let mut chosen = Vec::with_capacity(rooms.len());
         for room in rooms {
-            let id = id(room.id)?;
-            let is_chosen = match recent {
-                None => true,
-                Some(recent) => {
-                    let (created_at, updated_at) = times(&id, room.created_at, room.updated_at)?;
-                    created_at.max(updated_at) >= self.not_before || recent.contains(id.as_ref())
-                }
+            let id = id(room.id.0)?;
+            let (created_at, updated_at) = times(&id, room.created_at, room.updated_at)?;
+            let is_new = || {
+                created_at.max(updated_at) >= self.reading.due && locked(&self.asked).insert(id.clone().into_owned())
             };
-            chosen.extend(is_chosen.then(|| id.into_owned()));
+            if is_sweep || is_new() {
+                chosen.push(id.into_owned());
+            }
         }
         Ok(chosen)
     }
 
-    /// The rooms of all sessions that may have been going on since the cursor.
-    async fn rooms_with_sessions(&self) -> Result<HashSet<String>, StreamError> {
-        let mut rooms = HashSet::new();
-        for active in [true, false] {
-            // Live sessions are few; ended ones are looked for from where they can matter.
-            let after = (!active).then(|| self.ended_sessions_since());
-            let mut slice = Slice { after, ..Slice::whole("sessions") };
-            loop {
-                let page = self.reading.client.sessions(&slice.filter(active), |page| room_ids(&page)).await?;
-                rooms.extend(page.content);
-                match slice.rest(page.next) {
-                    Some(rest) => slice = rest,
-                    None => break,
-                }
-            }
+    /// A page of events of a session, of a room's errors, or in a sweep of all a room has.
+    async fn events(&self, slice: Slice) -> Result<Step, StreamError> {
+        let (room, session) = match &slice.scope {
+            Scope::Session { room, session } => (room.as_str(), Some(session.as_str())),
+            Scope::Room(room) => (room.as_str(), None),
+            _ => return Ok(Step::default()),
+        };
+        let Some(types) = self.types_to_ask() else { return Ok(Step::default()) };
+        let is_sweep = is_sweep(&slice);
+        if is_sweep {
+            self.has_swept.store(true, Ordering::Relaxed);
         }
-        Ok(rooms)
-    }
-
-    fn ended_sessions_since(&self) -> Timestamp {
-        let now = self.reading.client.began().unwrap_or_else(chrono::Utc::now);
-        let oldest_kept = Timestamp::from(now).minus_hours(KEPT_HOURS);
-        self.not_before.max(oldest_kept).minus_hours(SESSION_HOURS).floor_to_second()
-    }
-
-    async fn events(&self, slice: &Slice, room: &str) -> Result<Step, StreamError> {
-        let shape = |events: Vec<Event<'_>>| self.shape(&events, room);
-        let types = &self.reading.options.event_types;
-        let page = self.reading.client.analytics_events(room, types, slice.start.as_deref(), shape).await;
+        let errors_only = session.is_none() && !is_sweep;
+        let filter = EventFilter { room, session, errors_only, types: &types, start: slice.token.as_deref() };
+        let shape = |events: Vec<EventRecord<'_>>| self.shape(events, room);
+        let page = self.reading.client.analytics_events::<EventRecord<'static>, _>(&filter, shape).await;
         let page = match page {
             // The token has outlived its 24 h: read the room again, from a snapshot of now.
-            Err(error) if slice.start.is_some() && error.status().is_some_and(|s| TOKEN_REFUSED.contains(&s)) => {
+            Err(error) if slice.token.is_some() && error.status().is_some_and(|s| TOKEN_REFUSED.contains(&s)) => {
                 self.restart(room, error)?;
-                return Ok(Step { next: vec![Slice { start: None, ..slice.clone() }], ..Step::default() });
+                return Ok(Step { children: vec![Slice { token: None, ..slice.clone() }], ..Step::default() });
             }
             // The room is gone.
             Err(error) if error.is_not_found() => return Ok(Step::default()),
-            page => page?,
+            page => page,
         };
-        Ok(Step { rows: page.content?, next: slice.rest(page.next).into_iter().collect(), seen: None })
+        let Some(page) = self.refused.allow(page, OF_THIS_ONE)? else { return Ok(Step::default()) };
+        Ok(Step { rows: page.content?, rest: slice.rest(page.next), ..Step::default() })
     }
 
     /// Counts the restarts of a room; `refusal` stands when tokens do not even last for one reading.
     fn restart(&self, room: &str, refusal: ApiError) -> Result<(), ApiError> {
-        let mut restarts = self.restarts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut restarts = locked(&self.restarts);
         let restarts = restarts.entry(room.to_owned()).or_default();
         *restarts += 1;
         if *restarts <= MOST_RESTARTS {
@@ -205,39 +388,98 @@ impl AnalyticsEvents {
         Err(ApiError { problem, ..refusal })
     }
 
-    fn shape(&self, events: &[Event<'_>], room: &str) -> Result<Rows, StreamError> {
+    fn shape(&self, events: Vec<EventRecord<'_>>, room: &str) -> Result<Rows, StreamError> {
         let mut rows = Rows::default();
-        for event in events {
-            let record = shape(event, room)?;
-            if record.created_at >= self.not_before {
-                rows.push(&self.reading.format, &record, Some(record.created_at), &event.other)?;
+        for mut event in events {
+            let time = event.shape(room)?;
+            if time >= self.reading.due {
+                rows.push(&self.reading.format, &event, Some(Times::new(time, time)))?;
             }
         }
         Ok(rows)
     }
 }
 
-fn room_ids(sessions: &[Session<'_>]) -> Vec<String> {
-    sessions.iter().filter_map(|session| text(session.room_id).map(String::from)).collect()
+/// Whether the slice is part of asking every room.
+fn is_sweep(slice: &Slice) -> bool {
+    matches!(slice.list.as_str(), ENABLED | DISABLED)
 }
 
-fn shape<'a>(event: &Event<'a>, room: &'a str) -> Result<EventRecord<'a>, RecordError> {
-    let id = id(event.id)?;
-    let time = optional_time(event.timestamp, &id, "timestamp")?
-        .ok_or_else(|| RecordError::new(Some(&id), "timestamp", "is missing"))?;
-    let data: EventData<'a> = event.data.and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_default();
-    Ok(EventRecord {
-        id: Text(event.id),
-        r#type: Text(event.kind),
-        version: Text(event.version),
-        created_at: time,
-        timestamp: time,
-        session_id: Text(data.session_id),
-        peer_id: Text(data.peer_id),
-        room_id: Some(text(data.room_id).unwrap_or(room.into())),
-        user_id: Text(data.user_id),
-        data: Object(event.data),
-    })
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> EventRecord<'a> {
+    /// Fills the computed columns of an event that `room` was asked for; returns its time.
+    fn shape(&mut self, room: &str) -> Result<Timestamp, RecordError> {
+        let id = self.id.0.clone().ok_or_else(|| RecordError::new(None, "id", "is missing"))?;
+        let time = self.timestamp.readable(&id, "timestamp")?;
+        let time = time.ok_or_else(|| RecordError::new(Some(&id), "timestamp", "is missing"))?;
+        let data: EventData<'a> =
+            self.data.0.and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_default();
+        self.created_at.0 = Some(time);
+        self.session_id.0 = Some(Label::Raw(data.session_id));
+        self.peer_id.0 = Some(Label::Raw(data.peer_id));
+        self.room_id.0 = Some(text(data.room_id.0).unwrap_or_else(|| room.to_owned().into()));
+        self.user_id.0 = Some(Label::Raw(data.user_id));
+        self.source.0 = Some("analytics");
+        Ok(time)
+    }
+}
+
+/// Somebody's stay in a session.
+struct Passage<'a> {
+    id: Cow<'a, str>,
+    user_id: Text<'a>,
+    joined_at: Option<Timestamp>,
+    left_at: Option<Timestamp>,
+    session: &'a str,
+    room: Option<&'a str>,
+    entry: &'a RawValue,
+}
+
+impl<'a> Passage<'a> {
+    fn of(
+        key: Option<Cow<'a, str>>,
+        entry: &'a RawValue,
+        session: &'a str,
+        room: Option<&'a str>,
+    ) -> Result<Self, RecordError> {
+        let peer: ParentPeer<'a> = serde_json::from_str(entry.get())
+            .map_err(|_| RecordError::new(Some(session), "peers", "holds a peer that is no object"))?;
+        // Old entries lack the id; then the key is the id.
+        let id = peer.id.0.or(key).ok_or_else(|| RecordError::new(Some(session), "peers.id", "is missing"))?;
+        Ok(Self {
+            joined_at: peer.joined_at.readable(session, "peers.joined_at")?,
+            left_at: peer.left_at.readable(session, "peers.left_at")?,
+            user_id: peer.user_id,
+            id,
+            session,
+            room,
+            entry,
+        })
+    }
+
+    fn last_seen(&self) -> Timestamp {
+        self.joined_at.max(self.left_at).unwrap_or(Timestamp::from_micros(i64::MIN))
+    }
+
+    fn record(&self, kind: &'static str, time: Timestamp) -> EventRecord<'_> {
+        let what = kind.trim_start_matches("peer");
+        EventRecord {
+            id: Identity(Some(format!("{}{what}", self.id).into())),
+            r#type: Label::Text(kind.into()),
+            created_at: Computed(Some(time)),
+            timestamp: time.into(),
+            session_id: Computed(Some(Label::Text(self.session.into()))),
+            peer_id: Computed(Some(Label::Text(self.id.as_ref().into()))),
+            room_id: Computed(self.room.map(Into::into)),
+            user_id: Computed(Some(Label::Raw(self.user_id))),
+            source: Computed(Some("sessions")),
+            data: Object(Some(self.entry)),
+            ..EventRecord::default()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -248,19 +490,37 @@ mod tests {
     fn ids_are_lifted_and_the_room_is_known_anyway() {
         let json = r#"{"id":"e","type":"client.join.failed","version":"2.0","timestamp":"2024-05-01T10:00:00.123456789Z",
             "data":{"user_id":"u","error_code":4001}}"#;
-        let record = super::super::record_value(&shape(&serde_json::from_str(json).unwrap(), "r1").unwrap());
+        let mut event: EventRecord<'_> = serde_json::from_str(json).unwrap();
+        event.shape("r1").unwrap();
+        let record = serde_json::to_value(&event).unwrap();
         assert_eq!(record["created_at"], "2024-05-01T10:00:00.123456Z");
         assert_eq!(
             (&record["room_id"], &record["user_id"], &record["session_id"]),
-            (&"r1".into(), &"u".into(), &serde_json::Value::Null)
+            (&"r1".into(), &"u".into(), &Value::Null)
         );
         assert_eq!(record["data"]["error_code"], 4001);
-        assert_eq!(record["type"], "client.join.failed");
+        assert_eq!((&record["type"], &record["source"]), (&"client.join.failed".into(), &"analytics".into()));
     }
 
     #[test]
     fn an_event_without_a_time_cannot_be_placed() {
-        let event: Event<'_> = serde_json::from_str(r#"{"id":"e","timestamp":null}"#).unwrap();
-        assert_eq!(shape(&event, "r").err().unwrap().to_string(), "`timestamp` of the record `e` is missing");
+        let mut event: EventRecord<'_> = serde_json::from_str(r#"{"id":"e","timestamp":null}"#).unwrap();
+        assert_eq!(event.shape("r").unwrap_err().to_string(), "`timestamp` of the record `e` is missing");
+    }
+
+    #[test]
+    fn a_stay_is_a_join_and_a_leave() {
+        let entry: &RawValue =
+            serde_json::from_str(r#"{"name":"Ada","user_id":"u","joined_at":"2024-05-01T10:00:00.5Z"}"#).unwrap();
+        let stay = Passage::of(Some("p1".into()), entry, "s1", Some("r1")).unwrap();
+        assert_eq!(stay.left_at, None);
+        let record = serde_json::to_value(stay.record(JOIN, stay.last_seen())).unwrap();
+        let expected = serde_json::json!({
+            "id": "p1.join", "type": "peer.join", "version": null, "created_at": "2024-05-01T10:00:00.500000Z",
+            "timestamp": "2024-05-01T10:00:00.500000Z", "session_id": "s1", "peer_id": "p1", "room_id": "r1",
+            "user_id": "u", "source": "sessions",
+            "data": {"name": "Ada", "user_id": "u", "joined_at": "2024-05-01T10:00:00.5Z"},
+        });
+        assert_eq!(record, expected);
     }
 }

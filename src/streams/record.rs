@@ -1,37 +1,84 @@
-//! How records are written: the columns of a record type, and rows of finished bytes.
+//! What records are made of: columns that are declared once, and rows of finished bytes.
 //!
-//! A record is turned into its JSON line once, straight from what the API sent; no tree is built.
+//! A record is read straight from the answer's text and turned into its JSON line once; no tree is built.
 
 use std::borrow::Cow;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::Hasher;
+use std::io::Write;
+use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::contract::{Reading, RecordError, Seen, StreamError, Times, Written};
+use super::schema::snake_case;
 use super::secrets::{Masked, Place};
-use super::snake_case;
-use super::time::Timestamp;
-use super::values::keep_on_one_line;
+use super::slice::Slice;
+use super::time::{Time, Timestamp};
+use super::values::{Flag, Integer, MeetingUrl, Number, Object, Text, Texts, Webhook, keep_on_one_line, text};
+use crate::api::Raw;
 
 /// A record type: its columns in the order of its fields.
 pub trait Record {
     /// The names of the columns.
     const COLUMNS: &'static [&'static str];
+    /// Columns that differ each time they are asked for although nothing has changed (signed links).
+    const VOLATILE: &'static [&'static str];
     /// Writes the JSON value of the column at `index`.
     ///
     /// # Errors
     /// When a value cannot be written as JSON.
     fn write(&self, index: usize, out: &mut Vec<u8>) -> serde_json::Result<()>;
+    /// Fields of the answer that this version does not know, in the order they came.
+    fn others(&self) -> &Others<'_>;
 }
 
-/// Declares a record type: a struct with a documented schema, and how its columns are written.
+/// Fields of an answer that this version does not know.
+pub type Others<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
+
+/// A record of a list that is read by time.
+pub trait Shape {
+    /// Fills the computed columns.
+    ///
+    /// # Errors
+    /// When the record lacks what its key, its cursor or a computed column needs.
+    fn shape(&mut self) -> Result<Times, RecordError>;
+}
+
+/// A column that the API's answer may fill.
+pub trait Column<'a> {
+    /// Whether it has a value.
+    fn is_set(&self) -> bool;
+    /// Takes what the API sent, which is not `null`.
+    fn set(&mut self, value: &'a RawValue);
+}
+
+/// Declares a record type: each column once, with the doc comment that users read as its description.
+///
+/// A column is filled from the field of the same name, or from those named behind `=`, the preferred
+/// spelling first; a [`Computed`] one is filled by code. `drops` names duplicates that no column needs,
+/// `volatile` the columns that differ each time they are asked for.
 macro_rules! record {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)+ }) => {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty $(= $($key:literal)|+)?,)+ }
+        $(drops [$($dropped:literal),+])?
+        $(volatile [$($volatile:literal),+])?
+    ) => {
         $(#[$doc])*
-        #[derive(schemars::JsonSchema)]
-        pub(crate) struct $name<'a> { $($(#[$field_doc])* pub(crate) $field: $type,)+ }
+        #[derive(Default, schemars::JsonSchema)]
+        pub(crate) struct $name<'a> {
+            $($(#[$field_doc])* pub(crate) $field: $type,)+
+            #[schemars(skip)]
+            pub(crate) others: $crate::streams::record::Others<'a>,
+        }
 
         impl $crate::streams::record::Record for $name<'_> {
             const COLUMNS: &'static [&'static str] = &[$($crate::streams::record::column(stringify!($field))),+];
+            const VOLATILE: &'static [&'static str] = &[$($($volatile),+)?];
 
             fn write(&self, index: usize, out: &mut Vec<u8>) -> serde_json::Result<()> {
                 let mut column = 0;
@@ -44,10 +91,74 @@ macro_rules! record {
                 let _ = column;
                 Ok(())
             }
+
+            fn others(&self) -> &$crate::streams::record::Others<'_> {
+                &self.others
+            }
+        }
+
+        // For any lifetime, although only the family counts: asynchronous code cannot name one.
+        impl $crate::api::Answer for $name<'_> {
+            type Of<'a> = $name<'a>;
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name<'de> {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Fields;
+                impl<'de> serde::de::Visitor<'de> for Fields {
+                    type Value = $name<'de>;
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        formatter.write_str("an object")
+                    }
+                    fn visit_map<M: serde::de::MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                        use $crate::streams::record::Column;
+                        let mut record = $name::default();
+                        while let Some($crate::api::Key(key)) = map.next_key()? {
+                            let value: $crate::api::Raw<'de> = map.next_value()?;
+                            let Some(value) = value else { continue };
+                            match key.as_ref() {
+                                $(name if $crate::streams::record::keys!($field $($($key)+)?).contains(&name) => {
+                                    let preferred = $crate::streams::record::keys!($field $($($key)+)?)[0] == name;
+                                    if preferred || !record.$field.is_set() {
+                                        record.$field.set(value);
+                                    }
+                                })+
+                                $($($dropped => {})+)?
+                                _ => record.others.push((key, value)),
+                            }
+                        }
+                        Ok(record)
+                    }
+                }
+                deserializer.deserialize_map(Fields)
+            }
+        }
+
+        impl serde::Serialize for $name<'_> {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeMap;
+                let mut map = serializer.serialize_map(None)?;
+                $(map.serialize_entry(const { $crate::streams::record::column(stringify!($field)) }, &self.$field)?;)+
+                for (key, value) in &self.others {
+                    map.serialize_entry(key, &$crate::streams::record::masked(key, value))?;
+                }
+                map.end()
+            }
         }
     };
 }
 pub(crate) use record;
+
+/// The API's fields that fill a column.
+macro_rules! keys {
+    ($field:ident) => {
+        const { [$crate::streams::record::column(stringify!($field))] }
+    };
+    ($field:ident $($key:literal)+) => {
+        [$($key),+]
+    };
+}
+pub(crate) use keys;
 
 /// The column of a field: its name without `r#`.
 pub(crate) const fn column(field: &'static str) -> &'static str {
@@ -55,6 +166,205 @@ pub(crate) const fn column(field: &'static str) -> &'static str {
         [b'r', b'#', ..] => field.split_at(2).1,
         _ => field,
     }
+}
+
+/// The value of a field that no column knows.
+pub(crate) fn masked<'a>(key: &str, value: &'a RawValue) -> Masked<'a> {
+    Masked::new(value, Place::Open.below(key))
+}
+
+macro_rules! raw_columns {
+    ($($type:ident)+) => {$(
+        impl<'a> Column<'a> for $type<'a> {
+            fn is_set(&self) -> bool {
+                self.0.is_some()
+            }
+            fn set(&mut self, value: &'a RawValue) {
+                self.0 = Some(value);
+            }
+        }
+    )+};
+}
+raw_columns!(Text Integer Number Flag Object Texts MeetingUrl Webhook);
+
+impl<'a> Column<'a> for Time {
+    fn is_set(&self) -> bool {
+        *self != Self::Never
+    }
+    fn set(&mut self, value: &'a RawValue) {
+        *self = Self::of(Some(value));
+    }
+}
+
+/// An id that code may have to fill in.
+#[derive(Clone, Debug, Default)]
+pub struct Identity<'a>(pub Option<Cow<'a, str>>);
+
+impl<'a> Column<'a> for Identity<'a> {
+    fn is_set(&self) -> bool {
+        self.0.is_some()
+    }
+    fn set(&mut self, value: &'a RawValue) {
+        self.0 = text(Some(value));
+    }
+}
+
+impl Serialize for Identity<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl JsonSchema for Identity<'_> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Identity".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        String::json_schema(generator)
+    }
+}
+
+/// A text, as the API sent it or as code made it.
+#[derive(Clone)]
+pub enum Label<'a> {
+    /// As the API sent it.
+    Raw(Text<'a>),
+    /// As code made it.
+    Text(Cow<'a, str>),
+}
+
+impl Default for Label<'_> {
+    fn default() -> Self {
+        Self::Raw(Text::default())
+    }
+}
+
+impl<'a> Column<'a> for Label<'a> {
+    fn is_set(&self) -> bool {
+        !matches!(self, Self::Raw(Text(None)))
+    }
+    fn set(&mut self, value: &'a RawValue) {
+        *self = Self::Raw(Text(Some(value)));
+    }
+}
+
+impl Serialize for Label<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Raw(text) => text.serialize(serializer),
+            Self::Text(text) => text.serialize(serializer),
+        }
+    }
+}
+
+impl JsonSchema for Label<'_> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Label".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        String::json_schema(generator)
+    }
+}
+
+/// A column that code fills; a field of the same name in the answer is not looked at.
+#[derive(Clone, Debug)]
+pub struct Computed<T>(pub Option<T>);
+
+impl<T> Default for Computed<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T> Column<'_> for Computed<T> {
+    fn is_set(&self) -> bool {
+        true
+    }
+    fn set(&mut self, _: &RawValue) {}
+}
+
+impl<T: Serialize> Serialize for Computed<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Computed<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// A column computed from the field of the same name, which is kept as it came until then.
+#[derive(Clone, Debug)]
+pub struct Derived<'a, T> {
+    /// What the API sent.
+    pub raw: Raw<'a>,
+    /// What is written.
+    pub value: Option<T>,
+}
+
+impl<T> Default for Derived<'_, T> {
+    fn default() -> Self {
+        Self { raw: None, value: None }
+    }
+}
+
+impl<'a, T> Column<'a> for Derived<'a, T> {
+    fn is_set(&self) -> bool {
+        self.raw.is_some()
+    }
+    fn set(&mut self, value: &'a RawValue) {
+        self.raw = Some(value);
+    }
+}
+
+impl<T: Serialize> Serialize for Derived<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(serializer)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Derived<'_, T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// The id of an API object, which keys and pages depend on.
+///
+/// # Errors
+/// When it is missing or empty.
+pub fn id<'a>(raw: Raw<'a>) -> Result<Cow<'a, str>, RecordError> {
+    text(raw).ok_or_else(|| RecordError::new(None, "id", "is missing"))
+}
+
+/// When an object was created and last changed; one that never changed did so when it was created.
+///
+/// # Errors
+/// When there is no creation time, or one of the two is no time.
+pub fn times(id: &str, created: Time, updated: Time) -> Result<(Timestamp, Timestamp), RecordError> {
+    let created_at = created.readable(id, "created_at")?;
+    let created_at = created_at.ok_or_else(|| RecordError::new(Some(id), "created_at", "is missing"))?;
+    Ok((created_at, updated.readable(id, "updated_at")?.unwrap_or(created_at)))
 }
 
 /// Which columns of a stream to write, and what stands around them in a line.
@@ -66,29 +376,28 @@ pub struct Format {
     columns: Vec<(usize, Vec<u8>)>,
     /// Columns the API has added since this version was made, and `"name":`.
     added: Vec<(String, Vec<u8>)>,
+    /// What earlier syncs have written, which is not written again.
+    written: Arc<Written>,
 }
 
 impl Format {
     /// The columns `selected` out of `known`; `None` means all known ones. A selected name that is not
     /// known is taken from the API's answer, when it has it.
-    pub fn new(prefix: Vec<u8>, known: &[&str], selected: Option<&[String]>) -> Self {
+    pub fn new(prefix: Vec<u8>, known: &[&str], selected: Option<&[String]>, written: Arc<Written>) -> Self {
         let chosen = |name: &str| selected.is_none_or(|selected| selected.iter().any(|chosen| chosen == name));
         let is_added = |name: &&String| !known.contains(&name.as_str());
+        let columns = known.iter().enumerate().filter(|(_, name)| chosen(name));
         Self {
             prefix,
-            columns: known
-                .iter()
-                .enumerate()
-                .filter(|(_, name)| chosen(name))
-                .map(|(index, name)| (index, key(name)))
-                .collect(),
+            columns: columns.map(|(index, name)| (index, key(name))).collect(),
             added: selected.unwrap_or_default().iter().filter(is_added).map(|name| (name.clone(), key(name))).collect(),
+            written,
         }
     }
 
     /// Whether the column is written; a stream need not fetch what nobody asked for.
-    pub fn has(&self, known: &[&str], column: &str) -> bool {
-        self.columns.iter().any(|(index, _)| known.get(*index) == Some(&column))
+    pub fn has<R: Record>(&self, column: &str) -> bool {
+        self.columns.iter().any(|(index, _)| R::COLUMNS.get(*index) == Some(&column))
     }
 }
 
@@ -96,68 +405,122 @@ fn key(name: &str) -> Vec<u8> {
     format!("{}:", Value::from(name)).into_bytes()
 }
 
-/// Fields of an answer that this version does not know.
-pub type Others<'o, 'a> = &'o [(Cow<'a, str>, &'a RawValue)];
-
 /// Finished lines, ready for the writer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Rows {
     /// Whole lines.
     pub bytes: Vec<u8>,
     /// How many records they are.
     pub count: u64,
-    /// The latest cursor value among them.
+    /// The latest cursor value among them and among those that had been written before.
     pub latest: Option<Timestamp>,
-    suffix: Vec<u8>,
-}
-
-impl Default for Rows {
-    fn default() -> Self {
-        let emitted_at = chrono::Utc::now().timestamp_millis();
-        let suffix = format!(",\"emitted_at\":{emitted_at}}}}}\n").into_bytes();
-        Self { bytes: Vec::new(), count: 0, latest: None, suffix }
-    }
+    /// Records that the next sync may read again: until when, and their hashes.
+    pub recent: Vec<(Timestamp, u64)>,
 }
 
 impl Rows {
-    /// Adds a record whose cursor value is `cursor`.
+    /// The records of a page of `slice` that are due.
+    ///
+    /// # Errors
+    /// When a record cannot be read or written.
+    pub fn of_page<R: Record + Shape>(
+        reading: &Reading,
+        slice: &Slice,
+        page: Vec<R>,
+    ) -> Result<(Self, Option<Seen>), StreamError> {
+        let (mut rows, mut seen) = (Self::default(), None);
+        for mut record in page {
+            let times = record.shape()?;
+            Seen::note(&mut seen, slice, times.created);
+            if slice.window().takes(times.created) && reading.is_due(&times) {
+                rows.push(&reading.format, &record, Some(times))?;
+            }
+        }
+        Ok((rows, seen))
+    }
+
+    /// Adds a record, unless an earlier sync has written it just so.
     ///
     /// # Errors
     /// When a value cannot be written as JSON.
-    pub fn push<R: Record>(
-        &mut self,
-        format: &Format,
-        record: &R,
-        cursor: Option<Timestamp>,
-        others: Others<'_, '_>,
-    ) -> serde_json::Result<()> {
+    pub fn push<R: Record>(&mut self, format: &Format, record: &R, times: Option<Times>) -> serde_json::Result<()> {
+        let line_begins = self.bytes.len();
         self.bytes.extend_from_slice(&format.prefix);
         let begins = self.bytes.len();
+        let volatile = self.push_columns(format, record)?;
+        self.push_added(format, record)?;
+        self.bytes.push(b'}');
+        self.latest = self.latest.max(times.map(|times| times.cursor));
+        if let Some(times) = times.filter(|times| format.written.wants_hash(times.settled)) {
+            let hash = self.hash(begins, &volatile);
+            self.recent.push((times.settled, hash));
+            if format.written.holds(hash) {
+                self.bytes.truncate(line_begins);
+                return Ok(());
+            }
+        }
+        keep_on_one_line(&mut self.bytes, begins);
+        // Writing to memory cannot fail.
+        let _ = writeln!(self.bytes, ",\"emitted_at\":{}}}}}", chrono::Utc::now().timestamp_millis());
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Whether an earlier sync has written the record just so, its volatile columns aside.
+    ///
+    /// # Errors
+    /// When a value cannot be written as JSON.
+    pub fn holds<R: Record>(format: &Format, record: &R, times: Times) -> serde_json::Result<bool> {
+        let mut rows = Self::default();
+        rows.push(format, record, Some(times))?;
+        Ok(rows.count == 0)
+    }
+
+    /// Writes the selected columns; returns where the volatile ones stand.
+    fn push_columns<R: Record>(&mut self, format: &Format, record: &R) -> serde_json::Result<Vec<(usize, usize)>> {
+        let mut volatile = Vec::new();
         let mut separator = b'{';
         for (index, key) in &format.columns {
             self.bytes.push(separator);
             self.bytes.extend_from_slice(key);
+            let begins = self.bytes.len();
             record.write(*index, &mut self.bytes)?;
+            if R::VOLATILE.contains(&R::COLUMNS[*index]) {
+                volatile.push((begins, self.bytes.len()));
+            }
             separator = b',';
         }
+        Ok(volatile)
+    }
+
+    /// Writes the selected columns that this version does not know.
+    fn push_added<R: Record>(&mut self, format: &Format, record: &R) -> serde_json::Result<()> {
+        let mut separator = if format.columns.is_empty() { b'{' } else { b',' };
         for (name, key) in &format.added {
             self.bytes.push(separator);
             self.bytes.extend_from_slice(key);
-            let value = others.iter().find(|(other, _)| other == name || snake_case(other) == *name);
-            match value {
-                Some((other, raw)) => {
-                    serde_json::to_writer(&mut self.bytes, &Masked::new(raw, Place::Open.below(other)))?;
-                }
+            match record.others().iter().find(|(other, _)| other == name || snake_case(other) == *name) {
+                Some((other, value)) => serde_json::to_writer(&mut self.bytes, &masked(other, value))?,
                 None => self.bytes.extend_from_slice(b"null"),
             }
             separator = b',';
         }
-        self.bytes.push(b'}');
-        keep_on_one_line(&mut self.bytes, begins);
-        self.bytes.extend_from_slice(&self.suffix);
-        self.count += 1;
-        self.latest = self.latest.max(cursor);
         Ok(())
+    }
+
+    /// A hash of the record that begins at `begins`, without the `volatile` parts.
+    ///
+    /// The algorithm is the standard library's; should another release of it hash differently, the records
+    /// of the last minutes are written once more.
+    fn hash(&self, begins: usize, volatile: &[(usize, usize)]) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let mut from = begins;
+        for (begins, ends) in volatile {
+            hasher.write(&self.bytes[from..*begins]);
+            from = *ends;
+        }
+        hasher.write(&self.bytes[from..]);
+        hasher.finish()
     }
 
     /// Adds the rows of `other`.
@@ -169,14 +532,17 @@ impl Rows {
         }
         self.count += other.count;
         self.latest = self.latest.max(other.latest);
+        self.recent.extend(other.recent);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::values::{Integer, Text};
+    use std::collections::HashSet;
+
+    use chrono::TimeDelta;
+
     use super::*;
-    use crate::api::Raw;
 
     record! {
         /// A record to try things on.
@@ -184,43 +550,89 @@ mod tests {
             /// A text.
             id: Text<'a>,
             /// A number.
-            r#type: Integer<'a>,
+            r#type: Integer<'a> = "kind" | "type",
+            /// A link.
+            url: Text<'a>,
         }
+        drops ["old"]
+        volatile ["url"]
     }
 
-    fn raw(json: &str) -> Raw<'_> {
-        serde_json::from_str(json).unwrap()
+    fn format(selected: Option<&[&str]>, written: Arc<Written>) -> Format {
+        let selected: Option<Vec<String>> = selected.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        Format::new(b"P".to_vec(), Sample::COLUMNS, selected.as_deref(), written)
     }
 
-    fn line(format: &Format, id: &str, kind: &str, others: &str) -> String {
-        let others: Vec<(Cow<'_, str>, &RawValue)> =
-            vec![(Cow::Borrowed("newField"), serde_json::from_str(others).unwrap())];
+    fn line(selected: Option<&[&str]>, json: &str) -> String {
         let mut rows = Rows::default();
-        rows.push(format, &Sample { id: Text(raw(id)), r#type: Integer(raw(kind)) }, None, &others).unwrap();
+        let record: Sample<'_> = serde_json::from_str(json).unwrap();
+        rows.push(&format(selected, Arc::default()), &record, None).unwrap();
         let line = String::from_utf8(rows.bytes).unwrap();
+        assert!(line.ends_with("}}\n") && line.matches('\n').count() == 1, "{line}");
         line.split(",\"emitted_at\"").next().unwrap().to_owned()
     }
 
     #[test]
     fn only_selected_columns_are_written_and_each_is_there() {
-        let all = Format::new(b"P".to_vec(), Sample::COLUMNS, None);
-        assert_eq!(line(&all, r#""a""#, "null", "1"), r#"P{"id":"a","type":null"#.to_owned() + "}");
-        let some = ["type".to_owned(), "new_field".to_owned(), "other".to_owned()];
-        let some = Format::new(Vec::new(), Sample::COLUMNS, Some(&some));
+        let json = r#"{"id":"a","newField":{"credentials":"s"},"old":1}"#;
+        assert_eq!(line(None, json), r#"P{"id":"a","type":null,"url":null}"#);
         assert_eq!(
-            line(&some, "1", "2", "{\"credentials\":\"s\"}"),
-            r#"{"type":2,"new_field":{"credentials":"**********"},"other":null}"#
+            line(Some(&["type", "new_field", "other"]), json),
+            r#"P{"type":null,"new_field":{"credentials":"**********"},"other":null}"#
         );
-        assert!(some.has(Sample::COLUMNS, "type") && !some.has(Sample::COLUMNS, "id"));
+        assert_eq!(
+            line(Some(&["other", "new_field"]), json),
+            r#"P{"other":null,"new_field":{"credentials":"**********"}}"#
+        );
+        let some = format(Some(&["type"]), Arc::default());
+        assert!(some.has::<Sample<'_>>("type") && !some.has::<Sample<'_>>("id"));
+    }
+
+    #[test]
+    fn a_column_takes_the_preferred_spelling_that_is_not_null() {
+        assert!(line(None, r#"{"type":1,"kind":2}"#).contains(r#""type":2"#));
+        assert!(line(None, r#"{"kind":2,"type":1}"#).contains(r#""type":2"#));
+        assert!(line(None, r#"{"type":1,"kind":null}"#).contains(r#""type":1"#));
     }
 
     #[test]
     fn a_record_is_one_line_whatever_the_api_wrote() {
-        let format = Format::new(Vec::new(), Sample::COLUMNS, None);
-        let id = "\"a\u{2028}b\u{2029}c\u{85}dé€\u{a0}\"";
-        let expected = "{\"id\":\"a\\u2028b\\u2029c\\u0085dé€\u{a0}\",\"type\":null}";
-        assert_eq!(line(&format, id, "null", "1"), expected);
-        let pretty = Format::new(Vec::new(), &[], Some(&["new_field".to_owned()]));
-        assert_eq!(line(&pretty, "1", "1", "{\n\"a\": 1\r\n}"), "{\"new_field\":{ \"a\": 1  }}");
+        let expected = "P{\"id\":\"a\\u2028b\\u2029c\\u0085dé€\u{a0}\"}";
+        assert_eq!(line(Some(&["id"]), "{\"id\":\"a\u{2028}b\u{2029}c\u{85}dé€\u{a0}\"}"), expected);
+        let pretty = "{\"newField\":{\n\"a\": 1\r\n}}";
+        assert_eq!(line(Some(&["new_field"]), pretty), "P{\"new_field\":{ \"a\": 1  }}");
+    }
+
+    fn pushed(written: &Arc<Written>, json: &str, changed: Timestamp) -> Rows {
+        let mut rows = Rows::default();
+        let record: Sample<'_> = serde_json::from_str(json).unwrap();
+        rows.push(&format(None, Arc::clone(written)), &record, Some(Times::new(changed, changed))).unwrap();
+        rows
+    }
+
+    #[test]
+    fn what_has_been_written_just_so_is_not_written_again() {
+        let now = Timestamp::parse("2024-05-01T12:00:00Z").unwrap();
+        let first = pushed(&Written::new(HashSet::new()), r#"{"id":"a","url":"https://x?sig=1"}"#, now);
+        let written = Written::new(first.recent.iter().map(|(_, hash)| *hash).collect());
+        let again = pushed(&written, r#"{"id":"a","url":"https://x?sig=2"}"#, now);
+        assert_eq!((again.count, again.bytes.len()), (0, 0), "only the link differs");
+        assert_eq!((again.latest, again.recent), (first.latest, first.recent), "and it stays known");
+        assert_eq!(pushed(&written, r#"{"id":"a","type":1}"#, now).count, 1);
+    }
+
+    #[test]
+    fn only_records_of_the_last_minutes_are_hashed() {
+        let now = Timestamp::parse("2024-05-01T12:00:00Z").unwrap();
+        let written = Written::new(HashSet::new());
+        written.remember_from(now);
+        assert_eq!(pushed(&written, r#"{"id":"a"}"#, now).recent.len(), 1);
+        assert_eq!(pushed(&written, r#"{"id":"a"}"#, now - TimeDelta::seconds(1)).recent.len(), 0);
+    }
+
+    #[test]
+    fn what_logic_reads_is_required() {
+        assert!(times("a", Time::Never, Time::Never).is_err());
+        assert!(id(serde_json::from_str("\"\"").unwrap()).is_err());
     }
 }

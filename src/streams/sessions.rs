@@ -9,24 +9,24 @@
 //!   session whose end nothing dates is read again while the look-back covers it), and whether `peers`
 //!   is an object or an array.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-use schemars::JsonSchema;
-use serde::Serialize;
+use chrono::TimeDelta;
+use serde_json::{Map, Value};
 
-use super::record::record;
-use super::values::{Flag, Text, id, optional_time, text, times};
-use super::{
-    Description, Reading, Record, RecordError, Rows, Seen, Slice, Step, Stream, StreamError, Timestamp, added_fields,
-};
-use crate::api::{Keyed, ListFilter, Members, Peer, Session};
+use super::contract::{Reading, RecordError, Step, Stream, StreamError, Times};
+use super::record::{Computed, Derived, Identity, Rows, Shape, id, record, times};
+use super::schema;
+use super::slice::Slice;
+use super::time::{Time, Timestamp};
+use super::values::{Flag, Text, truth};
+use crate::api::{ApiError, Client, Keyed, List, Members};
 
 record! {
     /// One continuous use of a room, from the first peer who joins to the last who leaves.
     SessionRecord {
         /// Unique id of the session.
-        id: Text<'a>,
+        id: Text<'a> = "id" | "_id",
         /// The room it took place in.
         room_id: Text<'a>,
         /// The 100ms account.
@@ -38,184 +38,135 @@ record! {
         /// Whether it is going on right now.
         active: Flag<'a>,
         /// When it was created.
-        created_at: Timestamp,
+        created_at: Time,
         /// When it last changed. The cursor of this stream.
-        updated_at: Timestamp,
+        updated_at: Time,
         /// When the first peer joined; the creation when nobody did.
-        started_at: Timestamp,
+        started_at: Computed<Timestamp>,
         /// When it ended; null while it is going on.
-        stopped_at: Option<Timestamp>,
+        stopped_at: Computed<Timestamp>,
         /// Seconds from `started_at` to `stopped_at`; null while it is going on.
-        duration: Option<f64>,
+        duration: Computed<f64>,
         /// The end time that 100ms itself gives; null when it gives none.
-        ended_at: Option<Timestamp>,
+        ended_at: Time,
         /// Everybody who was in the session, ordered by when they joined.
-        peers: Vec<PeerEntry<'a>>,
+        peers: Derived<'a, Vec<PeerEntry<'a>>>,
+    }
+    drops ["customer"]
+}
+
+record! {
+    /// Somebody who was in the session.
+    PeerEntry {
+        /// Unique id of the peer. Somebody who joins again is another peer.
+        id: Identity<'a>,
+        /// The session.
+        session_id: Text<'a>,
+        /// The name shown to others.
+        name: Text<'a>,
+        /// The role in the room's template.
+        role: Text<'a>,
+        /// Your own id of the user, as given when joining.
+        user_id: Text<'a>,
+        /// An older copy of the user's id.
+        user: Text<'a>,
+        /// What your app attached to the peer.
+        metadata: Text<'a>,
+        /// When the peer joined.
+        joined_at: Time,
+        /// When the peer left; null while connected.
+        left_at: Time,
+        /// Seconds from `joined_at` to `left_at`; null while connected.
+        duration: Computed<f64>,
     }
 }
 
-/// Somebody who was in the session.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct PeerEntry<'a> {
-    /// Unique id of the peer. Somebody who joins again is another peer.
-    id: Option<Cow<'a, str>>,
-    /// The session.
-    session_id: Text<'a>,
-    /// The name shown to others.
-    name: Text<'a>,
-    /// The role in the room's template.
-    role: Text<'a>,
-    /// Your own id of the user, as given when joining.
-    user_id: Text<'a>,
-    /// An older copy of the user's id.
-    user: Text<'a>,
-    /// What your app attached to the peer.
-    metadata: Text<'a>,
-    /// When the peer joined.
-    joined_at: Option<Timestamp>,
-    /// When the peer left; null while connected.
-    left_at: Option<Timestamp>,
-    /// Seconds from `joined_at` to `left_at`; null while connected.
-    duration: Option<f64>,
-}
-
-pub(super) const DESCRIPTION: Description = Description {
-    name: "sessions",
-    primary_key: &["id"],
-    cursor: Some("updated_at"),
-    columns: SessionRecord::COLUMNS,
-    schema: super::schema_of_record::<SessionRecord<'static>>,
-    sample: |client| {
-        Box::pin(async move {
-            let newest = ListFilter { flag: Some(false), ..ListFilter::default() };
-            let page = client.sessions(&newest, |sessions| added_fields(sessions.iter().map(|s| s.other.as_slice())));
-            Ok(page.await?.content)
-        })
-    },
-    open: |reading| Box::new(Sessions { reading }),
-    line: |item| {
-        let session: Session<'_> = super::parsed(item)?;
-        super::line(&shape(&session)?.0, &session.other)
-    },
-};
-
-/// A session's longest life, 12 h, and an hour for clocks and late writes.
-const LOOK_BACK_HOURS: i64 = 13;
 const ACTIVE: &str = "active";
 const ENDED: &str = "ended";
 
-struct Sessions {
+/// A session's longest life, 12 h, and an hour for clocks and late writes.
+const LOOK_BACK: TimeDelta = TimeDelta::hours(13);
+
+/// The stream.
+pub(super) struct Sessions {
     reading: Reading,
 }
 
 impl Stream for Sessions {
-    fn first(&self) -> Slice {
-        // However long ago they began: sessions that are going on are few.
-        Slice::whole(ACTIVE)
+    const NAME: &'static str = "sessions";
+    const PRIMARY_KEY: &'static [&'static str] = &["id"];
+    const CURSOR: Option<&'static str> = Some("updated_at");
+    const LISTS: &'static [&'static str] = &[ACTIVE, ENDED];
+    type Record = SessionRecord<'static>;
+
+    fn open(reading: Reading) -> Self {
+        Self { reading }
     }
 
-    fn following(&self, list: &str) -> Option<Slice> {
-        let after = Some(self.reading.cursor.minus_hours(LOOK_BACK_HOURS).floor_to_second());
-        (list == ACTIVE).then(|| Slice { after, ..Slice::whole(ENDED) })
-    }
-
-    fn knows(&self, list: &str) -> bool {
-        matches!(list, ACTIVE | ENDED)
-    }
-
-    fn fetch<'a>(&'a self, slice: &'a Slice) -> BoxFuture<'a, Result<Step, StreamError>> {
-        Box::pin(async move {
-            let filter = slice.filter(slice.list == ACTIVE);
-            let page = self.reading.client.sessions(&filter, |sessions| self.shape(sessions, slice)).await?;
-            let (rows, seen) = page.content?;
-            Ok(Step { rows, next: slice.rest(page.next).into_iter().collect(), seen })
+    fn list(&self, list: &'static str) -> Option<Slice> {
+        Some(match list {
+            // However long ago they began: sessions that are going on are few.
+            ACTIVE => Slice::whole(ACTIVE),
+            _ => Slice::since(ENDED, self.reading.since.created(LOOK_BACK)),
         })
     }
-}
 
-impl Sessions {
-    /// Changed since the cursor; or ended at an unknown time, perhaps after an earlier sync read it live.
-    fn is_due(&self, record: &SessionRecord<'_>, changed: Timestamp) -> bool {
-        let follows_a_sync = self.reading.cursor > self.reading.start_date;
-        changed >= self.reading.cursor || follows_a_sync && has_undated_end(record)
+    async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
+        let filter = slice.filter(slice.list == ACTIVE);
+        let shape = |page: Vec<SessionRecord<'_>>| Rows::of_page(&self.reading, &slice, page);
+        let page = self.reading.client.list::<SessionRecord<'static>, _>(List::SESSIONS, &filter, shape).await?;
+        let (rows, seen) = page.content?;
+        Ok(Step { rows, rest: slice.rest(page.next), seen, ..Step::default() })
     }
 
-    fn shape(&self, page: Vec<Session<'_>>, slice: &Slice) -> Result<(Rows, Option<Seen>), StreamError> {
-        let (mut rows, mut seen) = (Rows::default(), None);
-        for session in &page {
-            let (record, changed) = shape(session)?;
-            if !slice.takes(record.created_at) {
-                continue;
-            }
-            Seen::note(&mut seen, record.created_at);
-            if self.is_due(&record, changed) {
-                rows.push(&self.reading.format, &record, Some(record.updated_at), &session.other)?;
-            }
-        }
-        Ok((rows, seen))
+    async fn sample(client: &Client) -> Result<Map<String, Value>, ApiError> {
+        schema::sample::<SessionRecord<'static>>(client, List::SESSIONS, Some(false)).await
     }
 }
 
-/// Whether nothing tells when an ended session ended: 100ms gives no end, and `updated_at` has not moved
-/// since the last peer left.
-fn has_undated_end(record: &SessionRecord<'_>) -> bool {
-    let last_seen = record.peers.iter().filter_map(|peer| peer.left_at).fold(record.created_at, Timestamp::max);
-    record.stopped_at.is_some() && record.ended_at.is_none() && record.updated_at <= last_seen
-}
-
-/// The record of a session, and when it or anybody in it last changed.
-fn shape<'a>(session: &Session<'a>) -> Result<(SessionRecord<'a>, Timestamp), RecordError> {
-    let id = id(session.id)?;
-    let (created_at, updated_at) = times(&id, session.created_at, session.updated_at)?;
-    let ended_at = optional_time(session.ended_at, &id, "ended_at")?;
-    let peers = peers(session, &id)?;
-    let active = session.active.is_some_and(|active| active.get() == "true");
-    let last_left = peers.iter().filter_map(|peer| peer.left_at).max();
-    let started_at = peers.iter().find_map(|peer| peer.joined_at).unwrap_or(created_at);
-    let stopped_at = (!active).then(|| ended_at.or(last_left).unwrap_or(updated_at));
-    let last_joined = peers.iter().filter_map(|peer| peer.joined_at).max();
-    let changed = [ended_at, last_left, last_joined].into_iter().flatten().fold(updated_at, Timestamp::max);
-    let record = SessionRecord {
-        id: Text(session.id),
-        room_id: Text(session.room_id),
-        customer_id: Text(session.customer_id),
-        app_id: Text(session.app_id),
-        user_id: Text(session.user_id),
-        active: Flag(session.active),
-        created_at,
-        updated_at,
-        started_at,
-        stopped_at,
-        duration: stopped_at.map(|stopped_at| stopped_at.seconds_since(started_at)),
-        ended_at,
-        peers,
-    };
-    Ok((record, changed))
+impl Shape for SessionRecord<'_> {
+    fn shape(&mut self) -> Result<Times, RecordError> {
+        let id = id(self.id.0)?;
+        let (created_at, updated_at) = times(&id, self.created_at, self.updated_at)?;
+        let ended_at = self.ended_at.readable(&id, "ended_at")?;
+        let peers = read_peers(&self.peers, &id)?;
+        let is_active = truth(self.active.0) == Some(true);
+        let last_joined = peers.iter().filter_map(|peer| peer.joined_at.get()).max();
+        let last_left = peers.iter().filter_map(|peer| peer.left_at.get()).max();
+        let started_at = peers.iter().find_map(|peer| peer.joined_at.get()).unwrap_or(created_at);
+        let stopped_at = (!is_active).then(|| ended_at.or(last_left).unwrap_or(updated_at));
+        self.updated_at = updated_at.into();
+        self.started_at.0 = Some(started_at);
+        self.stopped_at.0 = stopped_at;
+        self.duration.0 = stopped_at.map(|stopped_at| stopped_at.seconds_since(started_at));
+        self.peers.value = Some(peers);
+        let changed = [ended_at, last_left, last_joined].into_iter().flatten().fold(updated_at, Timestamp::max);
+        // 100ms gives no end, and `updated_at` has not moved since the last peer left: nothing tells when it
+        // ended, so it is looked at again as long as an earlier sync may have read it live.
+        let has_undated_end =
+            !is_active && ended_at.is_none() && updated_at <= last_left.unwrap_or(created_at).max(created_at);
+        let settled = if has_undated_end { changed.max(created_at + LOOK_BACK) } else { changed };
+        Ok(Times { created: created_at, cursor: updated_at, changed, settled })
+    }
 }
 
 /// The peers, ordered by when they joined, then by id.
-fn peers<'a>(session: &Session<'a>, id: &str) -> Result<Vec<PeerEntry<'a>>, RecordError> {
-    let members: Keyed<'a, Peer<'a>> = Members::of(session.peers)
+fn read_peers<'a>(peers: &Derived<'a, Vec<PeerEntry<'a>>>, id: &str) -> Result<Vec<PeerEntry<'a>>, RecordError> {
+    let members: Keyed<'a, PeerEntry<'a>> = Members::of(peers.raw)
         .map_err(|_| RecordError::new(Some(id), "peers", "is neither an object nor an array of peers"))?;
     let mut peers = Vec::with_capacity(members.len());
-    for (key, peer) in members {
-        let joined_at = optional_time(peer.joined_at, id, "peers.joined_at")?;
-        let left_at = optional_time(peer.left_at, id, "peers.left_at")?;
-        peers.push(PeerEntry {
-            // Old entries lack the id; then the key is the id.
-            id: text(peer.id).or(key),
-            session_id: Text(peer.session_id),
-            name: Text(peer.name),
-            role: Text(peer.role),
-            user_id: Text(peer.user_id),
-            user: Text(peer.user),
-            metadata: Text(peer.metadata),
-            joined_at,
-            left_at,
-            duration: joined_at.zip(left_at).map(|(joined_at, left_at)| left_at.seconds_since(joined_at)),
-        });
+    for (key, mut peer) in members {
+        let joined_at = peer.joined_at.readable(id, "peers.joined_at")?;
+        let left_at = peer.left_at.readable(id, "peers.left_at")?;
+        peer.duration.0 = joined_at.zip(left_at).map(|(joined_at, left_at)| left_at.seconds_since(joined_at));
+        // Old entries lack the id; then the key is the id.
+        peer.id.0 = peer.id.0.take().or(key);
+        peers.push(peer);
     }
-    peers.sort_by(|a, b| (a.joined_at.is_none(), a.joined_at, &a.id).cmp(&(b.joined_at.is_none(), b.joined_at, &b.id)));
+    peers.sort_by(|a, b| {
+        let order = |peer: &PeerEntry<'_>| (peer.joined_at.get().is_none(), peer.joined_at.get());
+        order(a).cmp(&order(b)).then_with(|| a.id.0.cmp(&b.id.0))
+    });
     Ok(peers)
 }
 
@@ -223,9 +174,10 @@ fn peers<'a>(session: &Session<'a>, id: &str) -> Result<Vec<PeerEntry<'a>>, Reco
 mod tests {
     use super::*;
 
-    fn record(json: &str) -> (serde_json::Value, Timestamp) {
-        let (record, changed) = shape(&serde_json::from_str(json).unwrap()).unwrap();
-        (super::super::record_value(&record), changed)
+    fn record(json: &str) -> (Value, Timestamp) {
+        let mut record: SessionRecord<'_> = serde_json::from_str(json).unwrap();
+        let times = record.shape().unwrap();
+        (serde_json::to_value(&record).unwrap(), times.changed)
     }
 
     #[test]
@@ -250,8 +202,8 @@ mod tests {
         let (record, _) = record(
             r#"{"id":"s","active":true,"created_at":"2024-05-01T10:00:00Z","updated_at":"0001-01-01T00:00:00Z","peers":[]}"#,
         );
-        assert_eq!(record["stopped_at"], serde_json::Value::Null);
-        assert_eq!(record["duration"], serde_json::Value::Null);
+        assert_eq!(record["stopped_at"], Value::Null);
+        assert_eq!(record["duration"], Value::Null);
         assert_eq!(record["updated_at"], record["created_at"]);
     }
 
@@ -271,12 +223,35 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_named() {
-        let error = |json: &str| shape(&serde_json::from_str(json).unwrap()).err().unwrap().to_string();
+        let error =
+            |json: &str| serde_json::from_str::<SessionRecord<'_>>(json).unwrap().shape().unwrap_err().to_string();
         assert_eq!(error("{}"), "`id` of a record without `id` is missing");
         assert_eq!(error(r#"{"id":"s"}"#), "`created_at` of the record `s` is missing");
         assert_eq!(
             error(r#"{"id":"s","created_at":"2024-05-01T10:00:00Z","peers":"x"}"#),
             "`peers` of the record `s` is neither an object nor an array of peers"
         );
+    }
+
+    #[test]
+    fn an_end_without_a_date_is_looked_at_again_for_as_long_as_a_session_may_last() {
+        let settled = |fields: &str| {
+            let json = format!(
+                r#"{{"id":"s","created_at":"2024-05-01T10:00:00Z","updated_at":"2024-05-01T10:00:00Z"{fields}}}"#
+            );
+            serde_json::from_str::<SessionRecord<'_>>(&json).unwrap().shape().unwrap().settled.to_string()[11..16]
+                .to_owned()
+        };
+        assert_eq!(settled(r#","active":false"#), "23:00");
+        assert_eq!(settled(r#","active":"true""#), "10:00", "it is going on");
+        assert_eq!(settled(r#","active":false,"ended_at":"2024-05-01T11:00:00Z""#), "11:00");
+    }
+
+    #[test]
+    fn what_100ms_adds_to_a_peer_is_passed_on() {
+        let json = r#"{"id":"s","created_at":"2024-05-01T10:00:00Z","peers":[{"id":"p","newField":{"credentials":{"b":"x"},"a":1}}]}"#;
+        let peer = &record(json).0["peers"][0];
+        assert_eq!(peer["newField"]["a"], 1);
+        assert_ne!(peer["newField"]["credentials"]["b"], "x");
     }
 }

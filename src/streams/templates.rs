@@ -6,28 +6,31 @@
 //! - **Open in the reference:** `createdAt` or `created_at`: both spellings are read; the duplicates
 //!   `_id` and `customer` are dropped.
 
-use futures_util::future::BoxFuture;
+use std::sync::Arc;
 
-use super::record::record;
-use super::values::{Flag, Object, Text, id, times};
-use super::{
-    Description, Reading, Record, RecordError, Rows, Slice, Step, Stream, StreamError, Timestamp, added_fields,
-};
-use crate::api::{ListFilter, Template};
+use serde_json::{Map, Value};
+
+use super::contract::{Reading, RecordError, Step, Stream, StreamError, Times};
+use super::record::{Rows, Shape, id, record, times};
+use super::schema;
+use super::slice::Slice;
+use super::time::Time;
+use super::values::{Flag, Object, Text};
+use crate::api::{ApiError, Client, List};
 
 record! {
     /// A template: what rooms are made from.
     TemplateRecord {
         /// Unique id of the template.
-        id: Text<'a>,
+        id: Text<'a> = "id" | "_id",
         /// Its name.
         name: Text<'a>,
         /// Whether new rooms use it when they name none.
         default: Flag<'a>,
         /// The 100ms account.
-        customer_id: Text<'a>,
+        customer_id: Text<'a> = "customer_id" | "customerId" | "customer",
         /// The app (workspace).
-        app_id: Text<'a>,
+        app_id: Text<'a> = "app_id" | "appId",
         /// The roles by name: what each may publish, see and do.
         roles: Object<'a>,
         /// Region, recording, room state and more; credentials are masked.
@@ -37,101 +40,74 @@ record! {
         /// Plugins and their settings.
         plugins: Object<'a>,
         /// When it was created.
-        created_at: Timestamp,
+        created_at: Time = "created_at" | "createdAt",
         /// When it last changed. The cursor of this stream.
-        updated_at: Timestamp,
+        updated_at: Time = "updated_at" | "updatedAt",
     }
 }
 
-pub(super) const DESCRIPTION: Description = Description {
-    name: "templates",
-    primary_key: &["id"],
-    cursor: Some("updated_at"),
-    columns: TemplateRecord::COLUMNS,
-    schema: super::schema_of_record::<TemplateRecord<'static>>,
-    sample: |client| {
-        Box::pin(async move {
-            let whole = ListFilter::default();
-            let sampled = client.templates(&whole, |templates| {
-                added_fields(templates.iter().map(|template| template.other.as_slice()))
-            });
-            Ok(sampled.await?.content)
-        })
-    },
-    open: |reading| Box::new(Templates { reading }),
-    line: |item| {
-        let template: Template<'_> = super::parsed(item)?;
-        super::line(&shape(&template)?, &template.other)
-    },
-};
-
-const TEMPLATES: &str = "templates";
-
-struct Templates {
+/// The stream.
+pub(super) struct Templates {
     reading: Reading,
 }
 
 impl Stream for Templates {
-    fn first(&self) -> Slice {
-        Slice::whole(TEMPLATES)
+    const NAME: &'static str = "templates";
+    const PRIMARY_KEY: &'static [&'static str] = &["id"];
+    const CURSOR: Option<&'static str> = Some("updated_at");
+    const LISTS: &'static [&'static str] = &["templates"];
+    type Record = TemplateRecord<'static>;
+
+    fn open(reading: Reading) -> Self {
+        Self { reading }
     }
 
-    fn knows(&self, list: &str) -> bool {
-        list == TEMPLATES
+    async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
+        let shape = |page: Vec<TemplateRecord<'_>>| Rows::of_page(&self.reading, &slice, page);
+        let filter = slice.page();
+        let page = self.reading.client.list::<TemplateRecord<'static>, _>(List::TEMPLATES, &filter, shape).await?;
+        let (rows, _) = page.content?;
+        Ok(Step { rows, rest: slice.rest(page.next), ..Step::default() })
     }
 
-    fn fetch<'a>(&'a self, slice: &'a Slice) -> BoxFuture<'a, Result<Step, StreamError>> {
-        Box::pin(async move {
-            let page = self.reading.client.templates(&slice.page(), |templates| self.shape(&templates)).await?;
-            Ok(Step { rows: page.content?, next: slice.rest(page.next).into_iter().collect(), seen: None })
-        })
-    }
-}
-
-impl Templates {
-    fn shape(&self, page: &[Template<'_>]) -> Result<Rows, StreamError> {
-        let mut rows = Rows::default();
-        for template in page {
-            let record = shape(template)?;
-            if record.updated_at >= self.reading.cursor {
-                rows.push(&self.reading.format, &record, Some(record.updated_at), &template.other)?;
-            }
-        }
-        Ok(rows)
+    async fn sample(client: &Client) -> Result<Map<String, Value>, ApiError> {
+        schema::sample::<TemplateRecord<'static>>(client, List::TEMPLATES, None).await
     }
 }
 
-fn shape<'a>(template: &Template<'a>) -> Result<TemplateRecord<'a>, RecordError> {
-    let id = id(template.id)?;
-    let (created_at, updated_at) = times(&id, template.created_at, template.updated_at)?;
-    Ok(TemplateRecord {
-        id: Text(template.id),
-        name: Text(template.name),
-        default: Flag(template.default),
-        customer_id: Text(template.customer_id),
-        app_id: Text(template.app_id),
-        roles: Object(template.roles),
-        settings: Object(template.settings),
-        destinations: Object(template.destinations),
-        plugins: Object(template.plugins),
-        created_at,
-        updated_at,
-    })
+impl Shape for TemplateRecord<'_> {
+    fn shape(&mut self) -> Result<Times, RecordError> {
+        let (created_at, updated_at) = times(&id(self.id.0)?, self.created_at, self.updated_at)?;
+        self.updated_at = updated_at.into();
+        Ok(Times::new(created_at, updated_at))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::streams::MASK;
 
     #[test]
     fn a_template_in_camel_case_becomes_snake_case_without_secrets() {
         let json = r#"{"_id":"t","id":"t","customerId":"c","customer":"c","appId":"a","createdAt":"2024-05-01T10:00:00Z",
             "updatedAt":"2024-05-02T10:00:00.1Z","settings":{"recording":{"upload":{"credentials":{"secretKey":"x"}}}}}"#;
-        let template: Template<'_> = serde_json::from_str(json).unwrap();
-        let record = super::super::record_value(&shape(&template).unwrap());
+        let mut template: TemplateRecord<'_> = serde_json::from_str(json).unwrap();
+        template.shape().unwrap();
+        let record = serde_json::to_value(&template).unwrap();
         assert_eq!((&record["customer_id"], &record["app_id"]), (&"c".into(), &"a".into()));
         assert_eq!(record["updated_at"], "2024-05-02T10:00:00.100000Z");
-        assert_eq!(record["settings"]["recording"]["upload"]["credentials"]["secretKey"], super::super::MASK);
-        assert!(template.other.is_empty());
+        assert_eq!(record["settings"]["recording"]["upload"]["credentials"]["secretKey"], MASK);
+        assert!(template.others.is_empty());
+    }
+
+    #[test]
+    fn both_spellings_are_read_and_null_hides_neither() {
+        let json = r#"{"_id":"a","createdAt":"2024-05-01T10:00:00Z","created_at":null,"new":1,"gone":null}"#;
+        let template: TemplateRecord<'_> = serde_json::from_str(json).unwrap();
+        assert_eq!(template.id.0.map(|raw| raw.get()), Some(r#""a""#));
+        assert!(template.created_at.get().is_some());
+        let others: Vec<_> = template.others.iter().map(|(key, value)| (key.as_ref(), value.get())).collect();
+        assert_eq!(others, [("new", "1")]);
     }
 }

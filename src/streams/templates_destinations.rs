@@ -11,25 +11,31 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::future::join;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
-use super::record::record;
-use super::values::{Object, Text, id, text, times};
-use super::{Description, Reading, Record, RecordError, Rows, Slice, Step, Stream, StreamError, Timestamp, snake_case};
-use crate::api::{Keyed, Members, Raw, Template};
+use super::contract::{Reading, RecordError, Step, Stream, StreamError};
+use super::gaps::{Gaps, OF_THIS_ONE};
+use super::record::{Computed, Rows, record};
+use super::schema::snake_case;
+use super::slice::Slice;
+use super::template_parents::{self, Parent};
+use super::values::{Object, Text, text};
+use crate::api::{ApiError, Client, Keyed, Members, Raw};
 
 record! {
     /// One destination of a template.
     DestinationRecord {
         /// The template.
-        template_id: Option<&'a str>,
+        template_id: Computed<&'a str>,
         /// The key of the destination within its kind.
-        id: Option<Cow<'a, str>>,
+        id: Computed<Cow<'a, str>>,
         /// Its kind: rtmp, hls, browser_recording, transcription, recording or recording_storage.
-        destination_type: Option<&'a str>,
+        destination_type: Computed<&'a str>,
         /// Its name.
         name: Text<'a>,
         /// The role it belongs to.
@@ -39,73 +45,55 @@ record! {
     }
 }
 
-pub(super) const DESCRIPTION: Description = Description {
-    name: "templates_destinations",
-    primary_key: &["template_id", "destination_type", "id"],
-    cursor: None,
-    columns: DestinationRecord::COLUMNS,
-    schema: super::schema_of_record::<DestinationRecord<'static>>,
-    // The settings are one column, whatever is in them.
-    sample: |_| Box::pin(async { Ok(serde_json::Map::new()) }),
-    open: |reading| Box::new(TemplatesDestinations { reading }),
-    line: |item| {
-        // The settings of one destination.
-        let config: &RawValue = super::parsed(item)?;
-        super::line(&shape("template", "rtmp", "key".into(), config), &[])
-    },
-};
-
-const TEMPLATES: &str = "templates";
 /// The key of the storage below `settings.recording`.
 const UPLOAD: &str = "upload";
 
-struct TemplatesDestinations {
+/// The stream.
+pub(super) struct TemplatesDestinations {
     reading: Reading,
-}
-
-/// What is kept of a template while its destinations are asked for.
-struct Parent {
-    id: String,
-    updated_at: Timestamp,
-    upload: Option<Box<RawValue>>,
+    refused: Gaps,
 }
 
 impl Stream for TemplatesDestinations {
-    fn first(&self) -> Slice {
-        Slice::whole(TEMPLATES)
+    const NAME: &'static str = "templates_destinations";
+    const PRIMARY_KEY: &'static [&'static str] = &["template_id", "destination_type", "id"];
+    const CURSOR: Option<&'static str> = None;
+    const LISTS: &'static [&'static str] = &["templates"];
+    type Record = DestinationRecord<'static>;
+
+    fn open(reading: Reading) -> Self {
+        Self { reading, refused: Gaps::new("templates' lists of destinations") }
     }
 
-    fn knows(&self, list: &str) -> bool {
-        list == TEMPLATES
+    async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
+        template_parents::fetch(&self.reading, &slice, |parent| self.destinations_of(parent)).await
     }
 
-    fn fetch<'a>(&'a self, slice: &'a Slice) -> BoxFuture<'a, Result<Step, StreamError>> {
-        Box::pin(async move {
-            let page = self.reading.client.templates(&slice.page(), |page| parents(&page)).await?;
-            let changed: Vec<Parent> =
-                page.content?.into_iter().filter(|parent| parent.updated_at >= self.reading.cursor).collect();
-            let mut rows = Rows::default();
-            for destinations in try_join_all(changed.iter().map(|parent| self.destinations_of(parent))).await? {
-                rows.append(destinations);
-            }
-            Ok(Step { rows, next: slice.rest(page.next).into_iter().collect(), seen: None })
-        })
+    /// The settings are one column, whatever is in them.
+    async fn sample(_: &Client) -> Result<Map<String, Value>, ApiError> {
+        Ok(Map::new())
+    }
+
+    fn finish(&self) -> Result<Vec<String>, StreamError> {
+        self.refused.finish()
     }
 }
 
 impl TemplatesDestinations {
-    async fn destinations_of(&self, parent: &Parent) -> Result<Rows, StreamError> {
+    async fn destinations_of(&self, parent: Parent) -> Result<Rows, StreamError> {
         let client = &self.reading.client;
         let by_kind = |answer: Raw<'_>| self.rows_by_kind(&parent.id, answer);
         let recordings = |answer: Raw<'_>| self.rows_of_kind(&parent.id, "recording", answer);
-        let (by_kind, recordings) = futures_util::future::try_join(
+        let (by_kind, recordings) = join(
             client.template_part(&parent.id, "destinations", by_kind),
             client.template_part(&parent.id, "recordings", recordings),
         )
-        .await?;
-        let mut rows = by_kind.transpose()?.unwrap_or_default();
-        rows.append(recordings.transpose()?.unwrap_or_default());
-        if let Some(upload) = parent.upload.as_deref() {
+        .await;
+        let mut rows = Rows::default();
+        for part in [by_kind, recordings] {
+            rows.append(self.refused.allow(part, OF_THIS_ONE)?.flatten().transpose()?.unwrap_or_default());
+        }
+        if let Some(upload) = parent.settings.as_deref().and_then(upload) {
             self.push(&mut rows, &parent.id, "recording_storage", UPLOAD.into(), upload)?;
         }
         Ok(rows)
@@ -143,19 +131,20 @@ impl TemplatesDestinations {
         id: Cow<'_, str>,
         config: &RawValue,
     ) -> Result<(), StreamError> {
-        Ok(rows.push(&self.reading.format, &shape(template, kind, id, config), None, &[])?)
+        Ok(rows.push(&self.reading.format, &record_of(template, kind, id, config), None)?)
     }
 }
 
-fn shape<'a>(template: &'a str, kind: &'a str, id: Cow<'a, str>, config: &'a RawValue) -> DestinationRecord<'a> {
+fn record_of<'a>(template: &'a str, kind: &'a str, id: Cow<'a, str>, config: &'a RawValue) -> DestinationRecord<'a> {
     let Labels { name, role } = labels(config);
     DestinationRecord {
-        template_id: Some(template),
-        id: Some(id),
-        destination_type: Some(kind),
+        template_id: Computed(Some(template)),
+        id: Computed(Some(id)),
+        destination_type: Computed(Some(kind)),
         name: Text(name),
         role: Text(role),
         config: Object(Some(config)),
+        others: Vec::new(),
     }
 }
 
@@ -186,15 +175,6 @@ struct Labels<'a> {
 
 fn labels(config: &RawValue) -> Labels<'_> {
     serde_json::from_str(config.get()).unwrap_or_default()
-}
-
-fn parents(page: &[Template<'_>]) -> Result<Vec<Parent>, RecordError> {
-    let parent = |template: &Template<'_>| {
-        let id = id(template.id)?.into_owned();
-        let (_, updated_at) = times(&id, template.created_at, template.updated_at)?;
-        Ok(Parent { id, updated_at, upload: template.settings.and_then(upload).map(ToOwned::to_owned) })
-    };
-    page.iter().map(parent).collect()
 }
 
 /// `recording.upload` of a template's settings, when it says anything.

@@ -7,6 +7,10 @@ use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::contract::RecordError;
+use super::values::text;
+use crate::api::Raw;
+
 const MICROS: i64 = 1_000_000;
 /// Days from the calendar's day one to 1970-01-01.
 const EPOCH_DAY: i64 = 719_163;
@@ -42,11 +46,6 @@ impl Timestamp {
         self.0 == 0 || self.0 == -62_135_596_800 * MICROS
     }
 
-    /// `self` minus `hours`; never before the year one.
-    pub fn minus_hours(self, hours: i64) -> Self {
-        Self(self.0 - hours * 3600 * MICROS)
-    }
-
     /// Seconds from `earlier` to `self`, zero when it is later.
     pub fn seconds_since(self, earlier: Self) -> f64 {
         (self.0 - earlier.0).max(0) as f64 / MICROS as f64
@@ -67,16 +66,10 @@ impl Timestamp {
         Self(micros)
     }
 
-    /// `YYYY-MM-DDTHH:MM:SSZ`, as the API's time filters take it.
+    /// `YYYY-MM-DDTHH:MM:SS.sssZ`, as the API's general pages give the format of time filters: a strict
+    /// reader takes only this, a lenient one takes it as well.
     pub fn to_filter(self) -> String {
-        let mut text = self.text();
-        text.truncate(19);
-        text + "Z"
-    }
-
-    fn text(self) -> String {
-        let mut buffer = [0; 27];
-        self.write(&mut buffer).to_owned()
+        format!("{}Z", &self.write(&mut [0; 27])[..23])
     }
 
     /// Writes the 27 characters; years outside 0–9999 (no API time is) become those.
@@ -135,8 +128,86 @@ impl From<DateTime<Utc>> for Timestamp {
 
 impl std::ops::Add<TimeDelta> for Timestamp {
     type Output = Self;
+    /// Stops at the ends of what an `i64` holds, which no time of the API comes near.
     fn add(self, delta: TimeDelta) -> Self {
         Self(self.0.saturating_add(delta.num_microseconds().unwrap_or(i64::MAX)))
+    }
+}
+
+impl std::ops::Sub<TimeDelta> for Timestamp {
+    type Output = Self;
+    fn sub(self, delta: TimeDelta) -> Self {
+        self + -delta
+    }
+}
+
+/// A time in an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Time {
+    /// `null`, absent, empty, or the zero time, which the API writes for "never".
+    #[default]
+    Never,
+    /// A moment.
+    At(Timestamp),
+    /// A value that is no time.
+    Unreadable,
+}
+
+impl Time {
+    /// The time in `raw`.
+    pub fn of(raw: Raw<'_>) -> Self {
+        match raw {
+            None => Self::Never,
+            Some(raw) if raw.get() == "\"\"" => Self::Never,
+            Some(_) => match text(raw).and_then(|text| Timestamp::parse(&text)) {
+                Some(time) if time.is_zero() => Self::Never,
+                Some(time) => Self::At(time),
+                None => Self::Unreadable,
+            },
+        }
+    }
+
+    /// The moment, when there is one.
+    pub fn get(self) -> Option<Timestamp> {
+        match self {
+            Self::At(time) => Some(time),
+            Self::Never | Self::Unreadable => None,
+        }
+    }
+
+    /// The moment that stands in `field` of the record `id`, when there is one.
+    ///
+    /// # Errors
+    /// When there is a value and it is no time.
+    pub fn readable(self, id: &str, field: &'static str) -> Result<Option<Timestamp>, RecordError> {
+        match self {
+            Self::Unreadable => Err(RecordError::new(Some(id), field, "is not a time")),
+            time => Ok(time.get()),
+        }
+    }
+}
+
+impl From<Timestamp> for Time {
+    fn from(time: Timestamp) -> Self {
+        Self::At(time)
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.get().serialize(serializer)
+    }
+}
+
+impl JsonSchema for Time {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Time".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Timestamp::json_schema(generator)
     }
 }
 
@@ -223,7 +294,19 @@ mod tests {
     }
 
     #[test]
-    fn filters_are_whole_seconds() {
-        assert_eq!(Timestamp::parse("2024-01-01T00:00:00.999Z").unwrap().to_filter(), "2024-01-01T00:00:00Z");
+    fn filters_have_milliseconds() {
+        let time = Timestamp::parse("2024-01-01T00:00:37Z").unwrap();
+        assert_eq!(time.to_filter(), "2024-01-01T00:00:37.000Z");
+    }
+
+    #[test]
+    fn what_means_never_is_never_and_nonsense_is_told() {
+        let read = |json: &str| Time::of(serde_json::from_str(json).unwrap());
+        for json in ["null", "\"\"", "\"0001-01-01T00:00:00Z\""] {
+            assert_eq!(read(json).readable("a", "t"), Ok(None), "{json}");
+        }
+        for json in ["5", "\"soon\"", "{}"] {
+            assert!(read(json).readable("a", "t").is_err(), "{json}");
+        }
     }
 }

@@ -8,9 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::RecordError;
 use super::secrets::{Masked, Place};
-use super::time::Timestamp;
 use crate::api::Raw;
 
 /// Escapes what JSON allows in a line and line-splitting readers do not survive: U+2028, U+2029 and
@@ -168,36 +166,13 @@ pub fn text<'a>(raw: Raw<'a>) -> Option<Cow<'a, str>> {
     .filter(|text| !text.is_empty())
 }
 
-/// The id of an API object, which keys and pages depend on.
-///
-/// # Errors
-/// When it is missing, empty or not a string.
-pub fn id<'a>(raw: Raw<'a>) -> Result<Cow<'a, str>, RecordError> {
-    text(raw).ok_or_else(|| RecordError::new(None, "id", "is missing"))
-}
-
-/// A time the record can do without; `null`, empty and zero are `None`.
-///
-/// # Errors
-/// When there is a value and it is no time.
-pub fn optional_time(raw: Raw<'_>, id: &str, field: &'static str) -> Result<Option<Timestamp>, RecordError> {
-    match raw.map(RawValue::get) {
-        None | Some("\"\"") => Ok(None),
-        Some(_) => match text(raw).and_then(|text| Timestamp::parse(&text)) {
-            Some(time) => Ok(Some(time).filter(|time| !time.is_zero())),
-            None => Err(RecordError::new(Some(id), field, "is not a time")),
-        },
+/// Whether a value says yes: `true`, also when it is written as a string.
+pub fn truth(raw: Raw<'_>) -> Option<bool> {
+    match raw?.get() {
+        "true" | "\"true\"" => Some(true),
+        "false" | "\"false\"" => Some(false),
+        _ => None,
     }
-}
-
-/// When an object was created and last changed; one that never changed did so when it was created.
-///
-/// # Errors
-/// When there is no creation time, or one of the two is no time.
-pub fn times(id: &str, created: Raw<'_>, updated: Raw<'_>) -> Result<(Timestamp, Timestamp), RecordError> {
-    let created_at = optional_time(created, id, "created_at")?;
-    let created_at = created_at.ok_or_else(|| RecordError::new(Some(id), "created_at", "is missing"))?;
-    Ok((created_at, optional_time(updated, id, "updated_at")?.unwrap_or(created_at)))
 }
 
 #[cfg(test)]
@@ -220,14 +195,5 @@ mod tests {
         {
             assert_eq!(serde_json::to_string(&Text(raw(json))).unwrap(), expected);
         }
-    }
-
-    #[test]
-    fn times_are_required_where_logic_reads_them() {
-        assert_eq!(optional_time(raw("\"0001-01-01T00:00:00Z\""), "a", "t").unwrap(), None);
-        assert_eq!(optional_time(raw("\"\""), "a", "t").unwrap(), None);
-        assert!(optional_time(raw("5"), "a", "t").is_err());
-        assert!(times("a", None, None).is_err());
-        assert!(id(raw("\"\"")).is_err() && id(raw("7")).is_err());
     }
 }

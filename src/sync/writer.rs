@@ -1,15 +1,18 @@
 //! The only code that writes stdout: whole lines, records before the state that covers them, counted.
 //!
-//! It runs on a thread of its own, fed by a bounded channel: a slow reader slows the fetching, and
-//! memory stays flat. What comes in first is written first; that is all the ordering there is.
+//! It runs on a thread of its own, fed by one channel: what comes in first is written first; that is all the
+//! ordering there is. Room for records is bounded: a slow reader slows the fetching, and memory stays flat.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::airbyte::{Level, Message};
+use super::notices;
+use crate::airbyte::{Level, Message, Progress};
+use crate::api::Notice;
 use crate::streams::{MASK, Rows, keep_on_one_line};
 
 /// Things waiting to be written at most; each is a page of records or a single message.
@@ -17,11 +20,18 @@ const QUEUE: usize = 8;
 /// Shorter secrets would mask innocent words.
 const SHORTEST_SECRET: usize = 8;
 
-/// What can be written.
-#[derive(Debug)]
-enum Item {
+/// What can be written, and the room it takes.
+struct Item {
+    content: Content,
+    /// Given back once it has been written.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+enum Content {
     Rows { stream: &'static str, rows: Rows },
     State { stream: &'static str, state: Value },
+    Progress { stream: String, progress: Progress },
+    Notice(Notice),
     Message(Message),
 }
 
@@ -33,7 +43,8 @@ pub struct OutputClosed;
 /// Where everything is written to; cheap to clone.
 #[derive(Clone)]
 pub struct Output {
-    items: mpsc::Sender<Item>,
+    items: mpsc::UnboundedSender<Item>,
+    room: Arc<Semaphore>,
     most_verbose: Level,
 }
 
@@ -45,10 +56,12 @@ impl Output {
         secrets: Vec<String>,
         most_verbose: Level,
     ) -> (Self, JoinHandle<io::Result<()>>) {
-        let (items, queue) = mpsc::channel(QUEUE);
+        let (items, queue) = mpsc::unbounded_channel();
         let secrets = secrets.into_iter().filter(|secret| secret.len() >= SHORTEST_SECRET).collect();
-        let thread = std::thread::spawn(move || Lines { writer, secrets, uncovered: Vec::new() }.write_all(queue));
-        (Self { items, most_verbose }, thread)
+        let lines =
+            Lines { writer, secrets, most_verbose, uncovered: Vec::new(), running: Vec::new(), limited_until: 0 };
+        let thread = std::thread::spawn(move || lines.write_all(queue));
+        (Self { items, room: Arc::new(Semaphore::new(QUEUE)), most_verbose }, thread)
     }
 
     /// Writes records of `stream`.
@@ -58,7 +71,7 @@ impl Output {
     pub async fn rows(&self, stream: &'static str, rows: Rows) -> Result<(), OutputClosed> {
         match rows.count {
             0 => Ok(()),
-            _ => self.send(Item::Rows { stream, rows }).await,
+            _ => self.send(Content::Rows { stream, rows }).await,
         }
     }
 
@@ -67,7 +80,15 @@ impl Output {
     /// # Errors
     /// When nobody reads any more.
     pub async fn state(&self, stream: &'static str, state: Value) -> Result<(), OutputClosed> {
-        self.send(Item::State { stream, state }).await
+        self.send(Content::State { stream, state }).await
+    }
+
+    /// Writes a step in the life of `stream`.
+    ///
+    /// # Errors
+    /// When nobody reads any more.
+    pub async fn progress(&self, stream: &str, progress: Progress) -> Result<(), OutputClosed> {
+        self.send(Content::Progress { stream: stream.to_owned(), progress }).await
     }
 
     /// Writes a message.
@@ -75,19 +96,7 @@ impl Output {
     /// # Errors
     /// When nobody reads any more.
     pub async fn message(&self, message: Message) -> Result<(), OutputClosed> {
-        self.send(Item::Message(message)).await
-    }
-
-    /// Writes a message if it is still true when there is room for it.
-    ///
-    /// # Errors
-    /// When nobody reads any more.
-    pub async fn message_if(&self, message: Message, is_true: impl FnOnce() -> bool) -> Result<(), OutputClosed> {
-        let room = self.items.reserve().await.map_err(|_| OutputClosed)?;
-        if is_true() {
-            room.send(Item::Message(message));
-        }
-        Ok(())
+        self.send(Content::Message(message)).await
     }
 
     /// Writes a line of log, unless it is more verbose than asked for.
@@ -101,44 +110,88 @@ impl Output {
         }
     }
 
+    /// Tells the reader what the client has to say. It waits for no room: notices are few, and the client
+    /// must not wait for its reader.
+    pub fn notice(&self, notice: Notice) {
+        // A closed output is found out with the next record.
+        let _ = self.items.send(Item { content: Content::Notice(notice), _room: None });
+    }
+
     /// Waits until nobody reads any more.
     pub async fn closed(&self) {
         self.items.closed().await;
     }
 
-    async fn send(&self, item: Item) -> Result<(), OutputClosed> {
-        self.items.send(item).await.map_err(|_| OutputClosed)
+    async fn send(&self, content: Content) -> Result<(), OutputClosed> {
+        // The semaphore is never closed: when the writer has ended, what it held is given back.
+        let room = Arc::clone(&self.room).acquire_owned().await.ok();
+        self.items.send(Item { content, _room: room }).map_err(|_| OutputClosed)
     }
 }
 
 struct Lines<W> {
     writer: W,
     secrets: Vec<String>,
+    most_verbose: Level,
     /// Records of each stream since its last state.
     uncovered: Vec<(&'static str, u64)>,
+    /// Streams that have begun and not ended.
+    running: Vec<String>,
+    /// The end of the last pause that was told, in milliseconds since 1970.
+    limited_until: i64,
 }
 
 impl<W: Write> Lines<W> {
-    fn write_all(mut self, mut queue: mpsc::Receiver<Item>) -> io::Result<()> {
+    fn write_all(mut self, mut queue: mpsc::UnboundedReceiver<Item>) -> io::Result<()> {
         while let Some(item) = queue.blocking_recv() {
-            self.write(item)?;
+            self.write(item.content)?;
         }
         self.writer.flush()
     }
 
-    fn write(&mut self, item: Item) -> io::Result<()> {
-        match item {
-            Item::Rows { stream, rows } => {
+    fn write(&mut self, content: Content) -> io::Result<()> {
+        match content {
+            Content::Rows { stream, rows } => {
                 self.writer.write_all(&rows.bytes)?;
                 *self.uncovered(stream) += rows.count;
                 Ok(())
             }
-            Item::State { stream, state } => {
+            Content::State { stream, state } => {
                 let records = std::mem::take(self.uncovered(stream));
                 self.write_message(Message::state(stream, state, records))
             }
-            Item::Message(message) => self.write_message(message),
+            Content::Progress { stream, progress } => self.write_progress(stream, progress),
+            Content::Notice(notice) => self.write_notice(&notice),
+            Content::Message(message) => self.write_message(message),
         }
+    }
+
+    fn write_progress(&mut self, stream: String, progress: Progress) -> io::Result<()> {
+        self.write_message(Message::progress(&stream, progress))?;
+        self.running.retain(|running| *running != stream);
+        if matches!(progress, Progress::Started | Progress::Running) {
+            self.running.push(stream);
+        }
+        Ok(())
+    }
+
+    /// Logs what the client says, and tells the platform that every stream under way waits for a limit:
+    /// once for a pause, however many requests it hits.
+    fn write_notice(&mut self, notice: &Notice) -> io::Result<()> {
+        let limited = notices::limited_until(notice);
+        if limited.is_some_and(|until| until / 1000 <= self.limited_until / 1000) {
+            return Ok(());
+        }
+        let (level, text) = notices::sentence(notice);
+        if level >= self.most_verbose {
+            self.write_message(Message::log(level, text))?;
+        }
+        let Some(until) = limited else { return Ok(()) };
+        self.limited_until = until;
+        for stream in self.running.clone() {
+            self.write_message(Message::rate_limited(&stream, until))?;
+        }
+        Ok(())
     }
 
     fn uncovered(&mut self, stream: &'static str) -> &mut u64 {
@@ -227,5 +280,25 @@ mod tests {
         output.closed().await;
         assert_eq!(output.rows("a", rows(1)).await, Err(OutputClosed));
         assert_eq!(thread.join().unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[tokio::test]
+    async fn a_pause_is_told_once_and_only_of_streams_under_way() {
+        let shared = Shared::default();
+        let (output, thread) = Output::start(shared.clone(), Vec::new(), Level::Info);
+        output.progress("over", Progress::Started).await.unwrap();
+        output.progress("over", Progress::Complete).await.unwrap();
+        output.progress("under_way", Progress::Running).await.unwrap();
+        let until = chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        for _ in 0..3 {
+            let (endpoint, wait) = ("/v2/rooms".to_owned(), std::time::Duration::from_secs(3));
+            output.notice(Notice::RateLimited { endpoint, until, wait, pace: None });
+        }
+        drop(output);
+        thread.join().unwrap().unwrap();
+        let text = String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();
+        let limited: Vec<_> = text.lines().filter(|line| line.contains("RATE_LIMITED")).collect();
+        assert_eq!(limited.len(), 1, "{text}");
+        assert!(limited[0].contains("under_way") && limited[0].contains("1700000000000"));
     }
 }

@@ -1,0 +1,115 @@
+//! The configured catalog: which streams and columns to read, and how.
+
+use serde_json::{Map, Value};
+
+use super::SyncMode;
+use super::input::{InputError, shown, unreadable};
+
+/// What to read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConfiguredStream {
+    /// The stream's name.
+    pub name: String,
+    /// How to read it.
+    pub sync_mode: SyncMode,
+    /// The columns to write; `None` when the schema names none, which means all.
+    pub columns: Option<Vec<String>>,
+}
+
+/// Reads a configured catalog. What destinations do with the records is checked, then ignored.
+///
+/// # Errors
+/// When a stream's entry is not of the protocol's form.
+pub fn read_catalog(catalog: &Value) -> Result<Vec<ConfiguredStream>, InputError> {
+    let Some(streams) = catalog.get("streams").and_then(Value::as_array) else {
+        return unreadable("has no list `streams`: make one from the output of `discover`");
+    };
+    let configured: Vec<ConfiguredStream> = streams.iter().enumerate().map(read_stream).collect::<Result<_, _>>()?;
+    for (position, stream) in configured.iter().enumerate() {
+        if configured[..position].iter().any(|earlier| earlier.name == stream.name) {
+            return unreadable(format!("names the stream `{}` twice: remove one of the entries", shown(&stream.name)));
+        }
+    }
+    Ok(configured)
+}
+
+fn read_stream((position, entry): (usize, &Value)) -> Result<ConfiguredStream, InputError> {
+    let Some(stream) = entry.get("stream").and_then(Value::as_object) else {
+        return unreadable(format!(
+            "has no object `streams[{position}].stream`: copy it there from the output of `discover`, with a `sync_mode` beside it"
+        ));
+    };
+    let Some(name) = stream.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()) else {
+        return unreadable(format!(
+            "has no string `streams[{position}].stream.name`: copy it from the output of `discover`"
+        ));
+    };
+    let place = |key: &str| format!("`{key}` of the stream `{}`", shown(name));
+    let sync_mode = match entry.get("sync_mode").and_then(Value::as_str) {
+        Some("full_refresh") => SyncMode::FullRefresh,
+        Some("incremental") => SyncMode::Incremental,
+        _ => return unreadable(format!("has an unknown {}: use `full_refresh` or `incremental`", place("sync_mode"))),
+    };
+    match entry.get("destination_sync_mode") {
+        None | Some(Value::Null) => {}
+        Some(Value::String(mode)) if DESTINATION_SYNC_MODES.contains(&mode.as_str()) => {}
+        Some(_) => {
+            let modes = DESTINATION_SYNC_MODES.join("`, `");
+            return unreadable(format!("has an unknown {}: use one of `{modes}`", place("destination_sync_mode")));
+        }
+    }
+    let columns = match stream.get("json_schema") {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(schema)) => read_columns(schema, &place("json_schema.properties"))?,
+        Some(_) => {
+            return unreadable(format!(
+                "has a {} that is no object: copy it from the output of `discover`",
+                place("json_schema")
+            ));
+        }
+    };
+    Ok(ConfiguredStream { name: name.to_owned(), sync_mode, columns })
+}
+
+/// What the platform may send (its newer modes included).
+const DESTINATION_SYNC_MODES: [&str; 6] =
+    ["append", "overwrite", "append_dedup", "overwrite_dedup", "update", "soft_delete"];
+
+fn read_columns(schema: &Map<String, Value>, place: &str) -> Result<Option<Vec<String>>, InputError> {
+    match schema.get("properties") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(properties)) if properties.is_empty() => Ok(None),
+        Some(Value::Object(properties)) => Ok(Some(properties.keys().cloned().collect())),
+        Some(_) => unreadable(format!("has a {place} that is no object: copy it from the output of `discover`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_catalog_names_its_faults() {
+        let entry = |entry: Value| read_catalog(&json!({"streams": [entry]}));
+        assert_eq!(
+            entry(json!({"stream": {"name": "rooms", "json_schema": {"properties": {"id": {}}}}, "sync_mode": "incremental",
+                "destination_sync_mode": "overwrite_dedup", "cursor_field": null, "new": 1})).unwrap(),
+            [ConfiguredStream { name: "rooms".into(), sync_mode: SyncMode::Incremental, columns: Some(vec!["id".into()]) }]
+        );
+        let error = |value: Value| entry(value).unwrap_err().to_string();
+        assert!(
+            error(json!({"stream": {"name": "rooms"}, "sync_mode": "INVALID"}))
+                .contains("`sync_mode` of the stream `rooms`")
+        );
+        assert!(
+            error(json!({"stream": {"name": "rooms"}, "sync_mode": "incremental", "destination_sync_mode": "INVALID"}))
+                .contains("destination_sync_mode")
+        );
+        assert!(error(json!({"stream": {}})).contains("streams[0].stream.name"));
+        assert!(read_catalog(&json!([])).is_err());
+        let twice = json!({"stream": {"name": "rooms"}, "sync_mode": "incremental"});
+        assert!(read_catalog(&json!({"streams": [twice, twice]})).unwrap_err().to_string().contains("twice"));
+    }
+}

@@ -1,0 +1,40 @@
+//! Files that somebody else wrote.
+
+use serde_json::Value;
+
+/// Something in a file that cannot be read, worded as the end of a sentence about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InputError(pub String);
+
+pub(super) fn unreadable<T>(problem: impl Into<String>) -> Result<T, InputError> {
+    Err(InputError(problem.into()))
+}
+
+/// A name from somebody's file, short enough for a sentence and on one line.
+pub fn shown(name: &str) -> String {
+    name.chars().take(60).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+/// Parses a JSON file's text.
+///
+/// # Errors
+/// When it is not JSON, with the place.
+pub fn parse_json(text: &str) -> Result<Value, InputError> {
+    if text.starts_with('\u{feff}') {
+        return unreadable("begins with a byte order mark: save it as UTF-8 without one");
+    }
+    if text.trim().is_empty() {
+        return unreadable("is empty: check the path");
+    }
+    serde_json::from_str(text).map_err(|error| {
+        // The library tells these two from broken JSON in its text only; the text may quote the file.
+        let reason = error.to_string();
+        let what = match () {
+            () if reason.starts_with("recursion limit") => "is nested more than 127 levels deep",
+            () if reason.starts_with("number out of range") => "holds a number too large to be read",
+            () => "is not JSON",
+        };
+        InputError(format!("{what}: look at line {}, column {}", error.line(), error.column()))
+    })
+}

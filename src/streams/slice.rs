@@ -1,0 +1,245 @@
+//! What is left to read, in pieces that a saved state can hold.
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Timestamp;
+use crate::api::ListFilter;
+
+/// A piece of what is left to read, exactly as it stands in a saved state.
+///
+/// ```text
+///   after                                  before
+///     [  items created here belong to it     )        newest first: a page at `before`, the next older
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Saved", into = "Saved")]
+pub struct Slice {
+    /// Which of the stream's lists it belongs to.
+    pub list: String,
+    /// Which part of that list it is.
+    pub scope: Scope,
+    /// The token of the next page; unset means the first.
+    pub token: Option<String>,
+    /// Only the page at `token`: another slice holds what follows.
+    pub is_single_page: bool,
+}
+
+/// Which part of a list a slice is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of it.
+    Whole,
+    /// Items created in a period of time.
+    Window(Window),
+    /// What belongs to a room.
+    Room(String),
+    /// What belongs to a session of a room.
+    Session {
+        /// The room.
+        room: String,
+        /// The session.
+        session: String,
+    },
+    /// Items whose id is below this one: older ones, because ids begin with their creation time.
+    Below(String),
+}
+
+/// A period of time; unset ends are open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    /// Items created at or after.
+    pub after: Option<Timestamp>,
+    /// Items created before.
+    pub before: Option<Timestamp>,
+}
+
+impl Window {
+    /// Everything created at or after `after`.
+    pub fn since(after: Timestamp) -> Self {
+        Self { after: Some(after), before: None }
+    }
+
+    /// Whether an item created at `created` belongs to this window.
+    ///
+    /// Only the upper bound is checked: the API's bounds are inclusive, and the item at a cut is the
+    /// newer piece's. The lower bound is left to the API, in case it compares another time (a session's
+    /// start, say, which is later than its creation): an item that both pieces drop would be lost.
+    pub fn takes(&self, created: Timestamp) -> bool {
+        self.before.is_none_or(|before| created < before)
+    }
+
+    /// The smallest window that holds both.
+    fn joined(self, other: Self) -> Self {
+        // An open end stays open: `None` is the smallest `after` and the largest `before`.
+        let before = self.before.zip(other.before).map(|(one, other)| one.max(other));
+        Self { after: self.after.min(other.after), before }
+    }
+}
+
+impl Slice {
+    /// A part of `list`, from its first page on.
+    pub fn new(list: &str, scope: Scope) -> Self {
+        Self { list: list.into(), scope, token: None, is_single_page: false }
+    }
+
+    /// All of `list`.
+    pub fn whole(list: &str) -> Self {
+        Self::new(list, Scope::Whole)
+    }
+
+    /// What was created at or after `after`.
+    pub fn since(list: &str, after: Timestamp) -> Self {
+        Self::new(list, Scope::Window(Window::since(after)))
+    }
+
+    /// The rest of this slice after a page, or nothing when that was the last.
+    pub fn rest(&self, next: Option<String>) -> Option<Self> {
+        next.map(|next| Self { token: Some(next), ..self.clone() })
+    }
+
+    /// The period of time, which is open at both ends for all but a window.
+    pub fn window(&self) -> Window {
+        match self.scope {
+            Scope::Window(window) => window,
+            _ => Window::default(),
+        }
+    }
+
+    /// What to ask the API for: this slice, with `flag` said explicitly.
+    pub fn filter(&self, flag: bool) -> ListFilter<'_> {
+        let Window { after, before } = self.window();
+        ListFilter {
+            flag: Some(flag),
+            after: after.map(Timestamp::to_filter),
+            before: before.map(Timestamp::to_filter),
+            ..self.page()
+        }
+    }
+
+    /// What to ask a list without filters for.
+    pub fn page(&self) -> ListFilter<'_> {
+        ListFilter { start: self.token.as_deref(), ..ListFilter::default() }
+    }
+
+    /// The slice that holds both, when both are windows of one list: what it reads again is allowed, what
+    /// neither held is not in between when the two are neighbours.
+    pub fn joined(&self, other: &Self) -> Option<Self> {
+        let is_window = |slice: &Self| matches!(slice.scope, Scope::Window(_) | Scope::Whole) && !slice.is_single_page;
+        (self.list == other.list && is_window(self) && is_window(other))
+            .then(|| Self::new(&self.list, Scope::Window(self.window().joined(other.window()))))
+    }
+}
+
+/// The form of a slice in a saved state: flat, and what is unset is left out.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    list: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    room: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    after: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    below: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    single: bool,
+}
+
+/// The list whose `start` was an id to go on below, in states of version 0.1.0.
+const LATE: &str = "late";
+
+impl From<Saved> for Slice {
+    fn from(saved: Saved) -> Self {
+        let (below, token) = match (saved.below, saved.start) {
+            (None, Some(start)) if saved.list == LATE => (Some(start), None),
+            (below, start) => (below, start),
+        };
+        let scope = match (saved.room, saved.session, below) {
+            (Some(room), Some(session), _) => Scope::Session { room, session },
+            (Some(room), None, _) => Scope::Room(room),
+            (None, _, Some(below)) => Scope::Below(below),
+            (None, _, None) if saved.after.is_some() || saved.before.is_some() => {
+                Scope::Window(Window { after: saved.after, before: saved.before })
+            }
+            (None, _, None) => Scope::Whole,
+        };
+        Self { list: saved.list, scope, token, is_single_page: saved.single }
+    }
+}
+
+impl From<Slice> for Saved {
+    fn from(slice: Slice) -> Self {
+        let Window { after, before } = slice.window();
+        let (room, session, below) = match slice.scope {
+            Scope::Session { room, session } => (Some(room), Some(session), None),
+            Scope::Room(room) => (Some(room), None, None),
+            Scope::Below(id) => (None, None, Some(id)),
+            Scope::Whole | Scope::Window(_) => (None, None, None),
+        };
+        Self { list: slice.list, room, session, after, before, below, start: slice.token, single: slice.is_single_page }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_micros(second * 1_000_000)
+    }
+
+    #[test]
+    fn the_item_at_a_cut_is_the_newer_pieces() {
+        let older = Window { after: None, before: Some(at(5)) };
+        let newer = Window::since(at(5));
+        assert!(!older.takes(at(5)) && newer.takes(at(5)));
+        assert!(older.takes(at(4)));
+        // Not dropped: the API may have compared another time than the creation.
+        assert!(newer.takes(at(4)));
+    }
+
+    #[test]
+    fn states_of_the_first_version_are_read() {
+        let read = |json: &str| serde_json::from_str::<Slice>(json).unwrap();
+        assert_eq!(read(r#"{"list":"late","start":"66aa"}"#), Slice::new("late", Scope::Below("66aa".into())));
+        assert_eq!(read(r#"{"list":"enabled","room":"r"}"#), Slice::new("enabled", Scope::Room("r".into())));
+        let window = read(r#"{"list":"ended","after":"2024-01-01T00:00:00.000000Z","start":"x"}"#);
+        let expected = Slice::since("ended", Timestamp::parse("2024-01-01T00:00:00Z").unwrap());
+        assert_eq!(window, expected.rest(Some("x".into())).unwrap());
+    }
+
+    #[test]
+    fn every_scope_survives_being_saved() {
+        for scope in [
+            Scope::Whole,
+            Scope::Window(Window { after: Some(at(1)), before: Some(at(2)) }),
+            Scope::Window(Window { after: None, before: Some(at(2)) }),
+            Scope::Room("r".into()),
+            Scope::Session { room: "r".into(), session: "s".into() },
+            Scope::Below("b".into()),
+        ] {
+            let slice = Slice { token: Some("t".into()), is_single_page: true, ..Slice::new("late", scope) };
+            // Only a `late` list of the first version has a token without `below`.
+            let slice =
+                if matches!(slice.scope, Scope::Below(_)) { slice } else { Slice { list: "a".into(), ..slice } };
+            let saved = serde_json::to_string(&slice).unwrap();
+            assert_eq!(serde_json::from_str::<Slice>(&saved).unwrap(), slice, "{saved}");
+        }
+    }
+
+    #[test]
+    fn neighbours_join_into_what_holds_both() {
+        let older = Slice::new("a", Scope::Window(Window { after: Some(at(1)), before: Some(at(5)) }));
+        let newer = Slice::since("a", at(5)).rest(Some("x".into())).unwrap();
+        assert_eq!(older.joined(&newer), Some(Slice::since("a", at(1))));
+        assert_eq!(newer.joined(&older), Some(Slice::since("a", at(1))));
+        assert_eq!(older.joined(&Slice::whole("a")), Some(Slice::new("a", Scope::Window(Window::default()))));
+        assert_eq!(older.joined(&Slice::whole("b")), None);
+        assert_eq!(older.joined(&Slice::new("a", Scope::Room("r".into()))), None);
+    }
+}

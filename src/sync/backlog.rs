@@ -1,0 +1,273 @@
+//! What a stream has not read yet: slices, in the order they are read, cut and joined as needed.
+//!
+//! Nothing here waits or asks: the driver takes slices, fetches them, and says what came of it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::window::{self, Budget, Pace};
+use crate::api::{PAGE_SIZE, Trail};
+use crate::streams::{Seen, Slice};
+
+/// Pages that hold items outside of their window, before cutting windows is given up.
+const STRAY_PAGES: u32 = 2;
+
+/// What a stream has not read yet.
+pub struct Backlog {
+    /// All that has not been written, in the order it came up.
+    pending: BTreeMap<u64, Piece>,
+    /// The part of `pending` that nobody is fetching.
+    queue: VecDeque<u64>,
+    next_id: u64,
+    budget: Budget,
+    /// Pages that hold mostly items outside of their window.
+    stray_pages: u32,
+    /// Cutting windows has been given up.
+    has_joined: bool,
+}
+
+/// A slice, and what is known of it.
+struct Piece {
+    slice: Slice,
+    /// How densely a window is filled.
+    pace: Pace,
+    /// How many pages it may have left.
+    left: f64,
+    /// The page tokens it has been read with.
+    trail: Trail,
+    /// The page that gave rise to this slice, if one did.
+    parent: Option<Arc<Slice>>,
+}
+
+impl Piece {
+    fn new(slice: Slice) -> Self {
+        Self { slice, pace: Pace::default(), left: 0.0, trail: Trail::default(), parent: None }
+    }
+}
+
+/// What is left of a slice after a page of it: its place is taken once the page has been written.
+pub struct Replacement {
+    replaced: u64,
+    pieces: Vec<(u64, Piece)>,
+}
+
+impl Replacement {
+    /// The slices that follow, the next one to read first.
+    pub fn slices(&self) -> impl Iterator<Item = (u64, &Slice)> {
+        self.pieces.iter().map(|(id, piece)| (*id, &piece.slice))
+    }
+}
+
+/// A list has handed out a page token twice: reading on would never end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Circle;
+
+/// What came of fetching a page: what of a [`crate::streams::Step`] decides how to go on.
+#[derive(Debug, Default, Clone)]
+pub struct Left {
+    /// The rest of the slice.
+    pub rest: Option<Slice>,
+    /// What the page gave rise to.
+    pub children: Vec<Slice>,
+    /// What the page tells of its window.
+    pub seen: Option<Seen>,
+}
+
+impl Backlog {
+    /// Begins with `slices`, which `workers` will fetch.
+    pub fn new(slices: Vec<Slice>, workers: usize) -> Self {
+        let mut backlog = Self {
+            pending: BTreeMap::new(),
+            queue: VecDeque::new(),
+            next_id: 0,
+            budget: Budget::new(workers),
+            stray_pages: 0,
+            has_joined: false,
+        };
+        backlog.add(slices);
+        backlog
+    }
+
+    /// Adds slices that come after all others.
+    pub fn add(&mut self, slices: Vec<Slice>) {
+        for slice in slices {
+            let id = self.number();
+            self.pending.insert(id, Piece::new(slice));
+            self.queue.push_back(id);
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Whether everything has been written.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// How many slices nobody is fetching.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The next slice to fetch.
+    pub fn take(&mut self) -> Option<(u64, Slice)> {
+        while let Some(id) = self.queue.pop_front() {
+            if let Some(piece) = self.pending.get(&id) {
+                return Some((id, piece.slice.clone()));
+            }
+        }
+        None
+    }
+
+    /// The slice with this id, unless it has been joined with others since it was taken.
+    pub fn slice(&self, id: u64) -> Option<&Slice> {
+        self.pending.get(&id).map(|piece| &piece.slice)
+    }
+
+    /// What takes the place of slice `id` after a page of it. When `may_cut`, a worker has nothing to do:
+    /// then the rest of a window is cut in two by time, if that pays.
+    ///
+    /// # Errors
+    /// When the list goes round in a circle.
+    pub fn replacement(&mut self, id: u64, left: Left, may_cut: bool) -> Result<Replacement, Circle> {
+        let Some(piece) = self.pending.get_mut(&id) else {
+            return Ok(Replacement { replaced: id, pieces: Vec::new() });
+        };
+        let mut trail = std::mem::take(&mut piece.trail);
+        let (pace, parent) = (piece.pace, piece.parent.clone());
+        let page = parent.clone().unwrap_or_else(|| Arc::new(Slice { is_single_page: true, ..piece.slice.clone() }));
+        let child = |slice| Piece { parent: Some(Arc::clone(&page)), ..Piece::new(slice) };
+        let mut pieces: Vec<Piece> = left.children.into_iter().map(child).collect();
+        if let Some(rest) = left.rest {
+            if rest.token.as_deref().is_some_and(|token| !trail.follow(token)) {
+                return Err(Circle);
+            }
+            let rest = Piece { slice: rest, pace, left: 0.0, trail, parent };
+            pieces.extend(self.divide(rest, left.seen, may_cut));
+        } else if let Some(seen) = left.seen {
+            self.budget.note_last_page(seen.items as f64 / PAGE_SIZE as f64);
+        }
+        let pieces = pieces.into_iter().map(|piece| (self.number(), piece)).collect();
+        Ok(Replacement { replaced: id, pieces })
+    }
+
+    /// Cuts the rest of a window in two when that is wanted and pays.
+    fn divide(&mut self, rest: Piece, seen: Option<Seen>, may_cut: bool) -> Vec<Piece> {
+        let Some(seen) = seen else { return vec![rest] };
+        self.stray_pages += u32::from(2 * seen.strays > seen.items.max(seen.strays));
+        let pace = rest.pace.after_page(&seen);
+        let left = pace.pages_left(&rest.slice, seen.oldest);
+        let largest = self.pending.values().map(|piece| piece.left).fold(0.0, f64::max);
+        let is_wanted = may_cut
+            && !self.ignores_windows()
+            && self.budget.allows(self.pending.len())
+            && window::is_worth_cutting(left, largest);
+        match window::cut(&rest.slice, seen.oldest).filter(|_| is_wanted) {
+            Some((newer, older)) => {
+                let half = Piece { pace: pace.inherited(), left: left / 2.0, ..Piece::new(older) };
+                vec![Piece { slice: newer, pace: pace.inherited(), left: left / 2.0, ..rest }, half]
+            }
+            None => vec![Piece { pace, left, ..rest }],
+        }
+    }
+
+    /// Whether the server has answered with items outside of their windows: then each window would hold
+    /// the whole list.
+    pub fn ignores_windows(&self) -> bool {
+        self.stray_pages >= STRAY_PAGES
+    }
+
+    /// Takes the place of a slice whose page has been written. Its first `begun` slices are being fetched.
+    pub fn replace(&mut self, replacement: Replacement, begun: usize) {
+        self.pending.remove(&replacement.replaced);
+        for (id, _) in replacement.pieces[begun..].iter().rev() {
+            self.queue.push_front(*id);
+        }
+        self.pending.extend(replacement.pieces);
+        if self.ignores_windows() && !self.has_joined {
+            self.has_joined = true;
+            self.join_windows();
+        }
+    }
+
+    /// Splits a page off its slice, to be written later; what follows it goes on meanwhile.
+    pub fn detach(&mut self, replacement: Replacement) {
+        let id = replacement.replaced;
+        let page = self.pending.remove(&id);
+        self.replace(replacement, 0);
+        if let Some(mut piece) = page {
+            piece.slice.is_single_page = true;
+            piece.left = 0.0;
+            self.pending.insert(id, piece);
+        }
+    }
+
+    /// Joins all windows into one, because the server ignores them: the newest goes on, and holds them all.
+    /// Under a new id, so that what is being fetched for the old ones is not taken for its rest.
+    fn join_windows(&mut self) {
+        let is_window = |piece: &Piece| piece.parent.is_none() && !piece.slice.is_single_page;
+        let windows: Vec<u64> = self.pending.iter().filter(|(_, piece)| is_window(piece)).map(|(id, _)| *id).collect();
+        let mut pieces: Vec<Piece> = windows.iter().filter_map(|id| self.pending.remove(id)).collect();
+        let Some(newest) = pieces.iter().position(|piece| piece.slice.window().before.is_none()) else {
+            self.add(pieces.into_iter().map(|piece| piece.slice).collect());
+            return;
+        };
+        let newest = pieces.swap_remove(newest);
+        let all = pieces.iter().fold(newest.slice.clone(), |all, piece| all.joined(&piece.slice).unwrap_or(all));
+        self.add(vec![Slice { token: newest.slice.token, ..all }]);
+    }
+
+    /// What is pending, in about `most` bytes of JSON: what pages gave rise to becomes those pages again,
+    /// and neighbouring windows are joined. What is joined is read again.
+    pub fn slices(&self, most: usize) -> Vec<Slice> {
+        let slices: Vec<Slice> = self.pending.values().map(|piece| piece.slice.clone()).collect();
+        if size_of(&slices) <= most {
+            return slices;
+        }
+        let mut slices: Vec<Slice> = Vec::new();
+        for piece in self.pending.values() {
+            let slice = piece.parent.as_deref().unwrap_or(&piece.slice);
+            if !slices.contains(slice) {
+                slices.push(slice.clone());
+            }
+        }
+        // By time, so that neighbours stand side by side.
+        slices.sort_by_key(|slice| (slice.list.clone(), slice.window().after));
+        while size_of(&slices) > most {
+            let before = slices.len();
+            slices = join_pairs(slices);
+            if slices.len() == before {
+                break;
+            }
+        }
+        slices
+    }
+}
+
+fn size_of(slices: &[Slice]) -> usize {
+    let size = |slice: &Slice| serde_json::to_string(slice).map_or(0, |text| text.len() + 1);
+    slices.iter().map(size).sum()
+}
+
+/// Joins each two neighbours that can be joined.
+fn join_pairs(slices: Vec<Slice>) -> Vec<Slice> {
+    let mut joined: Vec<Slice> = Vec::with_capacity(slices.len() / 2 + 1);
+    let mut may_join = false;
+    for slice in slices {
+        match joined.last().and_then(|last| last.joined(&slice)).filter(|_| may_join) {
+            Some(both) => {
+                joined.pop();
+                joined.push(both);
+                may_join = false;
+            }
+            None => {
+                joined.push(slice);
+                may_join = true;
+            }
+        }
+    }
+    joined
+}

@@ -1,0 +1,330 @@
+//! Reads one stream: fetches its slices, hands their rows to the writer, and saves how far it has come.
+
+use std::sync::Arc;
+
+use chrono::{TimeDelta, Utc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::backlog::{Backlog, Circle, Left, Replacement};
+use super::progress::{PENDING_BYTES, Progress, SIGN_OF_LIFE};
+use super::state::Position;
+use super::{Job, Output, OutputClosed, Stop, stopped};
+use crate::airbyte::{Level, Progress as Status, SyncMode};
+use crate::api::{Client, repeated_token};
+use crate::failure::Failure;
+use crate::streams::{Description, Opened, Rows, Slice, Step, StreamError, Timestamp};
+
+/// A cursor further ahead of both clocks than this cannot come from data.
+const FUTURE: TimeDelta = TimeDelta::days(1);
+
+/// Why a stream did not come to its end.
+enum Cut {
+    Failed(Failure),
+    Stopped,
+    OutputClosed,
+}
+
+impl From<OutputClosed> for Cut {
+    fn from(_: OutputClosed) -> Self {
+        Self::OutputClosed
+    }
+}
+
+impl From<StreamError> for Cut {
+    fn from(error: StreamError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// What a task has fetched.
+enum Fetched {
+    /// A page of a slice.
+    Page(Result<Step, StreamError>),
+    /// Rows of a page that took more requests.
+    Later(Result<Rows, StreamError>),
+}
+
+/// Reads one stream.
+pub(super) struct Driver {
+    description: &'static Description,
+    stream: Arc<dyn Opened>,
+    client: Arc<Client>,
+    workers: usize,
+    output: Output,
+    backlog: Backlog,
+    progress: Progress,
+    /// The next of the stream's lists.
+    next_list: usize,
+    tasks: JoinSet<(u64, Fetched)>,
+    last_state: Instant,
+    began: Instant,
+    /// The cursor, if it must be compared with the clocks first.
+    unproven_cursor: Option<Timestamp>,
+    is_resumed: bool,
+    is_finished: bool,
+    has_told_of_windows: bool,
+}
+
+impl Driver {
+    pub(super) fn new(job: Job, workers: usize, output: Output) -> Self {
+        let description = job.description;
+        let is_finished = job.position == Position::Finished;
+        let mut driver = Self {
+            description,
+            stream: job.stream,
+            client: job.client,
+            workers,
+            output,
+            backlog: Backlog::new(Vec::new(), workers),
+            next_list: if is_finished { description.lists.len() } else { 0 },
+            tasks: JoinSet::new(),
+            last_state: Instant::now(),
+            began: Instant::now(),
+            unproven_cursor: Some(job.beginning.cursor).filter(|_| job.beginning.mode == SyncMode::Incremental),
+            progress: Progress::new(job.beginning),
+            is_resumed: matches!(job.position, Position::Resumed(_)),
+            is_finished,
+            has_told_of_windows: false,
+        };
+        if let Position::Resumed(resume) = job.position {
+            driver.next_list = resume.pending.iter().map(|slice| driver.after(&slice.list)).max().unwrap_or(usize::MAX);
+            driver.backlog.add(resume.pending);
+        }
+        driver
+    }
+
+    /// The position of the list after `list`.
+    fn after(&self, list: &str) -> usize {
+        self.description.lists.iter().position(|name| *name == list).map_or(0, |position| position + 1)
+    }
+
+    /// Reads the stream and reports how it went; true when it is complete.
+    pub(super) async fn run(mut self, mut stop: Stop) -> bool {
+        let ended = self.read(&mut stop).await;
+        self.tasks.abort_all();
+        let reported = match ended {
+            Ok(()) => return self.complete().await.is_ok(),
+            Err(cut) => self.incomplete(cut).await,
+        };
+        // When the output is closed there is nobody to report to.
+        let _ = reported;
+        false
+    }
+
+    async fn read(&mut self, stop: &mut Stop) -> Result<(), Cut> {
+        self.output.progress(self.description.name, Status::Started).await?;
+        self.output.progress(self.description.name, Status::Running).await?;
+        tokio::select! {
+            lies_in_the_future = self.lies_in_the_future() => if lies_in_the_future? {
+                return Ok(());
+            },
+            () = stopped(stop) => return Err(Cut::Stopped),
+        }
+        self.announce().await?;
+        while self.begin_next_list() {
+            self.read_list(stop).await?;
+        }
+        for remark in self.stream.finish()? {
+            self.output.log(Level::Warn, remark).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the cursor lies in the future, by this machine's clock and by 100ms': then nothing can have
+    /// changed since, and the state stays as it is.
+    async fn lies_in_the_future(&mut self) -> Result<bool, Cut> {
+        let is_ahead = |cursor: &Timestamp, clock| *cursor > Timestamp::from(clock) + FUTURE;
+        let Some(cursor) = self.unproven_cursor.filter(|cursor| is_ahead(cursor, Utc::now())) else { return Ok(false) };
+        let clocks = self.client.ask_the_time().await.map_err(StreamError::from)?;
+        let Some(clocks) = clocks else { return Ok(false) };
+        if clocks.server.is_some_and(|server| !is_ahead(&cursor, server)) {
+            return Ok(false);
+        }
+        let name = self.description.name;
+        let field = self.description.cursor.unwrap_or_default();
+        let server =
+            clocks.server.map_or("does not say the time".to_owned(), |time| format!("says {}", Timestamp::from(time)));
+        let warning = format!(
+            "The saved `{field}` of `{name}` lies in the future ({cursor}): this machine's clock says {} and 100ms {server}. \
+             Nothing is read until then; reset the stream if the state is wrong.",
+            Timestamp::from(clocks.local)
+        );
+        self.output.log(Level::Warn, warning).await?;
+        self.next_list = usize::MAX;
+        Ok(true)
+    }
+
+    async fn announce(&self) -> Result<(), OutputClosed> {
+        let name = self.description.name;
+        let how = match self.description.cursor {
+            _ if self.is_finished => "an earlier attempt has read all of it".to_owned(),
+            None => "all of it".to_owned(),
+            Some(field) if self.is_resumed => {
+                format!("`{field}` from {}, going on where the last sync was cut", self.progress.cursor())
+            }
+            Some(field) => format!("`{field}` from {}", self.progress.cursor()),
+        };
+        self.output.log(Level::Info, format!("Reading `{name}`: {how}.")).await
+    }
+
+    /// Adds the next list that this sync needs, unless something is left of another; false at the end.
+    fn begin_next_list(&mut self) -> bool {
+        while self.backlog.is_empty() {
+            let Some(list) = self.description.lists.get(self.next_list) else { return false };
+            self.next_list += 1;
+            self.backlog.add(self.stream.list(list).into_iter().collect());
+        }
+        true
+    }
+
+    /// Reads until nothing is pending.
+    async fn read_list(&mut self, stop: &mut Stop) -> Result<(), Cut> {
+        while !self.backlog.is_empty() {
+            self.begin_fetching();
+            let sign_of_life = tokio::time::sleep_until(self.last_state + SIGN_OF_LIFE);
+            let fetched = tokio::select! {
+                biased;
+                () = stopped(stop) => return Err(Cut::Stopped),
+                () = self.output.closed() => return Err(Cut::OutputClosed),
+                fetched = self.tasks.join_next() => fetched,
+                () = sign_of_life => {
+                    self.checkpoint().await?;
+                    continue;
+                }
+            };
+            match fetched {
+                Some(Ok((id, Fetched::Page(step)))) => self.take_page(id, step?, stop).await?,
+                Some(Ok((id, Fetched::Later(rows)))) => self.take_rows(id, rows?, stop).await?,
+                // The panic itself may quote data; where it was is on stderr.
+                Some(Err(_)) => return Err(Cut::Failed(Failure::internal("a task panicked"))),
+                None => return Err(Cut::Failed(Failure::internal("a slice is pending that nobody fetches"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets free workers fetch what nobody is fetching.
+    fn begin_fetching(&mut self) {
+        while self.tasks.len() < self.workers {
+            let Some((id, slice)) = self.backlog.take() else { return };
+            self.fetch(id, slice);
+        }
+    }
+
+    fn fetch(&mut self, id: u64, slice: Slice) {
+        // A stream may go to another list by itself.
+        self.next_list = self.next_list.max(self.after(&slice.list));
+        let stream = Arc::clone(&self.stream);
+        self.tasks.spawn(async move { (id, Fetched::Page(stream.fetch(slice).await)) });
+    }
+
+    /// Writes the rows of a page; only then does what is left take the place of the slice.
+    async fn take_page(&mut self, id: u64, mut step: Step, stop: &mut Stop) -> Result<(), Cut> {
+        // It has been joined with others meanwhile, and will be read again with them.
+        let Some(slice) = self.backlog.slice(id) else { return Ok(()) };
+        if slice.is_single_page {
+            step.rest = None;
+        }
+        if let Some(began) = self.client.began() {
+            self.progress.began(began.into());
+        }
+        let left = Left { rest: step.rest, children: step.children, seen: step.seen };
+        let busy = self.tasks.len() + self.backlog.waiting() + 1;
+        let may_cut = busy < self.workers && self.client.idle_workers() > 1;
+        let replacement = self.backlog.replacement(id, left, may_cut).map_err(|Circle| self.circle())?;
+        match step.later {
+            Some(later) => {
+                self.backlog.detach(replacement);
+                self.tasks.spawn(async move { (id, Fetched::Later(later.await)) });
+                Ok(())
+            }
+            None => {
+                // The next pages are fetched while this one is written.
+                let begun = self.workers.saturating_sub(self.tasks.len());
+                let next: Vec<(u64, Slice)> =
+                    replacement.slices().take(begun).map(|(id, slice)| (id, slice.clone())).collect();
+                let begun = next.len();
+                next.into_iter().for_each(|(id, slice)| self.fetch(id, slice));
+                self.write(step.rows, replacement, begun, stop).await
+            }
+        }
+    }
+
+    /// Writes rows that took more requests: with them their page is done.
+    async fn take_rows(&mut self, id: u64, rows: Rows, stop: &mut Stop) -> Result<(), Cut> {
+        let replacement = self.backlog.replacement(id, Left::default(), false).map_err(|Circle| self.circle())?;
+        self.write(rows, replacement, 0, stop).await
+    }
+
+    async fn write(
+        &mut self,
+        mut rows: Rows,
+        replacement: Replacement,
+        begun: usize,
+        stop: &mut Stop,
+    ) -> Result<(), Cut> {
+        let (count, latest, recent) = (rows.count, rows.latest, std::mem::take(&mut rows.recent));
+        tokio::select! {
+            biased;
+            written = self.output.rows(self.description.name, rows) => written?,
+            () = stopped(stop) => return Err(Cut::Stopped),
+        }
+        self.progress.note(count, latest, recent);
+        self.backlog.replace(replacement, begun);
+        if self.backlog.ignores_windows() && !self.has_told_of_windows {
+            self.has_told_of_windows = true;
+            let name = self.description.name;
+            let warning = format!(
+                "100ms answers `{name}` with items outside of the period asked for: it is read by one request at a time, and an incremental sync costs as many requests as a full one."
+            );
+            self.output.log(Level::Warn, warning).await?;
+        }
+        if self.progress.is_due(self.last_state.elapsed()) {
+            self.checkpoint().await?;
+        }
+        Ok(())
+    }
+
+    fn circle(&self) -> Cut {
+        StreamError::from(repeated_token(self.description.name.to_owned())).into()
+    }
+
+    /// Writes what has been read and what is left.
+    async fn checkpoint(&mut self) -> Result<(), OutputClosed> {
+        self.last_state = Instant::now();
+        let state = self.progress.state(self.backlog.slices(PENDING_BYTES), self.stream.remember(false));
+        self.output.state(self.description.name, state).await
+    }
+
+    async fn complete(mut self) -> Result<(), OutputClosed> {
+        let name = self.description.name;
+        let state = self.progress.finished(self.stream.remember(true), Utc::now().into());
+        self.tasks.shutdown().await;
+        self.output.state(name, state).await?;
+        self.output.progress(name, Status::Complete).await?;
+        let (records, requests) = (self.progress.records, self.client.requests());
+        let seconds = self.began.elapsed().as_secs_f64();
+        let summary = format!("Read `{name}`: {records} records with {requests} requests in {seconds:.2} s.");
+        self.output.log(Level::Info, summary).await
+    }
+
+    /// Writes how far it came and why no further.
+    async fn incomplete(mut self, cut: Cut) -> Result<(), OutputClosed> {
+        let name = self.description.name;
+        if matches!(cut, Cut::OutputClosed) {
+            return Err(OutputClosed);
+        }
+        if let Cut::Failed(failure) = &cut {
+            self.output.message(failure.to_message(Some(name))).await?;
+        }
+        // A stream that is read whole each time has no state of being half read.
+        if self.description.cursor.is_some() && self.progress.records > 0 {
+            self.checkpoint().await?;
+        }
+        self.output.progress(name, Status::Incomplete).await?;
+        let why = if matches!(cut, Cut::Stopped) { "asked to stop" } else { "see the error" };
+        let records = self.progress.records;
+        self.output.log(Level::Warn, format!("`{name}` is incomplete after {records} records: {why}.")).await
+    }
+}

@@ -1,0 +1,29 @@
+//! What the client has to say, in words.
+
+use crate::airbyte::Level;
+use crate::api::Notice;
+
+/// The sentence for the log, and how important it is.
+pub fn sentence(notice: &Notice) -> (Level, String) {
+    match notice {
+        Notice::RateLimited { endpoint, wait, pace, .. } => {
+            let then = pace.map_or_else(String::new, |pace| format!(", then {pace:.1} requests a second"));
+            let seconds = wait.as_secs_f64();
+            (Level::Info, format!("100ms limits the rate of `{endpoint}`: waiting {seconds:.1} s{then}."))
+        }
+        Notice::Skipped { endpoint } => {
+            (Level::Debug, format!("`{endpoint}` does not exist (any more) and is skipped."))
+        }
+        Notice::Retrying { endpoint, problem, wait } => {
+            (Level::Debug, format!("Trying `{endpoint}` again in {:.1} s: {problem}.", wait.as_secs_f64()))
+        }
+    }
+}
+
+/// When the pause ends, in milliseconds since 1970, if the notice tells of one.
+pub fn limited_until(notice: &Notice) -> Option<i64> {
+    match notice {
+        Notice::RateLimited { until, .. } => Some(until.timestamp_millis()),
+        _ => None,
+    }
+}

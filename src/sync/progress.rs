@@ -1,0 +1,168 @@
+//! How far a stream has come: its cursor, what the next sync must know, and when to save it.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde_json::{Map, Value};
+
+use super::state::{self, Resume};
+use crate::airbyte::{self, SyncMode};
+use crate::streams::{Slice, Timestamp, Written};
+
+/// A state is written after this many records,
+const RECORDS_PER_STATE: u64 = 2_500;
+/// and after as many more for each of these bytes of the last state: large ones come less often;
+const BYTES_PER_STATE: usize = 16_384;
+/// or after this long, if there was a record,
+const PROGRESS_PER_STATE: Duration = Duration::from_secs(10);
+/// or after this long in any case: only records and states count as signs of life.
+pub const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
+/// Records of the last minutes whose hashes are remembered.
+const MOST_RECENT: usize = 1_000;
+/// What is pending takes about so many bytes of a state at most; with the hashes it stays below 64 KB.
+pub const PENDING_BYTES: usize = 28_000;
+
+/// How far a stream has come.
+pub struct Progress {
+    /// The cursor's column; without one there is nothing to save.
+    field: Option<&'static str>,
+    mode: SyncMode,
+    cursor: Timestamp,
+    look_back: TimeDelta,
+    /// When the sync began, by the earlier of the server's and the local clock; unknown before the first
+    /// answer.
+    until: Option<Timestamp>,
+    /// The latest cursor value that has been read.
+    latest: Option<Timestamp>,
+    /// Records that the next sync may read again: until when, and their hashes.
+    recent: BTreeSet<(Timestamp, u64)>,
+    /// What earlier syncs have written, or earlier processes of this one.
+    known: HashSet<u64>,
+    was_resumed: bool,
+    written: Arc<Written>,
+    /// Records written by this process.
+    pub records: u64,
+    records_since_state: u64,
+    last_state_bytes: usize,
+}
+
+/// What a stream begins with.
+pub struct Beginning {
+    /// The cursor's column.
+    pub field: Option<&'static str>,
+    /// How the stream is read.
+    pub mode: SyncMode,
+    /// The cursor of this sync.
+    pub cursor: Timestamp,
+    /// How far before its cursor a sync reads again.
+    pub look_back: TimeDelta,
+    /// When the sync began, if it began in an earlier process.
+    pub until: Option<Timestamp>,
+    /// The latest cursor value that an earlier process has read.
+    pub latest: Option<Timestamp>,
+    /// Hashes of what earlier syncs have written.
+    pub known: HashSet<u64>,
+    /// Shared with the stream.
+    pub written: Arc<Written>,
+}
+
+impl Progress {
+    /// Begins a sync, or goes on with one.
+    pub fn new(beginning: Beginning) -> Self {
+        Self {
+            field: beginning.field,
+            mode: beginning.mode,
+            cursor: beginning.cursor,
+            look_back: beginning.look_back,
+            was_resumed: beginning.until.is_some(),
+            until: beginning.until,
+            latest: beginning.latest,
+            recent: BTreeSet::new(),
+            known: beginning.known,
+            written: beginning.written,
+            records: 0,
+            records_since_state: 0,
+            last_state_bytes: 0,
+        }
+    }
+
+    /// Notes when the sync began; only the first time counts.
+    pub fn began(&mut self, until: Timestamp) {
+        self.until.get_or_insert(until);
+    }
+
+    /// Notes rows that have been handed to the writer.
+    pub fn note(&mut self, count: u64, latest: Option<Timestamp>, recent: Vec<(Timestamp, u64)>) {
+        self.records += count;
+        self.records_since_state += count;
+        self.latest = self.latest.max(latest);
+        self.recent.extend(recent);
+        let from = self.recent_from();
+        self.written.remember_from(from);
+        self.recent = self.recent.split_off(&(from, 0));
+        while self.recent.len() > MOST_RECENT {
+            self.recent.pop_first();
+        }
+    }
+
+    /// The cursor of this sync.
+    pub fn cursor(&self) -> Timestamp {
+        self.cursor
+    }
+
+    /// The next sync reads records again that changed at or after this.
+    fn recent_from(&self) -> Timestamp {
+        self.final_cursor() - self.look_back
+    }
+
+    /// The cursor after this sync: the latest value read, not past its beginning, never back.
+    fn final_cursor(&self) -> Timestamp {
+        let latest = self.latest.unwrap_or(self.cursor);
+        self.until.map_or(self.cursor, |until| latest.min(until).max(self.cursor))
+    }
+
+    /// Whether a state should be written, `waited` after the last one.
+    pub fn is_due(&self, waited: Duration) -> bool {
+        let weight = 1 + (self.last_state_bytes / BYTES_PER_STATE) as u64;
+        self.records_since_state >= RECORDS_PER_STATE * weight
+            || waited >= PROGRESS_PER_STATE && self.records_since_state > 0
+            || waited >= SIGN_OF_LIFE
+    }
+
+    /// The state of a sync that has `pending` left, with what the stream remembers besides.
+    pub fn state(&mut self, pending: Vec<Slice>, memory: Map<String, Value>) -> Value {
+        self.records_since_state = 0;
+        let Some(field) = self.field else { return airbyte::no_cursor() };
+        let known: BTreeSet<u64> = self.known.iter().copied().collect();
+        let Some(until) = self.until else {
+            // Nothing has been answered yet: nothing has changed.
+            return state::finished(field, self.cursor, known.into_iter(), memory);
+        };
+        let resume = Resume { until, latest: self.latest, pending };
+        let recent = self.recent.iter().map(|(_, hash)| *hash).filter(|hash| !self.known.contains(hash));
+        let recent = known.into_iter().chain(recent);
+        let state = state::under_way(field, self.mode, self.cursor, &resume, recent, memory);
+        self.last_state_bytes = serde_json::to_string(&state).map_or(0, |text| text.len());
+        state
+    }
+
+    /// The state of a sync that has nothing left; `now` is the local clock.
+    pub fn finished(&self, memory: Map<String, Value>, now: Timestamp) -> Value {
+        match (self.field, self.mode) {
+            (None, _) => airbyte::no_cursor(),
+            (Some(field), SyncMode::FullRefresh) => state::full_refresh_complete(field, now),
+            (Some(field), SyncMode::Incremental) => {
+                let cursor = self.final_cursor();
+                let recent = self.recent.iter().rev().map(|(_, hash)| *hash);
+                // What was written before a cut, or is not asked for in every sync, has not been read again, and
+                // the next sync may read it as long as the cursor has not moved.
+                let keeps = self.was_resumed || cursor == self.cursor;
+                let before = self.known.iter().copied().filter(|_| keeps);
+                let recent: BTreeSet<u64> = recent.chain(before).take(MOST_RECENT).collect();
+                state::finished(field, cursor, recent.into_iter(), memory)
+            }
+        }
+    }
+}
