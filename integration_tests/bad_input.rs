@@ -162,6 +162,22 @@ fn bad_configs(fake: &Fake) -> Vec<Bad> {
     }
     is_bad("analytics_rooms unknown", "analytics_rooms", json!("ALL"));
     is_bad("analytics_rooms a list", "analytics_rooms", json!(["all"]));
+    for (name, value) in [
+        ("extra_streams a string", json!("peer_quality")),
+        ("extra_streams with a number", json!([5])),
+        ("extra_streams mistyped", json!(["peer_qualitiy"])),
+        ("extra_streams unknown", json!(["chat"])),
+    ] {
+        is_bad(name, "extra_streams", value);
+    }
+    for (name, value) in [
+        ("lookback_hours -1", json!(-1)),
+        ("lookback_hours 721", json!(721)),
+        ("lookback_hours a string", json!("24")),
+        ("lookback_hours 0.5", json!(0.5)),
+    ] {
+        is_bad(name, "lookback_hours", value);
+    }
     is_bad("recording_urls unknown", "recording_urls", json!("public"));
     is_bad("recording_urls a boolean", "recording_urls", json!(false));
     for (name, value) in [

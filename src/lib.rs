@@ -7,6 +7,7 @@
 //! - [`sync`]: the engine: what is left to read, who reads it, states, the one writer.
 //! - [`airbyte`]: the protocol's messages. Knows nothing of 100ms.
 //! - [`config`]: what the user sets. [`failure`]: what the user reads when something goes wrong.
+//! - [`nearest`]: what somebody meant who mistyped a name.
 //! - [`commands`]: `spec`, `check`, `discover`, `read`.
 
 pub mod airbyte;
@@ -14,5 +15,6 @@ pub mod api;
 pub mod commands;
 pub mod config;
 pub mod failure;
+pub mod nearest;
 pub mod streams;
 pub mod sync;

@@ -13,8 +13,8 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value};
 
 use crate::airbyte::{Level, Message, Spec, parse_json};
-use crate::api::{self, Client, Policy};
-use crate::config::{Config, Credentials};
+use crate::api::{self, Client, Credentials, Policy};
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::sync::{Output, OutputClosed, Stop, stopped};
 
@@ -225,24 +225,21 @@ async fn connect(
     output: &Output,
 ) -> Result<(Config, Client), Abort> {
     let now = Utc::now();
+    // Before any fault: a mistyped key is often why another one is missing.
+    for doubt in Config::doubts(typed) {
+        said(output.log(Level::Warn, doubt).await)?;
+    }
     let config = Config::read(typed, now)?;
-    let credentials = match &config.credentials {
-        Credentials::App { app_access_key, app_secret } => {
-            api::Credentials::App { access_key: app_access_key.clone(), app_secret: app_secret.clone() }
-        }
-        Credentials::Token { management_token } => {
-            if let Some(expires) = api::expiry(management_token, now)?.filter(|expires| *expires < now + EXPIRES_SOON) {
-                let day = expires.format("%-d %B %Y at %H:%M UTC");
-                let warning =
-                    format!("The management token expires on {day}: use app credentials, which do not expire.");
-                said(output.log(Level::Warn, warning).await)?;
-            }
-            api::Credentials::Token(management_token.clone())
-        }
-    };
+    if let Credentials::Token(token) = &config.credentials
+        && let Some(expires) = api::expiry(token, now)?.filter(|expires| *expires < now + EXPIRES_SOON)
+    {
+        let day = expires.format("%-d %B %Y at %H:%M UTC");
+        let warning = format!("The management token expires on {day}: use app credentials, which do not expire.");
+        said(output.log(Level::Warn, warning).await)?;
+    }
     let settings = api::Settings {
         api_url: config.api_url.clone(),
-        credentials,
+        credentials: config.credentials.clone(),
         workers: config.num_workers,
         policy: policy.scaled(environment.time_scale),
         public_only: environment.is_cloud,

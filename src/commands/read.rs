@@ -103,7 +103,7 @@ async fn job(
         Position::Resumed(resume) => (Some(resume.until), resume.latest),
         Position::Fresh | Position::Finished => (None, None),
     };
-    let since = Since { cursor: saved.cursor, start_date, longer: chrono::TimeDelta::zero(), until };
+    let since = Since { cursor: saved.cursor, start_date, longer: config.lookback, until };
     let client = Arc::new(client.another());
     let written = Written::new(saved.known.clone());
     let prefix = airbyte::record_prefix(description.name);
