@@ -340,6 +340,7 @@ const FLIPS: &[(&str, Flip)] = &[
     ("missing destinations are empty", |r| r.missing_destinations = MissingPart::EmptyObject),
     ("missing destinations are null", |r| r.missing_destinations = MissingPart::Null),
     ("an unknown kind of destination", |r| r.unknown_destination_kind = true),
+    ("time filters in milliseconds only", |r| r.time_filters = TimeFilters::Milliseconds),
     ("events: filters by id are ignored", |r| r.event_id_filters = FilterEffect::Ignored),
     ("events: filters by id find nothing", |r| r.event_id_filters = FilterEffect::FindsNothing),
     ("events: the error filter is ignored", |r| r.event_error_filter = FilterEffect::Ignored),

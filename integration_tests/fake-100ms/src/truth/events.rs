@@ -1,4 +1,4 @@
-//! `analytics_events`: those of the last 30 days, which is all the API answers.
+//! `analytics_events` as the API reports them: those of the last 30 days, which is all the API answers.
 
 use serde_json::{Value, json};
 
@@ -28,6 +28,7 @@ fn expect_event(workspace: &Workspace, event: &Event) -> Expected {
         "peer_id": event.data["peer_id"],
         "room_id": room_id,
         "user_id": event.data["user_id"],
+        "source": "analytics",
         "data": masked(&event.data),
     });
     Expected { key: event.id.to_string(), cursor: Some(time), record }

@@ -5,6 +5,7 @@
 mod broadcasts;
 mod events;
 mod mask;
+mod presence;
 mod quality;
 mod recordings;
 mod rooms;
@@ -60,7 +61,7 @@ impl Truth {
             ("templates", collect(templates::templates(workspace))),
             ("template_settings", collect(templates::settings(workspace))),
             ("templates_destinations", collect(templates::destinations(workspace))),
-            ("analytics_events", collect(events::events(workspace))),
+            ("analytics_events", collect(events_and_moves(workspace))),
             ("recordings", collect(recordings::recordings(workspace))),
             ("webhook_events", collect(webhooks::events(workspace))),
             ("live_streams", collect(broadcasts::records(workspace, Kind::Live))),
@@ -70,6 +71,13 @@ impl Truth {
         let named = |(name, records): (&str, Records)| (name.to_owned(), records);
         Truth { streams: streams.into_iter().map(named).collect() }
     }
+}
+
+/// What the API reports, and who joined and left, which it tells with the sessions.
+fn events_and_moves(workspace: &Workspace) -> Vec<Expected> {
+    let mut events = events::events(workspace);
+    events.append(&mut presence::joins_and_leaves(workspace));
+    events
 }
 
 fn collect(expected: Vec<Expected>, start: Option<&str>) -> Records {

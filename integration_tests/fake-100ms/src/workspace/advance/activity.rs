@@ -35,6 +35,7 @@ impl Round<'_> {
             };
             let id = session.id;
             self.touched("sessions", id);
+            self.touched_moves(position);
             self.touched_quality(position);
             self.touched_peers(moved);
         }
@@ -59,6 +60,7 @@ impl Round<'_> {
                 workspace.live.insert(position);
             }
             self.touched("sessions", id);
+            self.touched_moves(position);
             self.touched_quality(position);
             self.touched_peers(peers);
         }

@@ -106,6 +106,23 @@ impl Round<'_> {
         self.workspace.deliveries.add(made);
     }
 
+    /// Who joined and left in this round. A join says what was known of the peer when it was made: that the
+    /// peer has left later is no change of it.
+    pub(super) fn touched_moves(&mut self, position: usize) {
+        let earliest = self.earliest;
+        let moves: Vec<String> = self.workspace.sessions[position]
+            .peers
+            .iter()
+            .flat_map(|peer| {
+                let join = (peer.joined_at >= earliest).then(|| format!("{}.join", peer.id));
+                let leave = peer.left_at.filter(|left_at| *left_at >= earliest);
+                [join, leave.map(|_| format!("{}.leave", peer.id))]
+            })
+            .flatten()
+            .collect();
+        moves.into_iter().for_each(|key| self.touched("analytics_events", key));
+    }
+
     /// With the end of a session the quality of its calls becomes known.
     pub(super) fn touched_quality(&mut self, position: usize) {
         let session = &self.workspace.sessions[position];
