@@ -22,6 +22,8 @@ mod house;
 mod incremental;
 /// The rate limit: pauses, what is said of them, and the pace that is found.
 mod limits;
+/// Which way requests go: past proxies, and never inside.
+mod network;
 /// Every stream, in full: records, schemas, requests, readings, selection of columns, secrets.
 mod read;
 /// Kills and what they cost: states, resuming, full refresh.

@@ -82,6 +82,8 @@ pub struct Client {
 pub(super) struct Shared {
     http: reqwest::Client,
     api_url: Url,
+    /// The host, when it must be judged before each request, because a proxy may resolve it.
+    judged_host: Option<Arc<str>>,
     tokens: Tokens,
     limiter: Limiter,
     policy: Policy,
@@ -109,14 +111,20 @@ impl Client {
             .read_timeout(settings.policy.scale(settings.policy.silence))
             .tcp_nodelay(true)
             .pool_max_idle_per_host(settings.workers);
+        let host: Arc<str> = settings.api_url.host_str().unwrap_or_default().into();
         if settings.public_only {
-            http = http.dns_resolver(Arc::new(addresses::PublicOnly));
+            http = http.dns_resolver(Arc::new(addresses::PublicOnly { host: Arc::clone(&host) }));
+        }
+        if addresses::is_loopback(&settings.api_url) {
+            // A proxy is another machine, to which the token would go unencrypted.
+            http = http.no_proxy();
         }
         let shared = Shared {
             http: http
                 .build()
                 .map_err(|error| format!("The HTTP client could not be set up: {}.", transport::cause(&error)))?,
-            api_url: settings.api_url,
+            judged_host: Some(host).filter(|_| settings.public_only && addresses::may_be_proxied()),
+            api_url: root(settings.api_url),
             tokens: Tokens::new(settings.credentials, settings.on_minted),
             limiter: Limiter::new(settings.workers, settings.policy.clone()),
             bodies: Bodies::new(),
@@ -153,11 +161,11 @@ impl Client {
     ///
     /// # Errors
     /// When that request fails.
-    pub async fn ask_the_time(&self) -> Result<Option<Clocks>, ApiError> {
+    pub async fn ask_the_time(&self) -> Result<Clocks, ApiError> {
         if self.clocks().is_none() {
             self.get(Get::list("sessions", SMALL_PAGE, vec![("active", "true".into())]), |_| Ok(())).await?;
         }
-        Ok(self.clocks())
+        Ok(self.clocks().unwrap_or_else(|| Clocks { server: None, local: Utc::now() }))
     }
 
     /// Requests that could start right now.
@@ -288,6 +296,11 @@ impl Client {
     }
 
     async fn send(&self, url: Url, token: &Token) -> Result<Response, Problem> {
+        if let Some(host) = &self.shared.judged_host
+            && addresses::is_private(host).await
+        {
+            return Err(Problem::NotPublic);
+        }
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.value.expose_secret()))
             .map_err(|_| Problem::Credentials("the management token holds characters no token has".into()))?;
         authorization.set_sensitive(true);
@@ -299,6 +312,15 @@ impl Client {
             .await
             .map_err(|error| transport::problem(&error))
     }
+}
+
+/// `api_url` without the `v2` that belongs to every path.
+fn root(mut api_url: Url) -> Url {
+    let path = api_url.path().trim_end_matches('/');
+    if let Some(root) = path.strip_suffix("/v2").map(str::to_owned) {
+        api_url.set_path(&root);
+    }
+    api_url
 }
 
 #[cfg(test)]
@@ -388,13 +410,23 @@ mod tests {
         page_of_rooms(&client).await.unwrap();
     }
 
+    #[test]
+    fn the_version_may_stand_in_the_address() {
+        let root = |url: &str| root(url.parse().unwrap()).to_string();
+        for url in ["https://a.example", "https://a.example/v2", "https://a.example/v2/"] {
+            assert_eq!(root(url), "https://a.example/");
+        }
+        assert_eq!(root("https://a.example/proxy/v2"), "https://a.example/proxy");
+        assert_eq!(root("https://a.example/v22"), "https://a.example/v22");
+    }
+
     #[tokio::test]
     async fn the_time_is_asked_once() {
         let date = "Date: Sun, 15 Jun 2025 12:00:00 GMT\r\n";
         let (url, requests) = serve(move |_, _, connection| respond(connection, 200, date, "{}"));
         let client = client(url, 1.0);
         for _ in 0..2 {
-            let clocks = client.ask_the_time().await.unwrap().unwrap();
+            let clocks = client.ask_the_time().await.unwrap();
             assert_eq!(clocks.server.unwrap().to_rfc3339(), "2025-06-15T12:00:00+00:00");
         }
         let requests = requests.lock().unwrap();

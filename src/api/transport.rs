@@ -3,6 +3,7 @@
 use reqwest::Response;
 use tokio::sync::Semaphore;
 
+use super::addresses::NotPublic;
 use super::error::Problem;
 
 /// No answer may be larger, after decompression.
@@ -41,6 +42,9 @@ impl Bodies {
 
 /// What a failed exchange means.
 pub(super) fn problem(error: &reqwest::Error) -> Problem {
+    if causes(error).any(|cause| cause.is::<NotPublic>()) {
+        return Problem::NotPublic;
+    }
     match certificate_error(error) {
         Some(certificate) => Problem::Certificate(certificate),
         None if error.is_connect() => Problem::NotSent(cause(error)),
