@@ -20,10 +20,9 @@ use crate::truth::Truth;
 pub(crate) const PREFIX: &str = "/__control/";
 
 pub(crate) fn answer(request: &Request, state: &State) -> Response {
-    let now = state.workspace().now;
     match act(request, state) {
-        Ok(body) => Response::json(200, body, now),
-        Err(refusal) => Response::json(refusal.status, refusal.body(), now),
+        Ok(body) => Response::json(200, body, None),
+        Err(refusal) => Response::json(refusal.status, refusal.body(), None),
     }
 }
 
@@ -51,6 +50,7 @@ fn act(request: &Request, state: &State) -> Result<Vec<u8>, Refusal> {
 /// Everything that must never leave a connector.
 pub(crate) fn secrets(state: &State) -> Vec<String> {
     let mut secrets = state.workspace().planted.clone();
+    secrets.extend(state.planter().planted.iter().cloned());
     secrets.append(&mut state.keyring().secrets());
     secrets
 }

@@ -1,10 +1,12 @@
 //! The running fake and its controls.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::clock::DateHeader;
 use crate::control;
 use crate::faults::{FaultPlan, FaultSchedule};
 use crate::options::Options;
@@ -14,6 +16,9 @@ use crate::state::State;
 use crate::tokens::TokenClaims;
 use crate::truth::{Truth, webhooks};
 use crate::workspace::advance::Changes;
+
+/// How many seconds a small advance takes.
+const A_FEW_MINUTES: RangeInclusive<u64> = 60..=300;
 
 /// A running server on a port of 127.0.0.1, with its own threads; it stops when dropped.
 pub struct Fake {
@@ -65,8 +70,9 @@ impl Fake {
         self.state.keyring().void_seen(None);
     }
 
-    /// The workspace clock, which is what the `Date` header says. It stands still but for the
-    /// `advance` functions. Token times are checked against the real clock.
+    /// The workspace clock, which stamps the data. It stands still but for the `advance` functions
+    /// and [`Fake::let_time_pass`]. The `Date` header says it unless it is told otherwise, and a token
+    /// is good when it is good by this clock or by the machine's.
     pub fn now(&self) -> DateTime<Utc> {
         self.state.workspace().now
     }
@@ -82,12 +88,38 @@ impl Fake {
 
     /// A few minutes go by, and about that share of every kind of object changes, at least one.
     pub fn advance_small(&self, per_cent: f64) -> Changes {
-        self.state.workspace_mut().advance_small(per_cent)
+        self.state.workspace_mut().advance_small(per_cent, A_FEW_MINUTES)
+    }
+
+    /// Exactly so many seconds go by, and at least one object of every kind changes.
+    pub fn advance_seconds(&self, seconds: u64) -> Changes {
+        self.state.workspace_mut().advance_small(0.0, seconds..=seconds)
+    }
+
+    /// One object of each kind is written, with a time so far from the clock. The clock stands still.
+    pub fn stamp(&self, distance: TimeDelta) -> Changes {
+        self.state.workspace_mut().stamp(distance)
+    }
+
+    /// What the `Date` header of every answer says from now on.
+    pub fn set_date(&self, header: DateHeader) {
+        self.state.clock().header = header;
+    }
+
+    /// From now on the server has a clock of its own, so far from this machine's: it alone judges
+    /// tokens, and the `Date` header says it. The data are still stamped by [`Fake::now`].
+    pub fn set_server_clock(&self, skew: TimeDelta) {
+        self.state.clock().skew = Some(skew);
     }
 
     /// One small advance each n requests served, from now on; `None` switches it off.
     pub fn advance_during(&self, every_n_requests: Option<u64>) {
-        self.state.advance_during(every_n_requests);
+        self.state.advance_during(every_n_requests.unwrap_or(0), A_FEW_MINUTES);
+    }
+
+    /// The same, and each time only so many seconds go by.
+    pub fn advance_seconds_during(&self, every_n_requests: u64, seconds: u64) {
+        self.state.advance_during(every_n_requests, seconds..=seconds);
     }
 
     /// Nothing happens for so long; only the clock goes on.

@@ -10,6 +10,7 @@
 //! - [`Truth`]: the records a correct connector emits, computed from the workspace itself.
 //! - [`Changes`]: what one round of [`Fake::advance`] touched.
 //! - [`FaultPlan`], [`FaultRule`], [`When`], [`Fault`]: what goes wrong on the wire, and when.
+//! - [`DateHeader`], [`Options::lag`]: a clock that is wrong, and lists that show late what was written.
 //!
 //! ```no_run
 //! use fake_100ms::{Fake, Options};
@@ -22,6 +23,7 @@
 #![cfg_attr(test, allow(clippy::expect_used, reason = "a test says what it takes for granted"))]
 
 mod answers;
+mod clock;
 mod control;
 mod fake;
 mod faults;
@@ -36,8 +38,9 @@ mod tokens;
 mod truth;
 mod workspace;
 
+pub use clock::DateHeader;
 pub use fake::Fake;
-pub use faults::{Fault, FaultPlan, FaultRule, RateLimit, RetryHint, When};
+pub use faults::{Fault, FaultPlan, FaultRule, RateLimit, RetryHint, TokenPart, When};
 pub use options::{Counts, Options, Scale};
 pub use readings::{
     EmptyPage, EventsEnd, ExpiredFile, FilterEffect, FilterPrecision, Fraction, InactiveRoom, LastPage, ListOrder,

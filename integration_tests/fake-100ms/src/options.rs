@@ -1,6 +1,6 @@
 //! How large the workspace is and how the server behaves.
 
-use chrono::{DateTime, TimeZone, Utc};
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 
 use crate::readings::Readings;
 
@@ -15,6 +15,10 @@ pub struct Options {
     pub readings: Readings,
     /// The workspace clock at the start, cut to whole seconds, as the `Date` header says it.
     pub now: DateTime<Utc>,
+    /// What is written shows in lists only so long after its time, by the workspace clock: the full
+    /// time for some objects, a part of it for others. Until then a list has the object as it was,
+    /// or not at all. Answers about a single object do not lag.
+    pub lag: TimeDelta,
     /// 0 takes a free port.
     pub port: u16,
     /// The server's own cap on `limit`. A smaller one than asked is named in the answer's `limit`.
@@ -36,6 +40,7 @@ impl Default for Options {
             scale: Scale::Small,
             readings: Readings::documented(),
             now: default_now(),
+            lag: TimeDelta::zero(),
             port: 0,
             max_page: 100,
             gzip: true,

@@ -44,6 +44,9 @@ pub struct Readings {
     pub event_order: ListOrder,
     /// How exactly `after` and `before` compare.
     pub filter_precision: FilterPrecision,
+    /// Whether peers of sessions and recording assets have fields that no document knows. They are
+    /// passed on inside the entry.
+    pub unknown_entry_fields: bool,
     /// Whether the list of recordings holds their `recording_assets`.
     pub inline_assets: bool,
     /// What a pre-signed URL is refused with when the file is gone.
@@ -269,6 +272,7 @@ impl Readings {
             recording_order: ListOrder::NewestFirst,
             event_order: ListOrder::NewestFirst,
             filter_precision: FilterPrecision::Full,
+            unknown_entry_fields: false,
             inline_assets: false,
             expired_file: ExpiredFile::NotFound,
             missing_destinations: MissingPart::Absent,

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use crate::workspace::model::Uuid;
+use crate::workspace::model::{Time, Uuid};
 use crate::workspace::random::Random;
 
 /// What a token for a test says. The default is a good management token of 24 h.
@@ -20,9 +20,9 @@ pub struct TokenClaims {
     pub access_key: Option<String>,
     /// Only told, never checked.
     pub issued_at: DateTime<Utc>,
-    /// Checked against the real clock.
+    /// Checked against the server's clock.
     pub not_before: DateTime<Utc>,
-    /// Checked against the real clock.
+    /// Checked against the server's clock.
     pub expires_at: DateTime<Utc>,
     /// Signed with this instead of the workspace's present secret.
     pub secret: Option<String>,
@@ -66,6 +66,8 @@ pub(crate) struct Keyring {
     handed_out: Vec<String>,
     seen: HashSet<String>,
     void: HashSet<String>,
+    /// All that were ever sent.
+    sent: HashSet<String>,
 }
 
 impl Keyring {
@@ -78,6 +80,7 @@ impl Keyring {
             handed_out: Vec::new(),
             seen: HashSet::new(),
             void: HashSet::new(),
+            sent: HashSet::new(),
         }
     }
 
@@ -113,10 +116,10 @@ impl Keyring {
     }
 
     /// `Err` is the detail of the 401 that the API answers.
-    pub(crate) fn verify(&mut self, token: Option<&str>) -> Result<(), &'static str> {
+    pub(crate) fn verify(&mut self, token: Option<&str>, times: &[Time]) -> Result<(), &'static str> {
         let token = token.ok_or("not found")?;
         let claims = self.open(token).ok_or("token signature is invalid")?;
-        self.check(&claims)?;
+        self.check(&claims, times)?;
         if self.void.contains(token) {
             return Err("token is expired");
         }
@@ -124,6 +127,13 @@ impl Keyring {
             self.seen.insert(token.to_owned());
         }
         Ok(())
+    }
+
+    /// A token is a secret whether or not it was good.
+    pub(crate) fn remember(&mut self, token: Option<&str>) {
+        if let Some(token) = token.filter(|token| !self.sent.contains(*token)) {
+            self.sent.insert(token.to_owned());
+        }
     }
 
     /// From now on the tokens seen so far, and the one in hand, are refused.
@@ -143,21 +153,23 @@ impl Keyring {
         Some(data.claims)
     }
 
-    fn check(&self, claims: &WireClaims) -> Result<(), &'static str> {
-        let now = Utc::now().timestamp();
+    /// Good at one of the times is good enough; else the first one says what is wrong.
+    fn check(&self, claims: &WireClaims, times: &[Time]) -> Result<(), &'static str> {
+        let is_good = times.iter().any(|time| (claims.nbf..claims.exp).contains(&time.timestamp()));
+        let now = times.first().map_or(0, Time::timestamp);
         match () {
             () if claims.access_key != self.access_key => Err("access key is unknown"),
             () if claims.token_type != "management" => Err("token is not a management token"),
             () if claims.version != 2 => Err("token version is not supported"),
-            () if claims.nbf > now => Err("token is not valid yet"),
-            () if claims.exp <= now => Err("token is expired"),
+            () if !is_good && claims.nbf > now => Err("token is not valid yet"),
+            () if !is_good => Err("token is expired"),
             () => Ok(()),
         }
     }
 
     /// App secrets and tokens, those no longer good included.
     pub(crate) fn secrets(&self) -> Vec<String> {
-        let tokens = self.handed_out.iter().chain(&self.seen);
+        let tokens = self.handed_out.iter().chain(&self.sent);
         let mut secrets: Vec<String> = self.app_secrets.iter().chain(tokens).cloned().collect();
         secrets.sort();
         secrets.dedup();

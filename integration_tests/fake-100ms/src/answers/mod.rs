@@ -12,7 +12,7 @@ pub(crate) mod templates;
 pub(crate) mod webhooks;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::workspace::object_id::ObjectId;
 
@@ -34,4 +34,13 @@ fn members(value: Value) -> Map<String, Value> {
         Value::Object(members) => members,
         _ => Map::new(),
     }
+}
+
+/// Three members that no document knows.
+pub(crate) fn unknown_fields() -> [(String, Value); 3] {
+    [
+        ("fieldFromTheFuture".to_owned(), json!("new")),
+        ("future_object".to_owned(), json!({"nested": [1, {"deep": true}], "none": null})),
+        ("future_count".to_owned(), json!(7)),
+    ]
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{members, null_or_absent, to_json};
+use super::{members, null_or_absent, to_json, unknown_fields};
 use crate::readings::Readings;
 use crate::workspace::Workspace;
 use crate::workspace::model::{Asset, Recording, Time};
@@ -64,6 +64,9 @@ pub(super) fn asset_fields(asset: &Asset, readings: &Readings) -> Value {
         "created_at": readings.write(asset.created_at),
     }));
     null_or_absent(&mut fields, asset.id);
+    if readings.unknown_entry_fields {
+        fields.extend(unknown_fields());
+    }
     Value::Object(fields)
 }
 

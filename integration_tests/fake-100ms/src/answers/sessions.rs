@@ -2,9 +2,9 @@
 
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::to_json;
+use super::{members, to_json, unknown_fields};
 use crate::readings::{InactiveRoom, PeersShape, Readings};
 use crate::times::ApiTime;
 use crate::workspace::Account;
@@ -85,7 +85,10 @@ impl Serialize for Peers<'_> {
                 let mut map = serializer.serialize_map(Some(peers.len()))?;
                 for peer in peers {
                     let entry = self.entry(peer, peer.repeats_id.then_some(peer.id));
-                    map.serialize_entry(&peer.id, &entry)?;
+                    match self.readings.unknown_entry_fields {
+                        true => map.serialize_entry(&peer.id, &with_unknown_fields(&entry))?,
+                        false => map.serialize_entry(&peer.id, &entry)?,
+                    }
                 }
                 map.end()
             }
@@ -93,12 +96,24 @@ impl Serialize for Peers<'_> {
             PeersShape::Array => {
                 let mut array = serializer.serialize_seq(Some(peers.len()))?;
                 for peer in peers {
-                    array.serialize_element(&self.entry(peer, Some(peer.id)))?;
+                    let entry = self.entry(peer, Some(peer.id));
+                    match self.readings.unknown_entry_fields {
+                        true => array.serialize_element(&with_unknown_fields(&entry))?,
+                        false => array.serialize_element(&entry)?,
+                    }
                 }
                 array.end()
             }
         }
     }
+}
+
+/// Apart, as the plain case is written a million times.
+#[expect(clippy::expect_used, reason = "text keys always make JSON")]
+fn with_unknown_fields(entry: &PeerAnswer) -> Map<String, Value> {
+    let mut fields = members(serde_json::to_value(entry).expect("JSON"));
+    fields.extend(unknown_fields());
+    fields
 }
 
 #[derive(Serialize)]

@@ -25,8 +25,8 @@ pub struct FaultPlan {
     pub latency: Duration,
     /// … and up to this much longer.
     pub jitter: Duration,
-    /// Comes before all rules.
-    pub rate_limit: Option<RateLimit>,
+    /// They come before all rules.
+    pub rate_limits: Vec<RateLimit>,
     /// In the order in which they are asked.
     pub rules: Vec<FaultRule>,
 }
@@ -43,6 +43,8 @@ pub struct RateLimit {
     /// How the answer says when to come back. A number of seconds in it is a minimum: the answer
     /// never names less than the limiter will really hold.
     pub hint: RetryHint,
+    /// Whether it comes and goes at random, every 30 requests it is about.
+    pub at_times: bool,
 }
 
 /// How a 429 says when to come back.
@@ -63,7 +65,9 @@ pub enum RetryHint {
 #[derive(Clone, Debug)]
 pub struct FaultRule {
     /// A route in its pattern form, such as `/v2/templates/{id}/settings`; `*` for every route, or
-    /// a trailing `*` for every route that begins so.
+    /// a trailing `*` for every route that begins so. Or the path of one object, such as
+    /// `/v2/templates/665f…/settings`, or a path and a parameter, such as
+    /// `/v2/analytics/events?room_id=665f…`.
     pub route: String,
     /// Which of the route's requests.
     pub when: When,
@@ -106,6 +110,20 @@ pub enum Fault {
     TooManyRequests(RetryHint),
     /// Any status with the documented error body: 500, 502, 503, 504, …
     Status(u16),
+    /// Any status, with this text as `Retry-After`.
+    Refused {
+        /// Any but 200.
+        status: u16,
+        /// A number, a date or anything else.
+        retry_after: String,
+    },
+    /// A refusal whose message repeats the token that was sent.
+    EchoToken {
+        /// Any but 200.
+        status: u16,
+        /// How much of it.
+        part: TokenPart,
+    },
     /// 401 as for a token that has expired, on this request only.
     Unauthorized,
     /// Every token seen so far is refused from this request on; tokens not seen before are good.
@@ -120,15 +138,51 @@ pub enum Fault {
     // Shapes: the page is served, but not as expected.
     /// `last` or `next` is the `start` that was sent. Without a `start` nothing happens.
     RepeatedPageToken,
+    /// `last` or `next` is the one with which the page before was asked for: A, B, A, B and so on.
+    /// Nothing happens on the first two pages.
+    EarlierPageToken,
+    /// Pages of at most so many items, while the answer's `limit` says what was asked for.
+    CapsBelowLimit(u32),
+    /// `after` and `before` change nothing.
+    IgnoresTimes,
+    /// The answer's `limit` is this JSON text.
+    LimitText(String),
     /// Pages of at most so many items, named in the answer's `limit`.
     SmallerLimit(u32),
     /// The page begins with the last k items of the page before.
     ShiftedItems(usize),
-    /// Fields no document knows, in the envelope, in every item and in every peer.
+    /// Fields no document knows, in the envelope and in every item that becomes a record.
     UnknownFields,
     /// These keys are null, wherever in the answer they hold an object or an array. `data` and
     /// `events` become null only when empty.
     NullFields(Vec<String>),
+    /// Status 200 and this text instead of the answer: `{}`, or an error object.
+    Says(String),
+    /// Every member of this name, at whatever depth, has this JSON text as its value. It is not
+    /// checked: an unpaired surrogate or `1e400` goes out as it stands.
+    SetMember {
+        /// The name.
+        key: String,
+        /// Its value.
+        json: String,
+    },
+    /// Every item of a list and every peer has one more member, both parts in JSON text.
+    AddMember {
+        /// With its quotes: `"new"`.
+        key: String,
+        /// Its value.
+        json: String,
+    },
+    /// Secrets of its own in every place of the answer: in every object under names that tell a
+    /// secret, and in every text that is neither an id nor a time nor one of a few words, inside a URL.
+    /// [`crate::Fake::secrets`] lists them.
+    PlantSecrets,
+    /// The id of every item holds the token that was sent.
+    TokenAsId,
+    /// `last` or `next` is the token that was sent.
+    TokenAsPageToken,
+    /// Every item of a list carries so many bytes of padding.
+    HeavyItems(usize),
     /// No `Date` header.
     NoDate,
 
@@ -150,6 +204,15 @@ pub enum Fault {
     },
     /// Half of the body and then nothing, until the client goes away.
     EndlessStall,
+    /// The body comes byte by byte, and when it is over blanks follow, for ever.
+    DrippingBody {
+        /// How long the pauses between two bytes are.
+        milliseconds: u64,
+    },
+    /// A list whose items never end, as fast as they can be taken.
+    EndlessBody,
+    /// A page of 10 GB of blanks that gzip makes small. Only hits requests that accept gzip.
+    GzipBomb,
     /// A `Content-Length` smaller than the body, which comes whole.
     ShortContentLength,
     /// Well framed, status 200, cut in the middle of the JSON text.
@@ -158,6 +221,19 @@ pub enum Fault {
     EmptyBody,
     /// Broken gzip data. Only hits requests that accept gzip.
     CorruptGzip,
+}
+
+/// How much of a token an answer repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenPart {
+    /// All of it.
+    Whole,
+    /// All of it, so far to the right in a long message that whoever cuts the message cuts the token.
+    FarToTheRight,
+    /// What stands before its first dot and a little more.
+    Beginning,
+    /// What stands between its dots.
+    Middle,
 }
 
 impl FaultPlan {
@@ -181,7 +257,16 @@ impl FaultPlan {
     /// The same for one route; the others have no limit.
     pub fn rate_limit_on(mut self, route: &str, per_second: f64, hint: RetryHint) -> FaultPlan {
         let burst = per_second.ceil() as u32;
-        self.rate_limit = Some(RateLimit { route: route.to_owned(), per_second, burst, hint });
+        self.rate_limits.push(RateLimit { route: route.to_owned(), per_second, burst, hint, at_times: false });
+        self
+    }
+
+    /// Limits that come and go at random, on every endpoint for itself.
+    pub fn limits_at_times(mut self, per_second: f64, hint: RetryHint) -> FaultPlan {
+        for route in LISTS {
+            self = self.rate_limit_on(route, per_second, hint.clone());
+        }
+        self.rate_limits.iter_mut().for_each(|limit| limit.at_times = true);
         self
     }
 
@@ -199,6 +284,18 @@ impl FaultPlan {
         self
     }
 }
+
+/// The endpoints that are asked again and again.
+const LISTS: [&str; 8] = [
+    "/v2/sessions",
+    "/v2/rooms",
+    "/v2/templates",
+    "/v2/templates/{id}/settings",
+    "/v2/recordings",
+    "/v2/recording-assets",
+    "/v2/recording-assets/{id}/presigned-url",
+    "/v2/analytics/events",
+];
 
 /// What can go wrong on any route, with how often it does so compared to the others.
 fn anywhere() -> Vec<(u32, Fault)> {

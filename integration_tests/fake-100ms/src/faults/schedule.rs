@@ -8,6 +8,8 @@ use super::plan::{Fault, FaultPlan, FaultRule, RateLimit, RetryHint, When};
 pub(crate) struct Asked<'a> {
     /// In its pattern form.
     pub(crate) route: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a str,
     pub(crate) has_start: bool,
     pub(crate) accepts_gzip: bool,
 }
@@ -39,8 +41,12 @@ pub(crate) struct FaultSchedule {
     plan: FaultPlan,
     tallies: Vec<Tally>,
     rng: fastrand::Rng,
-    bucket: Bucket,
+    /// One for each of the plan's limits.
+    buckets: Vec<Bucket>,
 }
+
+/// How many requests a limit that comes and goes stays as it is.
+const STRETCH: u64 = 30;
 
 #[derive(Clone, Default)]
 struct Tally {
@@ -53,7 +59,7 @@ impl FaultSchedule {
         FaultSchedule {
             tallies: vec![Tally::default(); plan.rules.len()],
             rng: fastrand::Rng::with_seed(plan.seed),
-            bucket: Bucket::full(plan.rate_limit.as_ref()),
+            buckets: plan.rate_limits.iter().map(Bucket::full).collect(),
             plan,
         }
     }
@@ -61,7 +67,7 @@ impl FaultSchedule {
     pub(crate) fn draw(&mut self, asked: &Asked) -> Effects {
         let mut effects = Effects {
             delay: self.plan.latency + self.up_to(self.plan.jitter),
-            refusal: self.over_the_limit(asked.route),
+            refusal: self.over_a_limit(asked),
             ..Effects::default()
         };
         for number in 0..self.plan.rules.len() {
@@ -111,12 +117,19 @@ impl FaultSchedule {
         longest.mul_f64(self.rng.f64())
     }
 
-    fn over_the_limit(&mut self, route: &str) -> Option<Fault> {
-        let limit = self.plan.rate_limit.as_ref().filter(|limit| includes(&limit.route, route))?;
-        let wait = self.bucket.take(limit, Instant::now())?;
-        // Rounded up: whoever comes back then finds room.
-        let seconds = wait.as_secs_f64().ceil() as u64;
-        Some(Fault::TooManyRequests(limit.hint.at_least(seconds)))
+    /// Refused by the first limit that has no room; the limits behind it then count nothing.
+    fn over_a_limit(&mut self, asked: &Asked) -> Option<Fault> {
+        for (limit, bucket) in self.plan.rate_limits.iter().zip(&mut self.buckets) {
+            if !matches_route(&limit.route, asked) || !bucket.is_on(limit, &mut self.rng) {
+                continue;
+            }
+            if let Some(wait) = bucket.take(limit, Instant::now()) {
+                // Rounded up: whoever comes back then finds room.
+                let seconds = wait.as_secs_f64().ceil() as u64;
+                return Some(Fault::TooManyRequests(limit.hint.at_least(seconds)));
+            }
+        }
+        None
     }
 }
 
@@ -124,18 +137,21 @@ impl FaultSchedule {
 fn concerns(rule: &FaultRule, asked: &Asked) -> bool {
     let applies = match rule.fault {
         Fault::ExpiredCursor => asked.has_start && asked.route == "/v2/analytics/events",
-        Fault::RepeatedPageToken | Fault::ShiftedItems(_) => asked.has_start,
-        Fault::CorruptGzip => asked.accepts_gzip,
+        Fault::RepeatedPageToken | Fault::EarlierPageToken | Fault::ShiftedItems(_) => asked.has_start,
+        Fault::CorruptGzip | Fault::GzipBomb => asked.accepts_gzip,
         _ => true,
     };
-    applies && includes(&rule.route, asked.route)
+    applies && matches_route(&rule.route, asked)
 }
 
-/// Whether `route` is what a rule or a limit names.
-fn includes(named: &str, route: &str) -> bool {
-    match named.strip_suffix('*') {
-        Some(beginning) => route.starts_with(beginning),
-        None => route == named,
+/// Whether a rule or a limit means this request.
+fn matches_route(route: &str, asked: &Asked) -> bool {
+    if let Some(beginning) = route.strip_suffix('*') {
+        return asked.route.starts_with(beginning);
+    }
+    match route.split_once('?') {
+        Some((path, pair)) => asked.path == path && asked.query.split('&').any(|one| one == pair),
+        None => asked.route == route || asked.path == route,
     }
 }
 
@@ -145,6 +161,8 @@ impl Fault {
             self,
             Fault::TooManyRequests(_)
                 | Fault::Status(_)
+                | Fault::Refused { .. }
+                | Fault::EchoToken { .. }
                 | Fault::Unauthorized
                 | Fault::Forbidden
                 | Fault::NotFound
@@ -156,6 +174,17 @@ impl Fault {
         matches!(
             self,
             Fault::RepeatedPageToken
+                | Fault::EarlierPageToken
+                | Fault::CapsBelowLimit(_)
+                | Fault::IgnoresTimes
+                | Fault::LimitText(_)
+                | Fault::Says(_)
+                | Fault::SetMember { .. }
+                | Fault::AddMember { .. }
+                | Fault::PlantSecrets
+                | Fault::TokenAsId
+                | Fault::TokenAsPageToken
+                | Fault::HeavyItems(_)
                 | Fault::SmallerLimit(_)
                 | Fault::ShiftedItems(_)
                 | Fault::UnknownFields
@@ -180,11 +209,22 @@ impl RetryHint {
 struct Bucket {
     tokens: f64,
     filled_at: Instant,
+    seen: u64,
+    is_on: bool,
 }
 
 impl Bucket {
-    fn full(limit: Option<&RateLimit>) -> Bucket {
-        Bucket { tokens: limit.map_or(0.0, |limit| f64::from(limit.burst.max(1))), filled_at: Instant::now() }
+    fn full(limit: &RateLimit) -> Bucket {
+        Bucket { tokens: f64::from(limit.burst.max(1)), filled_at: Instant::now(), seen: 0, is_on: true }
+    }
+
+    /// Whether the limit holds for this request.
+    fn is_on(&mut self, limit: &RateLimit, rng: &mut fastrand::Rng) -> bool {
+        if limit.at_times && self.seen.is_multiple_of(STRETCH) {
+            self.is_on = rng.bool();
+        }
+        self.seen += 1;
+        self.is_on
     }
 
     /// `None` when there is room, else how long until there will be.
@@ -207,7 +247,7 @@ mod tests {
     use super::*;
 
     fn asked(route: &str) -> Asked<'_> {
-        Asked { route, has_start: false, accepts_gzip: true }
+        Asked { route, path: route, query: "room_id=7&limit=10", has_start: false, accepts_gzip: true }
     }
 
     /// Which of ten requests a rule hits.
@@ -245,17 +285,36 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_on_one_route_leaves_the_others_alone() {
-        let mut schedule = FaultSchedule::new(FaultPlan::new().rate_limit_on("/v2/rooms", 1.0, RetryHint::Nothing));
+    fn one_object_can_be_meant() {
+        let plan = FaultPlan::new().on("/v2/analytics/events?room_id=7", When::Always, Fault::Status(410)).on(
+            "/v2/analytics/events?room_id=8",
+            When::Always,
+            Fault::Status(422),
+        );
+        let mut schedule = FaultSchedule::new(plan);
+        assert_eq!(schedule.draw(&asked("/v2/analytics/events")).refusal, Some(Fault::Status(410)));
+        let of_template = Asked { path: "/v2/templates/7/settings", ..asked("/v2/templates/{id}/settings") };
+        let plan = FaultPlan::new().on("/v2/templates/7/settings", When::Always, Fault::Status(409));
+        assert!(FaultSchedule::new(plan).draw(&of_template).refusal.is_some());
+    }
+
+    #[test]
+    fn an_endpoint_can_have_a_limit_of_its_own() {
+        let plan = FaultPlan::new().rate_limit_on("/v2/rooms", 1.0, RetryHint::Nothing);
+        let mut schedule = FaultSchedule::new(plan);
         let mut refused = |route| schedule.draw(&asked(route)).refusal.is_some();
-        assert_eq!([refused("/v2/rooms"), refused("/v2/rooms")], [false, true]);
-        assert_eq!([refused("/v2/sessions"), refused("/v2/sessions")], [false, false]);
+        assert_eq!([refused("/v2/rooms"), refused("/v2/rooms"), refused("/v2/sessions")], [false, true, false]);
+        let plan = FaultPlan::new().limits_at_times(0.001, RetryHint::Nothing);
+        let mut schedule = FaultSchedule::new(plan);
+        let refused = (0..600).filter(|_| schedule.draw(&asked("/v2/rooms")).refusal.is_some()).count();
+        assert!((100..=500).contains(&refused), "{refused} of 600");
     }
 
     #[test]
     fn the_limiter_lets_through_what_it_promises() {
-        let limit = RateLimit { route: "*".to_owned(), per_second: 5.0, burst: 2, hint: RetryHint::Nothing };
-        let mut bucket = Bucket::full(Some(&limit));
+        let limit =
+            RateLimit { route: "*".to_owned(), per_second: 5.0, burst: 2, hint: RetryHint::Nothing, at_times: false };
+        let mut bucket = Bucket::full(&limit);
         let start = bucket.filled_at;
         let mut passed = 0;
         for step in 0..=100 {

@@ -103,7 +103,11 @@ fn snapshot<'a>(workspace: &'a Workspace, cursor: &Cursor, parameters: &Paramete
     let arrived = arrived.take_while(|&&position| position < cursor.arrived);
     let mut events: Vec<_> = arrived
         .map(|&position| workspace.events.get(position))
-        .filter(|event| event.timestamp >= cursor.taken_at - KEPT && matches(event, parameters, &workspace.readings))
+        .filter(|event| {
+            event.timestamp >= cursor.taken_at - KEPT
+                && workspace.lag.shows(event.id.0[0].into(), event.timestamp, cursor.taken_at)
+                && matches(event, parameters, &workspace.readings)
+        })
         .collect();
     match workspace.readings.event_order {
         ListOrder::NewestFirst => events.sort_by_key(|event| (std::cmp::Reverse(event.timestamp), event.id)),
@@ -141,9 +145,13 @@ fn render(ask: &Ask, snapshot: &[&Event], cursor: Cursor, limit: usize, start: O
     let begin = cursor.offset.saturating_sub(repeated_items(ask.shapes, limit)).min(snapshot.len());
     let rests = readings.empty_event_pages && !cursor.rested && cursor.offset > 0;
     let end = if rests { begin } else { (begin + limit).min(snapshot.len()) };
-    let follows = Cursor { offset: if rests { cursor.offset } else { end }, rested: rests, ..cursor };
+    let follows = Cursor { offset: if rests { cursor.offset } else { end }, rested: rests, ..cursor.clone() };
     let next = match start {
         Some(start) if ask.shapes.contains(&Fault::RepeatedPageToken) => Some(start.to_owned()),
+        // With which the page before was asked for.
+        Some(_) if ask.shapes.contains(&Fault::EarlierPageToken) && cursor.offset > limit => {
+            Some(Cursor { offset: cursor.offset - limit, rested: false, ..cursor }.write())
+        }
         _ => (rests || end < snapshot.len()).then(|| follows.write()),
     };
     let mut body = format!("{{\"limit\":{limit},\"total\":{},\"events\":[", snapshot.len()).into_bytes();

@@ -8,6 +8,7 @@ use super::page::{self, PageRequest};
 use super::parameters::Parameters;
 use super::{Ask, Body};
 use crate::answers;
+use crate::faults::Fault;
 use crate::readings::{FilterPrecision, ListOrder, UnsetFilter};
 use crate::server::response::Refusal;
 use crate::workspace::Workspace;
@@ -27,10 +28,12 @@ pub(super) fn sessions(ask: &Ask) -> Body {
     let say = |session: &Session| answers::sessions::session(session, &workspace.account, &workspace.readings);
     let active = switch(&parameters, "active", workspace)?;
     let room_id = parameters.id("room_id")?;
-    let bounds = created_bounds(&parameters, &workspace.sessions, workspace)?;
+    let bounds = created_bounds(&parameters, &workspace.sessions, ask)?;
     let in_room = |session: &Session| room_id.is_none_or(|id| session.room_id == id);
     let order = workspace.readings.session_order;
-    if active == Some(true) && order == ListOrder::NewestFirst && page::repeated_items(ask.shapes, page.limit) == 0 {
+    let looks_back = |fault: &Fault| matches!(fault, Fault::ShiftedItems(_) | Fault::EarlierPageToken);
+    let is_plain = order == ListOrder::NewestFirst && !ask.shapes.iter().any(looks_back);
+    if active == Some(true) && is_plain && workspace.lag.is_none() {
         return live_sessions(workspace, bounds, in_room, &page, say);
     }
     let wanted = |session: &Session| active.is_none_or(|active| session.is_live() == active) && in_room(session);
@@ -49,7 +52,7 @@ fn live_sessions(
     let end = page.start_in(sessions)?.map_or(bounds.end, |start| start.min(bounds.end));
     let live = workspace.live.range(bounds.start..end.max(bounds.start)).rev().copied();
     let positions = live.filter(|&position| wanted(&sessions[position]));
-    Ok(page::render(sessions, positions, page, say))
+    Ok(page::render(sessions, positions, page, None, say))
 }
 
 pub(super) fn rooms(ask: &Ask) -> Body {
@@ -59,7 +62,7 @@ pub(super) fn rooms(ask: &Ask) -> Body {
     let workspace = ask.workspace;
     let enabled = switch(&parameters, "enabled", workspace)?;
     let (name, template_id) = (parameters.text("name"), parameters.id("template_id")?);
-    let bounds = created_bounds(&parameters, &workspace.rooms, workspace)?;
+    let bounds = created_bounds(&parameters, &workspace.rooms, ask)?;
     let wanted = |room: &Room| {
         enabled.is_none_or(|enabled| room.enabled == enabled)
             && name.is_none_or(|name| room.name == name)
@@ -122,9 +125,9 @@ fn switch(parameters: &Parameters, name: &str, workspace: &Workspace) -> Result<
 fn created_bounds<T: Item>(
     parameters: &Parameters,
     collection: &Collection<T>,
-    workspace: &Workspace,
+    ask: &Ask,
 ) -> Result<Range<usize>, Refusal> {
-    let readings = &workspace.readings;
+    let readings = &ask.workspace.readings;
     let compared = |time: DateTime<Utc>| match readings.filter_precision {
         FilterPrecision::Full => readings.visible(time),
         FilterPrecision::Seconds => time.trunc_subsecs(0),
@@ -135,5 +138,8 @@ fn created_bounds<T: Item>(
     };
     let after = parameters.time("after", readings.time_filters)?.map(cut);
     let before = parameters.time("before", readings.time_filters)?.map(cut);
+    if ask.shapes.contains(&Fault::IgnoresTimes) {
+        return Ok(0..collection.len());
+    }
     Ok(collection.created_within(after, before, compared))
 }

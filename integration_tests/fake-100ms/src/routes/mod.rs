@@ -2,7 +2,7 @@
 //!
 //! - `parameters`, `page`: the rules of queries and of pages.
 //! - `lists`, `broadcasts`, `events`, `webhooks`, `quality`, `children`: the answers.
-//! - `shape`: answers that hold more or less than documented.
+//! - `shape`: answers that hold more or less than documented; `secrets`: what must not leave a connector.
 
 mod broadcasts;
 mod children;
@@ -11,6 +11,7 @@ mod lists;
 mod page;
 mod parameters;
 mod quality;
+pub(crate) mod secrets;
 mod shape;
 mod webhooks;
 
@@ -19,6 +20,7 @@ pub(crate) use self::events::expired_cursor;
 use crate::faults::Fault;
 use crate::server::request::Request;
 use crate::server::response::Refusal;
+use crate::state::State;
 use crate::workspace::Workspace;
 use crate::workspace::broadcasts::Kind;
 
@@ -102,16 +104,17 @@ pub(crate) fn answer(
     request: &Request,
     route: Option<Route>,
     workspace: &Workspace,
-    max_page: u32,
+    state: &State,
     shapes: &[Fault],
 ) -> Body {
     let route = route.ok_or_else(unknown_route)?;
     if request.method != "GET" {
         return Err(Refusal::unexpected(format!("method {}: expected GET", request.method)));
     }
-    let ask = Ask { query: &request.query, workspace, max_page, shapes };
+    let ask = Ask { query: &request.query, workspace, max_page: state.max_page, shapes };
     let body = (route.answer)(&ask, &route.id)?;
-    Ok(shape::apply(body, shapes))
+    let token = request.bearer.as_deref().unwrap_or("");
+    Ok(shape::apply(body, shapes, token, &mut state.planter()))
 }
 
 fn unknown_route() -> Refusal {

@@ -7,22 +7,31 @@ use super::parameters::Parameters;
 use crate::faults::Fault;
 use crate::readings::{EmptyPage, LastPage, ListOrder, Readings};
 use crate::server::response::Refusal;
+use crate::workspace::Workspace;
 use crate::workspace::collection::{Collection, Item};
 use crate::workspace::object_id::ObjectId;
 
 /// What a request asks of a list: how much, and behind which item.
 pub(crate) struct PageRequest<'a> {
+    /// How many items it gets.
     pub(crate) limit: usize,
+    /// How many items the answer says it is a page of.
+    said_limit: usize,
     start: Option<ObjectId>,
     shapes: &'a [Fault],
-    readings: &'a Readings,
+    workspace: &'a Workspace,
 }
 
 impl<'a> PageRequest<'a> {
     pub(crate) fn parse(parameters: &Parameters, ask: &Ask<'a>) -> Result<PageRequest<'a>, Refusal> {
         let limit = limit(parameters, 10, ask.max_page, ask.shapes)?;
         let start = parameters.id("start")?;
-        Ok(PageRequest { limit, start, shapes: ask.shapes, readings: &ask.workspace.readings })
+        let caps = ask.shapes.iter().filter_map(|fault| match fault {
+            Fault::CapsBelowLimit(most) => Some(*most as usize),
+            _ => None,
+        });
+        let (said_limit, limit) = (limit, caps.min().unwrap_or(limit).clamp(1, limit));
+        Ok(PageRequest { limit, said_limit, start, shapes: ask.shapes, workspace: ask.workspace })
     }
 
     /// Where in the collection the page before ended.
@@ -32,6 +41,13 @@ impl<'a> PageRequest<'a> {
         };
         let wrong = || Refusal::unexpected(format!("`start` is `{id}`: expected the id of an item of this list"));
         collection.position(id).map(Some).ok_or_else(wrong)
+    }
+}
+
+impl PageRequest<'_> {
+    /// The item at that position as lists show it now.
+    fn shown<'c, T: Item>(&self, collection: &'c Collection<T>, position: usize) -> Option<&'c T> {
+        collection.shown(position, &self.workspace.lag, self.workspace.now)
     }
 }
 
@@ -81,13 +97,19 @@ pub(crate) fn answer<T: Item>(
         None => collection.in_order(order, bounds.clone()),
         Some(start) => collection.in_order_after(order, bounds.clone(), start),
     };
-    let is_wanted = |position: &usize| bounds.contains(position) && wanted(&collection[*position]);
+    let shown = |position: usize| page.shown(collection, position);
+    let is_wanted = |position: &usize| bounds.contains(position) && shown(*position).is_some_and(&wanted);
     let repeated = match start {
         Some(start) => before(collection, order, start, repeated_items(page.shapes, page.limit), is_wanted),
         None => Vec::new(),
     };
+    let earlier = start
+        .filter(|_| page.shapes.contains(&Fault::EarlierPageToken))
+        .map(|start| before(collection, order, start, page.limit + 1, is_wanted))
+        .filter(|passed| passed.len() > page.limit)
+        .map(|passed| collection[passed[0]].id());
     let following = positions.filter(is_wanted);
-    Ok(render(collection, repeated.into_iter().chain(following), page, say))
+    Ok(render(collection, repeated.into_iter().chain(following), page, earlier, say))
 }
 
 /// The last `count` wanted items of the page that ended with `start`.
@@ -107,24 +129,27 @@ fn before<T: Item>(
     passed.split_off(passed.len().saturating_sub(count))
 }
 
-/// Puts the page together from the items at these positions.
+/// Puts the page together from the items at these positions; `earlier` is handed out as its page
+/// token instead of the right one.
 pub(crate) fn render<T: Item>(
     collection: &Collection<T>,
     mut positions: impl Iterator<Item = usize>,
     page: &PageRequest,
+    earlier: Option<ObjectId>,
     say: impl Fn(&T) -> Vec<u8>,
 ) -> Vec<u8> {
-    let readings = page.readings;
+    let readings = &page.workspace.readings;
     let on_page: Vec<usize> = positions.by_ref().take(page.limit).collect();
     // Only some readings tell whether anything follows, and looking can mean a long search.
     let more = readings.last_page == LastPage::CarriesLast || positions.next().is_some();
     let last = on_page.last().map(|&position| collection[position].id().to_string());
     let last = match page.start {
         Some(start) if page.shapes.contains(&Fault::RepeatedPageToken) => Some(start.to_string()),
-        _ => last.filter(|_| more),
+        _ => earlier.map(|id| id.to_string()).or(last.filter(|_| more)),
     };
-    let items: Vec<Vec<u8>> = on_page.iter().map(|&position| say(&collection[position])).collect();
-    let mut body = format!("{{\"limit\":{}", page.limit).into_bytes();
+    let items: Vec<Vec<u8>> =
+        on_page.iter().filter_map(|&position| page.shown(collection, position)).map(say).collect();
+    let mut body = format!("{{\"limit\":{}", page.said_limit).into_bytes();
     push_items(&mut body, &items, readings);
     body.extend_from_slice(last_member(last, readings).as_bytes());
     body.push(b'}');

@@ -1,68 +1,172 @@
-//! Answers that hold more or less than documented.
+//! Answers that hold more, less or something else than documented.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use super::secrets::Planter;
+use crate::answers::unknown_fields;
 use crate::faults::Fault;
 
 /// Applies what the faults say about the content of a good answer.
-pub(crate) fn apply(body: Vec<u8>, shapes: &[Fault]) -> Vec<u8> {
-    let changes_content = |fault: &Fault| matches!(fault, Fault::UnknownFields | Fault::NullFields(_));
+pub(crate) fn apply(body: Vec<u8>, shapes: &[Fault], token: &str, planter: &mut Planter) -> Vec<u8> {
+    let said = shapes.iter().find_map(|fault| match fault {
+        Fault::Says(text) => Some(text.clone().into_bytes()),
+        _ => None,
+    });
+    if let Some(said) = said {
+        return said;
+    }
     if !shapes.iter().any(changes_content) {
         return body;
     }
     let Ok(mut answer) = serde_json::from_slice::<Value>(&body) else {
         return body;
     };
+    let mut raw = RawTexts::default();
     for fault in shapes {
-        match fault {
-            Fault::UnknownFields => add_unknown(&mut answer),
-            Fault::NullFields(keys) => nullify(&mut answer, keys),
-            _ => {}
-        }
+        change(&mut answer, fault, token, planter, &mut raw);
     }
-    answer.to_string().into_bytes()
+    raw.put_into(answer.to_string()).into_bytes()
 }
 
-/// In the envelope, in every item of a list, and in every peer. Not inside opaque objects (roles,
-/// settings, a destination's configuration): there, every field is a legitimate one.
+fn changes_content(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::UnknownFields
+            | Fault::NullFields(_)
+            | Fault::LimitText(_)
+            | Fault::SetMember { .. }
+            | Fault::AddMember { .. }
+            | Fault::PlantSecrets
+            | Fault::TokenAsId
+            | Fault::TokenAsPageToken
+            | Fault::HeavyItems(_)
+    )
+}
+
+fn change(answer: &mut Value, fault: &Fault, token: &str, planter: &mut Planter, raw: &mut RawTexts) {
+    match fault {
+        Fault::UnknownFields => add_unknown(answer),
+        Fault::NullFields(keys) => nullify(answer, keys),
+        Fault::LimitText(text) => {
+            if let Some(limit) = answer.get_mut("limit") {
+                *limit = raw.stand_in(text).into();
+            }
+        }
+        Fault::SetMember { key, json } => set_member(answer, key, &raw.stand_in(json).into()),
+        Fault::AddMember { key, json } => {
+            let (key, value) = (raw.stand_in(key), Value::from(raw.stand_in(json)));
+            for_each_item(answer, &mut |item| drop(item.insert(key.clone(), value.clone())));
+        }
+        Fault::PlantSecrets => planter.plant(answer),
+        Fault::TokenAsId => for_each_top_item(answer, &mut |item| drop(item.insert("id".to_owned(), token.into()))),
+        Fault::TokenAsPageToken => {
+            for key in ["last", "next"] {
+                if let Some(page_token) = answer.get_mut(key).filter(|one| one.is_string()) {
+                    *page_token = token.into();
+                }
+            }
+        }
+        Fault::HeavyItems(bytes) => {
+            let padding = Value::from("x".repeat(*bytes));
+            for_each_top_item(answer, &mut |item| drop(item.insert("padding".to_owned(), padding.clone())));
+        }
+        _ => {}
+    }
+}
+
+/// JSON texts that go out as they stand, whether or not they are good JSON. In the answer each has a
+/// stand-in until the answer is text.
+#[derive(Default)]
+struct RawTexts(Vec<String>);
+
+impl RawTexts {
+    fn stand_in(&mut self, text: &str) -> String {
+        self.0.push(text.to_owned());
+        stand_in(self.0.len() - 1)
+    }
+
+    fn put_into(&self, mut answer: String) -> String {
+        for (number, text) in self.0.iter().enumerate() {
+            answer = answer.replace(&format!("\"{}\"", stand_in(number)), text);
+        }
+        answer
+    }
+}
+
+/// From the private use area, so that no other text is the same.
+fn stand_in(number: usize) -> String {
+    format!("\u{f8ff}{number}\u{f8ff}")
+}
+
+fn set_member(value: &mut Value, name: &str, new: &Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| set_member(item, name, new)),
+        Value::Object(members) => {
+            for (key, member) in members {
+                match key == name {
+                    true => *member = new.clone(),
+                    false => set_member(member, name, new),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The items of a page; an answer about a single object is an item itself.
+fn for_each_top_item(answer: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
+    let Some(envelope) = answer.as_object_mut() else {
+        return;
+    };
+    let mut is_page = false;
+    for key in ["data", "events"] {
+        if let Some(items) = envelope.get_mut(key).and_then(Value::as_array_mut) {
+            is_page = true;
+            items.iter_mut().filter_map(Value::as_object_mut).for_each(&mut *change);
+        }
+    }
+    if !is_page && !envelope.contains_key("limit") && !envelope.contains_key("peers") {
+        change(envelope);
+    }
+}
+
+/// The same, and every peer.
+fn for_each_item(answer: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
+    for_each_top_item(answer, &mut |item| {
+        peers_of(item).for_each(&mut *change);
+        change(item);
+    });
+    if let Some(envelope) = answer.as_object_mut() {
+        peers_of(envelope).for_each(change);
+    }
+}
+
+fn peers_of(holder: &mut Map<String, Value>) -> impl Iterator<Item = &mut Map<String, Value>> {
+    let peers: Vec<&mut Value> = match holder.get_mut("peers") {
+        Some(Value::Array(peers)) => peers.iter_mut().collect(),
+        Some(Value::Object(peers)) => peers.values_mut().collect(),
+        _ => Vec::new(),
+    };
+    peers.into_iter().filter_map(Value::as_object_mut)
+}
+
+/// In the envelope and in every item of a list. Not in what comes inside a record: peers and files
+/// have their own, see [`crate::Readings::unknown_entry_fields`]. Not inside opaque objects either
+/// (roles, settings, a destination's configuration): there, every field is a legitimate one.
 fn add_unknown(answer: &mut Value) {
     let Some(envelope) = answer.as_object_mut() else {
         return;
     };
     let is_page = envelope.contains_key("limit");
     for key in ["data", "events"] {
-        for item in envelope.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten() {
-            add_unknown_to_item(item);
+        let items = envelope.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten();
+        for item in items.filter_map(Value::as_object_mut).filter(|item| !item.contains_key("job_id")) {
+            item.extend(unknown_fields());
         }
     }
-    add_unknown_to_peers(envelope);
     if is_page {
-        extend(envelope);
+        envelope.extend(unknown_fields());
     }
-}
-
-fn add_unknown_to_item(item: &mut Value) {
-    if let Some(item) = item.as_object_mut() {
-        add_unknown_to_peers(item);
-        extend(item);
-    }
-}
-
-fn add_unknown_to_peers(holder: &mut Map<String, Value>) {
-    let peers: Vec<&mut Value> = match holder.get_mut("peers") {
-        Some(Value::Array(peers)) => peers.iter_mut().collect(),
-        Some(Value::Object(peers)) => peers.values_mut().collect(),
-        _ => Vec::new(),
-    };
-    for peer in peers.into_iter().filter_map(Value::as_object_mut) {
-        extend(peer);
-    }
-}
-
-fn extend(object: &mut Map<String, Value>) {
-    object.insert("fieldFromTheFuture".to_owned(), json!("new"));
-    object.insert("future_object".to_owned(), json!({"nested": [1, {"deep": true}], "none": null}));
-    object.insert("future_count".to_owned(), json!(7));
 }
 
 /// Objects and arrays under these keys become null; a list only when it is empty, as a full page
@@ -92,20 +196,46 @@ fn may_be_null(key: &str, member: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn shaped(answer: Value, fault: Fault) -> Value {
-        let body = apply(answer.to_string().into_bytes(), &[fault]);
-        serde_json::from_slice(&body).expect("still JSON")
+        serde_json::from_str(&text(answer, fault)).expect("still JSON")
+    }
+
+    fn text(answer: Value, fault: Fault) -> String {
+        let body = apply(answer.to_string().into_bytes(), &[fault], "head.claims.mark", &mut Planter::default());
+        String::from_utf8(body).expect("UTF-8")
     }
 
     #[test]
-    fn unknown_fields_come_at_every_level_that_has_fields() {
+    fn values_go_out_as_they_stand() {
+        let answer = json!({"limit": 10, "data": [{"id": "a", "name": "n", "peers": {"p": {"name": "m"}}}]});
+        let set = |key: &str, json: &str| Fault::SetMember { key: key.into(), json: json.into() };
+        let broken = text(answer.clone(), set("name", "\"\\ud800\""));
+        assert_eq!(broken.matches("\"name\":\"\\ud800\"").count(), 2);
+        assert!(text(answer.clone(), Fault::LimitText("1e30".into())).contains("\"limit\":1e30"));
+        let added = Fault::AddMember { key: "\"\\ud800\"".into(), json: "1e400".into() };
+        assert_eq!(text(answer.clone(), added).matches("\"\\ud800\":1e400").count(), 2);
+        assert_eq!(text(answer, Fault::Says("{}".into())), "{}");
+    }
+
+    #[test]
+    fn the_token_comes_back_and_items_grow() {
+        let answer = json!({"limit": 10, "data": [{"id": "a"}], "last": "a"});
+        assert_eq!(shaped(answer.clone(), Fault::TokenAsId)["data"][0]["id"], "head.claims.mark");
+        assert_eq!(shaped(answer.clone(), Fault::TokenAsPageToken)["last"], "head.claims.mark");
+        assert!(text(answer, Fault::HeavyItems(5_000)).len() > 5_000);
+    }
+
+    #[test]
+    fn unknown_fields_come_in_pages_and_their_items() {
         let answer = json!({"limit": 10, "data": [{"id": "a", "peers": {"p": {}}}]});
         let answer = shaped(answer, Fault::UnknownFields);
         assert_eq!(answer["future_count"], 7);
         assert_eq!(answer["data"][0]["future_count"], 7);
-        assert_eq!(answer["data"][0]["peers"]["p"]["future_count"], 7);
+        assert_eq!(answer["data"][0]["peers"]["p"], json!({}));
         let settings = json!({"region": "in"});
         assert_eq!(shaped(settings.clone(), Fault::UnknownFields), settings);
     }

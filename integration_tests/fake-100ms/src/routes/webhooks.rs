@@ -127,7 +127,8 @@ impl<'a> Filter<'a> {
     fn wants(&self, delivery: &Delivery, workspace: &Workspace) -> bool {
         let session = delivery.session(&workspace.sessions);
         let is_named = self.names.iter().any(|name| *name == delivery.kind() || *name == delivery.name());
-        self.room_id.is_none_or(|room_id| session.room_id == room_id)
+        workspace.lag.shows(delivery.id().0[0].into(), delivery.time, workspace.now)
+            && self.room_id.is_none_or(|room_id| session.room_id == room_id)
             && self.failed.is_none_or(|failed| delivery.failed == failed)
             && (self.names.is_empty() || is_named)
     }
@@ -142,7 +143,7 @@ enum Found<'a> {
 
 fn found<'a>(workspace: &'a Workspace, within: &'a [Delivery], filter: &Filter) -> Found<'a> {
     let order = workspace.readings.webhook_order;
-    if filter.wants_all() && order != ListOrder::Shuffled {
+    if filter.wants_all() && order != ListOrder::Shuffled && workspace.lag.is_none() {
         return Found::Plain(within, order);
     }
     let mut picked: Vec<&Delivery> = within.iter().filter(|one| filter.wants(one, workspace)).collect();

@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use self::request::{Request, RequestReader};
 use self::response::{Refusal, Response};
 use crate::control;
-use crate::faults::{Asked, Effects, Fault, RetryHint};
+use crate::faults::{Asked, Effects, Fault, RetryHint, TokenPart};
 use crate::requests::LoggedRequest;
 use crate::routes::{self, Route};
 use crate::state::State;
@@ -117,6 +117,8 @@ async fn serve(stream: &mut TcpStream, request: &Request, state: &State) -> bool
     let pattern = route.as_ref().map_or("unknown", Route::pattern);
     let effects = state.faults().draw(&Asked {
         route: pattern,
+        path: &request.path,
+        query: &request.query,
         has_start: routes::has_start(&request.query),
         accepts_gzip: request.accepts_gzip && state.gzip,
     });
@@ -133,7 +135,7 @@ async fn serve(stream: &mut TcpStream, request: &Request, state: &State) -> bool
 
 fn respond(request: &Request, route: Option<Route>, state: &State, effects: &Effects) -> Response {
     let mut response = match attempt(request, route, state, effects) {
-        Ok((body, now)) => Response::json(200, body, now),
+        Ok((body, now)) => Response::json(200, body, state.clock().date(now)),
         Err(refusal) => refuse(request, state, effects, &refusal),
     };
     if effects.shapes.contains(&Fault::NoDate) {
@@ -141,6 +143,11 @@ fn respond(request: &Request, route: Option<Route>, state: &State, effects: &Eff
     }
     wire::spoil(&mut response, effects.wire.as_ref());
     let must_pack = effects.wire == Some(Fault::CorruptGzip);
+    if effects.wire == Some(Fault::GzipBomb) {
+        // Packed while it is written: nobody holds 10 GB.
+        response.gzipped = true;
+        return response;
+    }
     let wanted = state.gzip && request.accepts_gzip;
     if wanted && (must_pack || response.body.len() >= WORTH_PACKING) {
         response.gzip();
@@ -157,13 +164,15 @@ fn attempt(
     if effects.void_tokens {
         state.keyring().void_seen(request.bearer.as_deref());
     }
+    state.keyring().remember(request.bearer.as_deref());
     if let Some(fault) = &effects.refusal {
-        return Err(refusal_of(fault));
+        return Err(refusal_of(fault, request.bearer.as_deref().unwrap_or("")));
     }
-    let verified = state.keyring().verify(request.bearer.as_deref());
+    let times = state.clock().judges(state.workspace().now);
+    let verified = state.keyring().verify(request.bearer.as_deref(), &times);
     verified.map_err(Refusal::bad_token)?;
     let workspace = state.workspace();
-    let body = routes::answer(request, route, &workspace, state.max_page, &effects.shapes)?;
+    let body = routes::answer(request, route, &workspace, state, &effects.shapes)?;
     // The clock under the same lock as the data: `Date` never tells a later time than they.
     Ok((body, workspace.now))
 }
@@ -175,7 +184,10 @@ fn refuse(request: &Request, state: &State, effects: &Effects, refusal: &Refusal
         state.journal().note_unexpected(what);
     }
     let now = state.workspace().now;
-    let mut response = Response::json(refusal.status, refusal.body(), now);
+    let mut response = Response::json(refusal.status, refusal.body(), state.clock().date(now));
+    if let Some(Fault::Refused { retry_after, .. }) = &effects.refusal {
+        response.retry_after = Some(retry_after.clone());
+    }
     if let Some(Fault::TooManyRequests(hint)) = &effects.refusal {
         response.retry_after = match hint {
             RetryHint::Seconds(seconds) => Some(seconds.to_string()),
@@ -186,7 +198,7 @@ fn refuse(request: &Request, state: &State, effects: &Effects, refusal: &Refusal
     response
 }
 
-fn refusal_of(fault: &Fault) -> Refusal {
+fn refusal_of(fault: &Fault, token: &str) -> Refusal {
     match fault {
         Fault::TooManyRequests(RetryHint::Message(seconds)) => {
             Refusal::new(429, format!("rate limit exceeded, retry after {seconds} seconds"))
@@ -196,8 +208,26 @@ fn refusal_of(fault: &Fault) -> Refusal {
         Fault::Forbidden => Refusal::new(403, "insufficient permissions"),
         Fault::NotFound => Refusal::not_found("resource"),
         Fault::ExpiredCursor => routes::expired_cursor(),
-        Fault::Status(status) => Refusal::new(*status, "something went wrong on our side"),
+        Fault::Status(status) | Fault::Refused { status, .. } => {
+            Refusal::new(*status, "something went wrong on our side")
+        }
+        Fault::EchoToken { status, part } => Refusal::new(*status, echo(token, *part)),
         _ => Refusal::new(500, "not a refusal"),
+    }
+}
+
+/// A message of a server that tells what it was sent.
+fn echo(token: &str, part: TokenPart) -> String {
+    let mut parts = token.split('.');
+    let (first, second) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+    match part {
+        TokenPart::Whole => format!("token `{token}` is not good for this"),
+        TokenPart::FarToTheRight => format!("{} token {token} is not good for this", "so it is ".repeat(25)),
+        TokenPart::Beginning => {
+            let end = (first.len() + 8).min(token.len());
+            format!("cannot parse header of {}", &token[..end])
+        }
+        TokenPart::Middle => format!("cannot parse claims {second}"),
     }
 }
 

@@ -6,25 +6,22 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 
-use crate::times::http_date;
-use crate::workspace::model::Time;
-
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) content_type: &'static str,
     /// `None` leaves the header out.
-    pub(crate) date: Option<Time>,
+    pub(crate) date: Option<String>,
     pub(crate) retry_after: Option<String>,
     pub(crate) body: Vec<u8>,
     pub(crate) gzipped: bool,
 }
 
 impl Response {
-    pub(crate) fn json(status: u16, body: Vec<u8>, date: Time) -> Response {
+    pub(crate) fn json(status: u16, body: Vec<u8>, date: Option<String>) -> Response {
         Response {
             status,
             content_type: "application/json; charset=utf-8",
-            date: Some(date),
+            date,
             retry_after: None,
             body,
             gzipped: false,
@@ -46,8 +43,8 @@ impl Response {
     pub(crate) fn head(&self, content_length: Option<usize>, keep_alive: bool) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         head.push_str(&format!("Content-Type: {}\r\n", self.content_type));
-        if let Some(date) = self.date {
-            head.push_str(&format!("Date: {}\r\n", http_date(date)));
+        if let Some(date) = &self.date {
+            head.push_str(&format!("Date: {date}\r\n"));
         }
         if let Some(retry_after) = &self.retry_after {
             head.push_str(&format!("Retry-After: {retry_after}\r\n"));

@@ -1,8 +1,10 @@
 //! From an answer to what happens on the connection, faults included.
 
-use std::io;
+use std::io::{self, Write};
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -14,6 +16,17 @@ use crate::faults::Fault;
 pub(crate) enum Step {
     Write(Vec<u8>),
     Wait(Duration),
+    /// These bytes one by one, then blanks for ever.
+    Drip {
+        body: Vec<u8>,
+        pause: Duration,
+    },
+    /// The same bytes again and again.
+    Repeat(Vec<u8>),
+    /// So many bytes of blanks, packed.
+    Blanks {
+        bytes: u64,
+    },
     /// Nothing more, until the client goes away.
     Hold,
     /// An orderly end.
@@ -47,10 +60,14 @@ pub(crate) fn script(mut response: Response, fault: Option<&Fault>, chunked: boo
     }
     let length = match fault {
         Some(Fault::ShortContentLength) => Some(response.body.len() * 3 / 4),
+        Some(Fault::DrippingBody { .. } | Fault::EndlessBody | Fault::GzipBomb) => None,
         _ if chunked => None,
         _ => Some(response.body.len()),
     };
     let head = response.head(length, keep_alive);
+    if let Some(steps) = endless(&head, &response.body, fault) {
+        return steps;
+    }
     let body = match length {
         Some(_) => response.body,
         None => in_chunks(&response.body),
@@ -59,6 +76,23 @@ pub(crate) fn script(mut response: Response, fault: Option<&Fault>, chunked: boo
         Some(fault) => broken(head, body, fault, keep_alive),
         None => whole(head, body, keep_alive),
     }
+}
+
+/// Bodies that have no end, or might as well have none.
+fn endless(head: &[u8], body: &[u8], fault: Option<&Fault>) -> Option<Vec<Step>> {
+    let begin = |body: &[u8]| Step::Write([head, &chunk(body)].concat());
+    Some(match fault? {
+        Fault::DrippingBody { milliseconds } => {
+            let pause = Duration::from_millis(*milliseconds);
+            vec![Step::Write(head.to_vec()), Step::Drip { body: body.to_vec(), pause }]
+        }
+        Fault::EndlessBody => {
+            let item = format!("{{\"id\":\"{}\"}},", "0".repeat(24));
+            vec![begin(b"{\"limit\":100,\"data\":["), Step::Repeat(chunk(item.repeat(2_000).as_bytes()))]
+        }
+        Fault::GzipBomb => vec![Step::Write(head.to_vec()), Step::Blanks { bytes: 10 << 30 }, Step::Close],
+        _ => return None,
+    })
 }
 
 fn whole(mut head: Vec<u8>, mut body: Vec<u8>, keep_alive: bool) -> Vec<Step> {
@@ -99,13 +133,16 @@ fn broken(head: Vec<u8>, mut body: Vec<u8>, fault: &Fault, keep_alive: bool) -> 
 /// Chunks of uneven sizes, so that borders fall anywhere.
 fn in_chunks(body: &[u8]) -> Vec<u8> {
     let mut framed = Vec::with_capacity(body.len() + 64);
-    for chunk in body.chunks(7919) {
-        framed.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
-        framed.extend_from_slice(chunk);
-        framed.extend_from_slice(b"\r\n");
+    for part in body.chunks(7919) {
+        framed.append(&mut chunk(part));
     }
     framed.extend_from_slice(b"0\r\n\r\n");
     framed
+}
+
+/// The frame of one chunk.
+fn chunk(part: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat()
 }
 
 /// Breaks the packed data behind the gzip header.
@@ -125,6 +162,9 @@ pub(crate) async fn perform(stream: &mut TcpStream, steps: Vec<Step>) -> bool {
                 tokio::time::sleep(time).await;
                 Ok(())
             }
+            Step::Drip { body, pause } => drip(stream, &body, pause).await,
+            Step::Repeat(bytes) => repeat(stream, &bytes).await,
+            Step::Blanks { bytes } => pack_blanks(stream, bytes).await,
             Step::Hold => hold(stream).await,
             Step::Close => {
                 let _gone_already = stream.shutdown().await;
@@ -140,6 +180,38 @@ pub(crate) async fn perform(stream: &mut TcpStream, steps: Vec<Step>) -> bool {
         }
     }
     true
+}
+
+/// Until the client goes away.
+async fn drip(stream: &mut TcpStream, body: &[u8], pause: Duration) -> io::Result<()> {
+    for byte in body.iter().copied().chain(std::iter::repeat(b' ')) {
+        stream.write_all(&chunk(&[byte])).await?;
+        tokio::time::sleep(pause).await;
+    }
+    Ok(())
+}
+
+/// Until the client goes away.
+async fn repeat(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    loop {
+        stream.write_all(bytes).await?;
+    }
+}
+
+/// Packs blanks as they go out, as gzip in chunks: a thousandth of their size.
+async fn pack_blanks(stream: &mut TcpStream, bytes: u64) -> io::Result<()> {
+    const AT_ONCE: usize = 1 << 20;
+    let blanks = vec![b' '; AT_ONCE];
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    for _ in 0..bytes / AT_ONCE as u64 {
+        packer.write_all(&blanks)?;
+        let packed = std::mem::take(packer.get_mut());
+        if !packed.is_empty() {
+            stream.write_all(&chunk(&packed)).await?;
+        }
+    }
+    let last = packer.finish()?;
+    stream.write_all(&in_chunks(&last)).await
 }
 
 /// Reads until the client closes.

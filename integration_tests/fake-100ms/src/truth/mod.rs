@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::answers;
+use crate::readings::Readings;
 use crate::times::to_microseconds;
 use crate::workspace::Workspace;
 use crate::workspace::broadcasts::Kind;
@@ -78,6 +80,14 @@ fn events_and_moves(workspace: &Workspace) -> Vec<Expected> {
     let mut events = events::events(workspace);
     events.append(&mut presence::joins_and_leaves(workspace));
     events
+}
+
+/// An entry inside a record, with what the API says of it besides.
+fn entry(mut known: Value, readings: &Readings) -> Value {
+    if let Some(fields) = known.as_object_mut().filter(|_| readings.unknown_entry_fields) {
+        fields.extend(answers::unknown_fields());
+    }
+    known
 }
 
 fn collect(expected: Vec<Expected>, start: Option<&str>) -> Records {

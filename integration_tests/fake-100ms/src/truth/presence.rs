@@ -72,5 +72,5 @@ fn entry(readings: &Readings, session: &Session, peer: &Peer) -> Value {
     if let Some(left_at) = peer.left_at {
         put("left_at", readings.write(left_at).into());
     }
-    Value::Object(entry)
+    super::entry(Value::Object(entry), readings)
 }

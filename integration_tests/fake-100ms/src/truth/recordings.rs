@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::Expected;
 use super::mask::masked_meeting_url;
+use super::{Expected, entry};
 use crate::answers;
 use crate::readings::Readings;
 use crate::workspace::Workspace;
@@ -53,7 +53,7 @@ pub(super) fn in_order(workspace: &Workspace, job_id: ObjectId) -> Vec<&Asset> {
 }
 
 pub(super) fn expect_asset(asset: &Asset, readings: &Readings) -> Value {
-    json!({
+    let known = json!({
         "id": asset.id,
         "job_id": asset.job_id,
         "room_id": asset.room_id,
@@ -66,7 +66,8 @@ pub(super) fn expect_asset(asset: &Asset, readings: &Readings) -> Value {
         "thumbnails": asset.thumbnails,
         "metadata": asset.metadata,
         "created_at": readings.emitted(asset.created_at),
-    })
+    });
+    entry(known, readings)
 }
 
 /// The first completed one of the best kind there is, else the largest completed one.

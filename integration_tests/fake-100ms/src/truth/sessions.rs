@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Expected;
+use super::{Expected, entry};
 use crate::readings::Readings;
 use crate::times::seconds_between;
 use crate::workspace::Workspace;
@@ -63,7 +63,7 @@ fn peers(session: &Session, readings: &Readings) -> Vec<Value> {
     let mut peers: Vec<&Peer> = session.peers.iter().collect();
     peers.sort_by_key(|peer| (readings.visible(peer.joined_at).timestamp_micros(), peer.id));
     let record = |peer: &Peer| {
-        json!({
+        let known = json!({
             "id": peer.id,
             "session_id": session.id,
             "name": peer.name,
@@ -74,7 +74,8 @@ fn peers(session: &Session, readings: &Readings) -> Vec<Value> {
             "joined_at": readings.emitted(peer.joined_at),
             "left_at": emitted(readings, peer.left_at),
             "duration": duration(readings, peer.joined_at, peer.left_at),
-        })
+        });
+        entry(known, readings)
     };
     peers.into_iter().map(record).collect()
 }

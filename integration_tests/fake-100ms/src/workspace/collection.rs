@@ -1,9 +1,11 @@
 //! One kind of object, in the order of creation.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 
+use super::lag::Lag;
 use super::object_id::ObjectId;
 use crate::readings::ListOrder;
 
@@ -11,6 +13,8 @@ use crate::readings::ListOrder;
 pub(crate) trait Item {
     fn id(&self) -> ObjectId;
     fn created_at(&self) -> DateTime<Utc>;
+    /// When it became as it is.
+    fn changed_at(&self) -> DateTime<Utc>;
 }
 
 /// Objects by ascending id, which is ascending `created_at`; nothing is ever taken away.
@@ -18,6 +22,8 @@ pub(crate) struct Collection<T> {
     items: Vec<T>,
     /// All positions in an order that has nothing to do with time.
     shuffled: Vec<u32>,
+    /// What the items at some positions were before, oldest first; only kept where lists lag behind.
+    former: HashMap<usize, Vec<T>>,
 }
 
 impl<T: Item> Collection<T> {
@@ -25,7 +31,7 @@ impl<T: Item> Collection<T> {
         debug_assert!(items.is_sorted_by_key(|item| item.id()));
         let mut shuffled: Vec<u32> = (0..items.len() as u32).collect();
         shuffled.sort_by_key(|&position| items[position as usize].id().scrambled());
-        Collection { items, shuffled }
+        Collection { items, shuffled, former: HashMap::new() }
     }
 
     /// Puts a newer item behind all others and gives its position.
@@ -36,6 +42,30 @@ impl<T: Item> Collection<T> {
         self.shuffled.insert(rank, position as u32);
         self.items.push(item);
         position
+    }
+
+    /// The item at that position, to be changed; `lag` tells whether lists may show it as it was.
+    pub(crate) fn edit(&mut self, position: usize, lag: &Lag) -> &mut T
+    where
+        T: Clone,
+    {
+        let item = &mut self.items[position];
+        if !lag.is_none() {
+            self.former.entry(position).or_default().push(item.clone());
+        }
+        item
+    }
+
+    /// The item at that position as lists show it at `now`; `None` when they do not show it yet.
+    pub(crate) fn shown(&self, position: usize, lag: &Lag, now: DateTime<Utc>) -> Option<&T> {
+        let item = &self.items[position];
+        if lag.is_none() {
+            return Some(item);
+        }
+        let number = item.id().scrambled();
+        let former = self.former.get(&position).map_or(&[][..], Vec::as_slice);
+        let versions = std::iter::once(item).chain(former.iter().rev());
+        versions.into_iter().find(|version| lag.shows(number, version.changed_at(), now))
     }
 
     /// How many items come before this id in the shuffled order.
@@ -117,18 +147,13 @@ impl<T> std::ops::Index<usize> for Collection<T> {
     }
 }
 
-impl<T> std::ops::IndexMut<usize> for Collection<T> {
-    fn index_mut(&mut self, position: usize) -> &mut T {
-        &mut self.items[position]
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::object_id::IdMint;
     use super::*;
 
-    struct Thing(ObjectId, DateTime<Utc>);
+    #[derive(Clone)]
+    struct Thing(ObjectId, DateTime<Utc>, DateTime<Utc>);
 
     impl Item for Thing {
         fn id(&self) -> ObjectId {
@@ -137,11 +162,14 @@ mod tests {
         fn created_at(&self) -> DateTime<Utc> {
             self.1
         }
+        fn changed_at(&self) -> DateTime<Utc> {
+            self.2
+        }
     }
 
     fn thing(mint: &mut IdMint, seconds: i64) -> Thing {
         let time = DateTime::from_timestamp(seconds, 0).expect("a small number of seconds");
-        Thing(mint.next(time), time)
+        Thing(mint.next(time), time, time)
     }
 
     fn collection() -> Collection<Thing> {
@@ -162,6 +190,21 @@ mod tests {
             let rest: Vec<_> = collection.in_order_after(order, 10..90, whole[29]).collect();
             assert_eq!(rest, whole[30..]);
         }
+    }
+
+    #[test]
+    fn lists_show_what_an_item_was_until_its_change_is_visible() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).expect("a small number of seconds");
+        let mut collection = collection();
+        let lag = Lag { longest: chrono::TimeDelta::seconds(40), since: at(50) };
+        let position = (0..50).find(|&position| collection[position].id().scrambled() % 5 == 2).expect("one in five");
+        collection.edit(position, &lag).2 = at(200);
+        let shown = |now| collection.shown(position, &lag, at(now)).map(|thing| thing.2);
+        assert_eq!(shown(200), Some(at(position as i64)));
+        assert_eq!(shown(220), Some(at(200)));
+        let new = (51..100).find(|&position| collection[position].id().scrambled() % 5 == 4).expect("one in five");
+        assert!(collection.shown(new, &lag, at(new as i64 + 39)).is_none());
+        assert!(collection.shown(new, &lag, at(new as i64 + 40)).is_some());
     }
 
     #[test]

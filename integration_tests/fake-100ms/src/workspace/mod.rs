@@ -2,7 +2,7 @@
 //!
 //! - `model`: the objects; one module for each kind says how it is made and how it changes.
 //! - `collection`: a kind's objects in the order of creation.
-//! - `advance`: one round of changes.
+//! - `advance`: one round of changes; `lag`: when lists show them.
 //! - `random`, `words`, `calendar`, `object_id`: chance, names, times and ids.
 //!
 //! Nothing here looks at the [`Readings`] to decide what happens: the same seed gives the same
@@ -15,6 +15,7 @@ mod calendar;
 pub(crate) mod collection;
 mod destinations;
 pub(crate) mod events;
+mod lag;
 pub(crate) mod model;
 pub(crate) mod object_id;
 pub(crate) mod quality;
@@ -34,6 +35,7 @@ use self::broadcasts::Kind;
 use self::calendar::Calendar;
 use self::collection::Collection;
 use self::events::{EventLog, EventMaker};
+use self::lag::Lag;
 use self::model::{Asset, Broadcast, Event, Peer, Recording, Room, Session, Template, Time};
 use self::object_id::{IdMint, ObjectId};
 use self::random::Random;
@@ -47,6 +49,7 @@ use crate::readings::Readings;
 pub(crate) struct Workspace {
     pub(crate) readings: Readings,
     pub(crate) now: Time,
+    pub(crate) lag: Lag,
     pub(crate) account: Account,
     pub(crate) templates: Collection<Template>,
     pub(crate) rooms: Collection<Room>,
@@ -104,6 +107,7 @@ impl Workspace {
         Workspace {
             readings: options.readings.clone(),
             now,
+            lag: Lag { longest: options.lag, since: now },
             account: Account { customer_id: mint.next(opened), apps: (0..3).map(|_| mint.next(opened)).collect() },
             templates: Collection::new(Vec::new()),
             rooms: Collection::new(Vec::new()),

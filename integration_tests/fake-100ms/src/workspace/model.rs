@@ -8,6 +8,7 @@ use super::object_id::ObjectId;
 
 pub(crate) type Time = DateTime<Utc>;
 
+#[derive(Clone)]
 pub(crate) struct Room {
     pub(crate) id: ObjectId,
     pub(crate) name: String,
@@ -31,6 +32,7 @@ pub(crate) struct Room {
     pub(crate) edited_at: Option<Time>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Session {
     pub(crate) id: ObjectId,
     pub(crate) room_id: ObjectId,
@@ -84,6 +86,7 @@ impl serde::Serialize for Uuid {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct Template {
     pub(crate) id: ObjectId,
     pub(crate) name: String,
@@ -102,7 +105,7 @@ pub(crate) struct Template {
 }
 
 /// By kind, then by name.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Destinations {
     pub(crate) rtmp: Map<String, Value>,
     pub(crate) hls: Map<String, Value>,
@@ -119,6 +122,7 @@ pub(crate) enum NoDestinations {
     Absent,
 }
 
+#[derive(Clone)]
 pub(crate) struct Recording {
     pub(crate) id: ObjectId,
     pub(crate) room_id: ObjectId,
@@ -136,6 +140,7 @@ pub(crate) struct Recording {
 }
 
 /// A live or an external stream. What only the other kind has is null.
+#[derive(Clone)]
 pub(crate) struct Broadcast {
     pub(crate) id: ObjectId,
     pub(crate) room_id: ObjectId,
@@ -155,6 +160,7 @@ pub(crate) struct Broadcast {
     pub(crate) stopped_by: Option<String>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Asset {
     pub(crate) id: ObjectId,
     /// A recording, a live or an external stream, or one that is forgotten.
@@ -192,7 +198,7 @@ impl Event {
 pub(crate) const EVENT_VERSION: &str = "2.0";
 
 macro_rules! items {
-    ($($kind:ty),*) => {$(
+    ($($kind:ty: $changed_at:expr),* $(,)?) => {$(
         impl Item for $kind {
             fn id(&self) -> ObjectId {
                 self.id
@@ -200,8 +206,19 @@ macro_rules! items {
             fn created_at(&self) -> Time {
                 self.created_at
             }
+            fn changed_at(&self) -> Time {
+                let changed_at: fn(&$kind) -> Time = $changed_at;
+                changed_at(self)
+            }
         }
     )*};
 }
 
-items!(Room, Session, Template, Recording, Broadcast, Asset);
+items! {
+    Room: |room| room.edited_at.unwrap_or(room.created_at),
+    Session: |session| session.updated_at,
+    Template: |template| template.updated_at,
+    Recording: |recording| recording.updated_at,
+    Broadcast: |broadcast| broadcast.updated_at,
+    Asset: |asset| asset.created_at,
+}

@@ -6,10 +6,11 @@
 //! - `paging`: pages, filters, and what is refused.
 //! - `extras`: webhook history, quality of calls, live and external streams.
 //! - `tokens`: who gets in.
-//! - `faults`: what goes wrong.
+//! - `faults`: what goes wrong; `attacks`: what a hostile or broken server does.
 //! - `control`: the controls of the program.
 #![expect(clippy::expect_used, reason = "a test says what it takes for granted")]
 
+mod attacks;
 mod client;
 mod control;
 mod extras;

@@ -23,15 +23,16 @@ impl Round<'_> {
         for (number, position) in live.into_iter().enumerate() {
             let workspace = &mut *self.workspace;
             let maker = SessionMaker { rooms: &workspace.rooms, counts: &workspace.counts, now: self.now };
-            let session = &mut workspace.sessions[position];
-            let overdue = session.created_at + LONGEST <= self.now;
-            let moved = if overdue || (chosen.contains(&number) && self.random.chance(0.45)) {
+            let overdue = workspace.sessions[position].created_at + LONGEST <= self.now;
+            if !overdue && !chosen.contains(&number) {
+                continue;
+            }
+            let session = workspace.sessions.edit(position, &workspace.lag);
+            let moved = if overdue || self.random.chance(0.45) {
                 workspace.live.remove(&position);
                 maker.end(&mut self.random, session, self.earliest)
-            } else if chosen.contains(&number) {
-                maker.mingle(&mut self.random, session, self.earliest)
             } else {
-                continue;
+                maker.mingle(&mut self.random, session, self.earliest)
             };
             let id = session.id;
             self.touched("sessions", id);
@@ -81,7 +82,7 @@ impl Round<'_> {
 
     fn move_on(&mut self, position: usize, time: Time) {
         let workspace = &mut *self.workspace;
-        let recording = &mut workspace.recordings[position];
+        let recording = workspace.recordings.edit(position, &workspace.lag);
         let session = workspace.sessions.get(recording.session_id);
         let random = &mut self.random;
         match recording.status {

@@ -11,7 +11,8 @@ impl Round<'_> {
             let time = self.some_time();
             // Named before and after: the edit may take a destination away.
             self.touched_template(position);
-            let template = &mut self.workspace.templates[position];
+            let lag = self.workspace.lag;
+            let template = self.workspace.templates.edit(position, &lag);
             templates::edit(&mut self.random, template, position, time);
             self.touched_template(position);
         }
@@ -38,7 +39,8 @@ impl Round<'_> {
         positions.extend((len > 0).then_some(0));
         for (number, position) in positions.into_iter().enumerate() {
             let time = self.some_time();
-            let room = &mut self.workspace.rooms[position];
+            let lag = self.workspace.lag;
+            let room = self.workspace.rooms.edit(position, &lag);
             match number % 4 {
                 3 => rooms::switch(room, time),
                 _ => rooms::edit(&mut self.random, room, position, time),

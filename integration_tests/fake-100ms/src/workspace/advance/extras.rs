@@ -27,7 +27,8 @@ impl Round<'_> {
 
     fn move_broadcast_on(&mut self, kind: Kind, position: usize) {
         let time = self.some_time();
-        let broadcast = &mut self.workspace.broadcasts_mut(kind)[position];
+        let lag = self.workspace.lag;
+        let broadcast = self.workspace.broadcasts_mut(kind).edit(position, &lag);
         broadcasts::move_on(&mut self.random, broadcast, time);
         if broadcast.status == "stopped" {
             let files = broadcasts::files(&mut self.random, broadcast);

@@ -16,12 +16,14 @@ mod configuration;
 mod extras;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use chrono::TimeDelta;
 use serde::Serialize;
 
 use super::Workspace;
 use super::model::{Asset, Time, Uuid};
+use super::object_id::ObjectId;
 use super::random::Random;
 
 /// What one round of changes touched: stream name → keys, in the form of [`crate::Truth`].
@@ -73,8 +75,8 @@ impl Workspace {
         self.play_round(3300..=4500, &volume)
     }
 
-    /// A few minutes go by; about that share of every kind changes.
-    pub(crate) fn advance_small(&mut self, per_cent: f64) -> Changes {
+    /// So many seconds go by; about that share of every kind changes.
+    pub(crate) fn advance_small(&mut self, per_cent: f64, seconds: RangeInclusive<u64>) -> Changes {
         let share = |count: usize| ((count as f64 * per_cent / 100.0).ceil() as usize).max(1);
         let volume = Volume {
             sessions: share(self.sessions.len()),
@@ -85,7 +87,38 @@ impl Workspace {
             events: share(self.events.len()),
             webhooks: share(self.deliveries.all().len()).min(self.deliveries.all().len()),
         };
-        self.play_round(60..=300, &volume)
+        self.play_round(seconds, &volume)
+    }
+
+    /// One object of each kind is written with a time that lies so far from the clock: what a wrong
+    /// clock somewhere inside the server does.
+    pub(crate) fn stamp(&mut self, distance: TimeDelta) -> Changes {
+        let (time, lag) = (self.now + distance, self.lag);
+        let mut changes = Changes::default();
+        let mut note = |stream: &str, id: ObjectId| {
+            changes.streams.entry(stream.to_owned()).or_default().insert(id.to_string());
+        };
+        if self.rooms.len() > 0 {
+            let room = self.rooms.edit(self.rooms.len() / 2, &lag);
+            room.edited_at = Some(time);
+            note("rooms", room.id);
+        }
+        if self.templates.len() > 0 {
+            let template = self.templates.edit(self.templates.len() / 2, &lag);
+            template.updated_at = time;
+            note("templates", template.id);
+        }
+        if let Some(&position) = self.live.last() {
+            let session = self.sessions.edit(position, &lag);
+            (session.updated_at, session.touched_at) = (time, time);
+            note("sessions", session.id);
+        }
+        if self.recordings.len() > 0 {
+            let recording = self.recordings.edit(self.recordings.len() - 1, &lag);
+            recording.updated_at = time;
+            note("recordings", recording.id);
+        }
+        changes
     }
 
     /// Nothing happens; only the clock goes on.
@@ -93,7 +126,7 @@ impl Workspace {
         self.now += TimeDelta::seconds(time.num_seconds());
     }
 
-    fn play_round(&mut self, seconds: std::ops::RangeInclusive<u64>, volume: &Volume) -> Changes {
+    fn play_round(&mut self, seconds: RangeInclusive<u64>, volume: &Volume) -> Changes {
         self.rounds += 1;
         let mut random = Random::new(self.seed, &format!("round {}", self.rounds));
         let before = self.now;
