@@ -6,6 +6,7 @@
 //! - [`streams`]: eight streams, one file each: where records come from and how they are shaped.
 //! - [`sync`]: the engine: what is left to read, who reads it, states, the one writer.
 //! - [`airbyte`]: the protocol's messages. Knows nothing of 100ms.
+//! - [`redact`]: masks what is secret in all that is said.
 //! - [`config`]: what the user sets. [`failure`]: what the user reads when something goes wrong.
 //! - [`nearest`]: what somebody meant who mistyped a name.
 //! - [`commands`]: `spec`, `check`, `discover`, `read`.
@@ -16,5 +17,6 @@ pub mod commands;
 pub mod config;
 pub mod failure;
 pub mod nearest;
+pub mod redact;
 pub mod streams;
 pub mod sync;

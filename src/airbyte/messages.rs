@@ -265,6 +265,15 @@ impl Message {
         }
     }
 
+    /// The JSON values in it that come from outside: what a state remembers, and the schemas of what was seen.
+    pub fn values_mut(&mut self) -> Vec<&mut Value> {
+        match self {
+            Self::State { state } => vec![&mut state.stream.stream_state],
+            Self::Catalog { catalog } => catalog.streams.iter_mut().map(|stream| &mut stream.json_schema).collect(),
+            Self::Log { .. } | Self::ConnectionStatus { .. } | Self::Trace { .. } | Self::Spec { .. } => Vec::new(),
+        }
+    }
+
     /// `stream_state` of `stream`, covering `records` since its last state.
     pub fn state(stream: &str, stream_state: Value, records: u64) -> Self {
         Self::State {

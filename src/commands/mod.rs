@@ -16,6 +16,7 @@ use crate::airbyte::{Level, Message, Spec, parse_json};
 use crate::api::{self, Client, Credentials, Policy};
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::redact::Redactor;
 use crate::sync::{Output, OutputClosed, Stop, stopped};
 
 /// The page that platforms link beside the form. This project has no web site, so the link leads to what the
@@ -131,8 +132,8 @@ pub async fn run<W: Write + Send + 'static>(
     };
     let typed = config.map(|path| read_object("config", path));
     // What must never be printed is known before anything is.
-    let secrets = typed.iter().flatten().flat_map(Config::secrets).collect();
-    let (output, thread) = Output::start(writer, secrets, level);
+    let redactor = Redactor::new(typed.iter().flatten().flat_map(Config::secrets));
+    let (output, thread) = Output::start(writer, redactor, level);
     let ending = dispatch(arguments.command, typed, &environment, &output, stop).await;
     let ending = match ending {
         Ok(ending) => ending,
@@ -237,14 +238,15 @@ async fn connect(
         let warning = format!("The management token expires on {day}: use app credentials, which do not expire.");
         said(output.log(Level::Warn, warning).await)?;
     }
+    let (redactor, minted) = (output.redactor().clone(), output.redactor().clone());
     let settings = api::Settings {
         api_url: config.api_url.clone(),
         credentials: config.credentials.clone(),
         workers: config.num_workers,
         policy: policy.scaled(environment.time_scale),
         public_only: environment.is_cloud,
-        redact: Arc::new(str::to_owned),
-        on_minted: Arc::new(|_| {}),
+        redact: Arc::new(move |text| redactor.redact(text).into_owned()),
+        on_minted: Arc::new(move |token| minted.add(token)),
     };
     let notify = output.clone();
     let listener = Arc::new(move |notice| notify.notice(notice));

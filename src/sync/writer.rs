@@ -3,6 +3,7 @@
 //! It runs on a thread of its own, fed by one channel: what comes in first is written first; that is all the
 //! ordering there is. Room for records is bounded: a slow reader slows the fetching, and memory stays flat.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,12 +14,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::notices;
 use crate::airbyte::{Level, Message, Progress};
 use crate::api::Notice;
-use crate::streams::{MASK, Rows, keep_on_one_line};
+use crate::redact::Redactor;
+use crate::streams::{Rows, keep_on_one_line};
 
 /// Things waiting to be written at most; each is a page of records or a single message.
 const QUEUE: usize = 8;
-/// Shorter secrets would mask innocent words.
-const SHORTEST_SECRET: usize = 8;
 
 /// What can be written, and the room it takes.
 struct Item {
@@ -45,23 +45,29 @@ pub struct OutputClosed;
 pub struct Output {
     items: mpsc::UnboundedSender<Item>,
     room: Arc<Semaphore>,
+    redactor: Redactor,
     most_verbose: Level,
 }
 
 impl Output {
-    /// Writes to `writer` from a thread of its own, masking `secrets` in every message. The thread ends
+    /// Writes to `writer` from a thread of its own, masking in every message what `redactor` knows. The thread ends
     /// when the last clone of the output is dropped, or with the first error.
     pub fn start<W: Write + Send + 'static>(
         writer: W,
-        secrets: Vec<String>,
+        redactor: Redactor,
         most_verbose: Level,
     ) -> (Self, JoinHandle<io::Result<()>>) {
         let (items, queue) = mpsc::unbounded_channel();
-        let secrets = secrets.into_iter().filter(|secret| secret.len() >= SHORTEST_SECRET).collect();
-        let lines =
-            Lines { writer, secrets, most_verbose, uncovered: Vec::new(), running: Vec::new(), limited_until: 0 };
+        let lines = Lines {
+            writer,
+            redactor: redactor.clone(),
+            most_verbose,
+            uncovered: Vec::new(),
+            running: Vec::new(),
+            limited_until: 0,
+        };
         let thread = std::thread::spawn(move || lines.write_all(queue));
-        (Self { items, room: Arc::new(Semaphore::new(QUEUE)), most_verbose }, thread)
+        (Self { items, room: Arc::new(Semaphore::new(QUEUE)), redactor, most_verbose }, thread)
     }
 
     /// Writes records of `stream`.
@@ -117,6 +123,11 @@ impl Output {
         let _ = self.items.send(Item { content: Content::Notice(notice), _room: None });
     }
 
+    /// What is masked in every message: for whoever shortens a text before, and for secrets that come later.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
     /// Waits until nobody reads any more.
     pub async fn closed(&self) {
         self.items.closed().await;
@@ -131,7 +142,7 @@ impl Output {
 
 struct Lines<W> {
     writer: W,
-    secrets: Vec<String>,
+    redactor: Redactor,
     most_verbose: Level,
     /// Records of each stream since its last state.
     uncovered: Vec<(&'static str, u64)>,
@@ -203,11 +214,14 @@ impl<W: Write> Lines<W> {
     }
 
     fn write_message(&mut self, mut message: Message) -> io::Result<()> {
+        // Before serialising: in the finished line a short secret could hit a number.
         for text in message.texts_mut() {
-            // Before serialising: in the finished line a short secret could hit a number.
-            for secret in self.secrets.iter().filter(|secret| text.contains(secret.as_str())).collect::<Vec<_>>() {
-                *text = text.replace(secret.as_str(), MASK);
+            if let Cow::Owned(masked) = self.redactor.redact(text) {
+                *text = masked;
             }
+        }
+        for value in message.values_mut() {
+            self.redactor.redact_value(value);
         }
         let mut line = serde_json::to_vec(&message)?;
         keep_on_one_line(&mut line, 0);
@@ -221,7 +235,10 @@ impl<W: Write> Lines<W> {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use serde_json::json;
+
     use super::*;
+    use crate::airbyte::FailureType;
 
     #[derive(Clone, Default)]
     struct Shared(Arc<Mutex<Vec<u8>>>);
@@ -255,7 +272,7 @@ mod tests {
     #[tokio::test]
     async fn each_state_counts_the_records_of_its_own_stream() {
         let shared = Shared::default();
-        let (output, thread) = Output::start(shared.clone(), vec!["s3cr3t\u{2028}".into()], Level::Info);
+        let (output, thread) = Output::start(shared.clone(), Redactor::new(["s3cr3t\u{2028}"]), Level::Info);
         output.rows("a", rows(2)).await.unwrap();
         output.rows("b", rows(5)).await.unwrap();
         output.rows("a", rows(1)).await.unwrap();
@@ -274,8 +291,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn no_message_carries_a_secret_or_a_piece_of_one() {
+        let shared = Shared::default();
+        let (output, thread) = Output::start(shared.clone(), Redactor::default(), Level::Info);
+        // Minted while the sync runs.
+        output.redactor().add("minted-0123456789-abcdefghij");
+        let state = json!({"resume": {"pending": [{"start": "page:0123456789-abc"}]}});
+        output.state("rooms", state).await.unwrap();
+        let (kind, stream) = (FailureType::SystemError, Some("9-abcdefghij"));
+        output.message(Message::error(kind, "minted-01234".into(), "67d-0123456789".into(), stream)).await.unwrap();
+        output.log(Level::Info, "\"minted-0123456789-abcde…\"").await.unwrap();
+        drop(output);
+        thread.join().unwrap().unwrap();
+        let text = String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();
+        for piece in ["minted-01234", "0123456789", "9-abcdefghij"] {
+            assert!(!text.contains(piece), "{piece} in {text}");
+        }
+        assert!(text.contains("page:**********"), "{text}");
+    }
+
+    #[tokio::test]
     async fn a_reader_that_goes_away_is_noticed() {
-        let (output, thread) = Output::start(Broken, Vec::new(), Level::Info);
+        let (output, thread) = Output::start(Broken, Redactor::default(), Level::Info);
         let _ = output.log(Level::Info, "x").await;
         output.closed().await;
         assert_eq!(output.rows("a", rows(1)).await, Err(OutputClosed));
@@ -285,7 +322,7 @@ mod tests {
     #[tokio::test]
     async fn a_pause_is_told_once_and_only_of_streams_under_way() {
         let shared = Shared::default();
-        let (output, thread) = Output::start(shared.clone(), Vec::new(), Level::Info);
+        let (output, thread) = Output::start(shared.clone(), Redactor::default(), Level::Info);
         output.progress("over", Progress::Started).await.unwrap();
         output.progress("over", Progress::Complete).await.unwrap();
         output.progress("under_way", Progress::Running).await.unwrap();
