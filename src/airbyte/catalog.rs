@@ -12,8 +12,8 @@ pub struct ConfiguredStream {
     pub name: String,
     /// How to read it.
     pub sync_mode: SyncMode,
-    /// The columns to write; `None` when the schema names none, which means all.
-    pub columns: Option<Vec<String>>,
+    /// The columns to write, each with its JSON schema; `None` when none is named, which means all.
+    pub columns: Option<Vec<(String, Value)>>,
 }
 
 /// Reads a configured catalog. What destinations do with the records is checked, then ignored.
@@ -75,11 +75,11 @@ fn read_stream((position, entry): (usize, &Value)) -> Result<ConfiguredStream, I
 const DESTINATION_SYNC_MODES: [&str; 6] =
     ["append", "overwrite", "append_dedup", "overwrite_dedup", "update", "soft_delete"];
 
-fn read_columns(schema: &Map<String, Value>, place: &str) -> Result<Option<Vec<String>>, InputError> {
+fn read_columns(schema: &Map<String, Value>, place: &str) -> Result<Option<Vec<(String, Value)>>, InputError> {
     match schema.get("properties") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(properties)) if properties.is_empty() => Ok(None),
-        Some(Value::Object(properties)) => Ok(Some(properties.keys().cloned().collect())),
+        Some(Value::Object(properties)) => Ok(Some(properties.clone().into_iter().collect())),
         Some(_) => unreadable(format!("has a {place} that is no object: copy it from the output of `discover`")),
     }
 }
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(
             entry(json!({"stream": {"name": "rooms", "json_schema": {"properties": {"id": {}}}}, "sync_mode": "incremental",
                 "destination_sync_mode": "overwrite_dedup", "cursor_field": null, "new": 1})).unwrap(),
-            [ConfiguredStream { name: "rooms".into(), sync_mode: SyncMode::Incremental, columns: Some(vec!["id".into()]) }]
+            [ConfiguredStream { name: "rooms".into(), sync_mode: SyncMode::Incremental, columns: Some(vec![("id".into(), json!({}))]) }]
         );
         let error = |value: Value| entry(value).unwrap_err().to_string();
         assert!(

@@ -20,6 +20,7 @@ mod record;
 mod schema;
 mod secrets;
 mod slice;
+mod strings;
 mod template_parents;
 mod time;
 mod values;
@@ -38,7 +39,7 @@ pub use contract::{
     Description, EventRooms, Opened, Options, Reading, RecordError, SETTLING, Seen, Since, Step, StreamError, Written,
 };
 pub use record::{Format, Rows};
-pub use secrets::{MASK, mask_meeting_token, mask_stream_key};
+pub use secrets::{MASK, mask_text};
 pub use slice::{Scope, Slice, Window};
 pub use time::Timestamp;
 pub use values::keep_on_one_line;

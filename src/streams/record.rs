@@ -15,10 +15,10 @@ use serde_json::value::RawValue;
 
 use super::contract::{Reading, RecordError, Seen, StreamError, Times, Written};
 use super::schema::snake_case;
-use super::secrets::{Masked, Place};
+use super::secrets::{Masked, Place, mask_text};
 use super::slice::Slice;
 use super::time::{Time, Timestamp};
-use super::values::{Flag, Integer, MeetingUrl, Number, Object, Text, Texts, Webhook, keep_on_one_line, text};
+use super::values::{Any, Flag, Integer, Kind, Number, Object, Text, Texts, Typed, keep_on_one_line, text};
 use crate::api::Raw;
 
 /// A record type: its columns in the order of its fields.
@@ -185,7 +185,7 @@ macro_rules! raw_columns {
         }
     )+};
 }
-raw_columns!(Text Integer Number Flag Object Texts MeetingUrl Webhook);
+raw_columns!(Text Integer Number Flag Object Texts Any);
 
 impl<'a> Column<'a> for Time {
     fn is_set(&self) -> bool {
@@ -211,7 +211,7 @@ impl<'a> Column<'a> for Identity<'a> {
 
 impl Serialize for Identity<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        self.0.as_deref().map(mask_text).serialize(serializer)
     }
 }
 
@@ -255,7 +255,7 @@ impl Serialize for Label<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Raw(text) => text.serialize(serializer),
-            Self::Text(text) => text.serialize(serializer),
+            Self::Text(text) => mask_text(text).serialize(serializer),
         }
     }
 }
@@ -374,23 +374,23 @@ pub struct Format {
     prefix: Vec<u8>,
     /// Index into [`Record::COLUMNS`], and `"name":`.
     columns: Vec<(usize, Vec<u8>)>,
-    /// Columns the API has added since this version was made, and `"name":`.
-    added: Vec<(String, Vec<u8>)>,
+    /// Columns the API has added since this version was made, what they hold, and `"name":`.
+    added: Vec<(String, Kind, Vec<u8>)>,
     /// What earlier syncs have written, which is not written again.
     written: Arc<Written>,
 }
 
 impl Format {
-    /// The columns `selected` out of `known`; `None` means all known ones. A selected name that is not
-    /// known is taken from the API's answer, when it has it.
-    pub fn new(prefix: Vec<u8>, known: &[&str], selected: Option<&[String]>, written: Arc<Written>) -> Self {
-        let chosen = |name: &str| selected.is_none_or(|selected| selected.iter().any(|chosen| chosen == name));
-        let is_added = |name: &&String| !known.contains(&name.as_str());
+    /// The columns `selected` out of `known`, each with its JSON schema; `None` means all known ones. A
+    /// selected name that is not known is taken from the API's answer, when it has it.
+    pub fn new(prefix: Vec<u8>, known: &[&str], selected: Option<&[(String, Value)]>, written: Arc<Written>) -> Self {
+        let chosen = |name: &str| selected.is_none_or(|selected| selected.iter().any(|(chosen, _)| chosen == name));
+        let added = selected.unwrap_or_default().iter().filter(|(name, _)| !known.contains(&name.as_str()));
         let columns = known.iter().enumerate().filter(|(_, name)| chosen(name));
         Self {
             prefix,
             columns: columns.map(|(index, name)| (index, key(name))).collect(),
-            added: selected.unwrap_or_default().iter().filter(is_added).map(|name| (name.clone(), key(name))).collect(),
+            added: added.map(|(name, schema)| (name.clone(), Kind::of(schema), key(name))).collect(),
             written,
         }
     }
@@ -496,11 +496,14 @@ impl Rows {
     /// Writes the selected columns that this version does not know.
     fn push_added<R: Record>(&mut self, format: &Format, record: &R) -> serde_json::Result<()> {
         let mut separator = if format.columns.is_empty() { b'{' } else { b',' };
-        for (name, key) in &format.added {
+        for (name, kind, key) in &format.added {
             self.bytes.push(separator);
             self.bytes.extend_from_slice(key);
             match record.others().iter().find(|(other, _)| other == name || snake_case(other) == *name) {
-                Some((other, value)) => serde_json::to_writer(&mut self.bytes, &masked(other, value))?,
+                Some((other, value)) => {
+                    let typed = Typed { raw: Some(value), kind: *kind, place: Place::Open.below(other) };
+                    serde_json::to_writer(&mut self.bytes, &typed)?;
+                }
                 None => self.bytes.extend_from_slice(b"null"),
             }
             separator = b',';
@@ -559,7 +562,10 @@ mod tests {
     }
 
     fn format(selected: Option<&[&str]>, written: Arc<Written>) -> Format {
-        let selected: Option<Vec<String>> = selected.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        let typed = |name: &str| {
+            (name.to_owned(), serde_json::json!({ "type": if name == "new_flag" { "boolean" } else { "object" } }))
+        };
+        let selected: Option<Vec<_>> = selected.map(|names| names.iter().map(|name| typed(name)).collect());
         Format::new(b"P".to_vec(), Sample::COLUMNS, selected.as_deref(), written)
     }
 
@@ -586,6 +592,14 @@ mod tests {
         );
         let some = format(Some(&["type"]), Arc::default());
         assert!(some.has::<Sample<'_>>("type") && !some.has::<Sample<'_>>("id"));
+    }
+
+    #[test]
+    fn a_column_that_the_api_has_added_keeps_the_type_it_was_offered_with() {
+        for (value, expected) in [("true", "true"), ("\"true\"", "true"), ("5", "null"), ("[]", "null")] {
+            let json = format!(r#"{{"newFlag":{value}}}"#);
+            assert_eq!(line(Some(&["new_flag"]), &json), format!(r#"P{{"new_flag":{expected}}}"#));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use super::record::{Computed, Derived, record};
 use super::time::Time;
-use super::values::{Integer, MeetingUrl, Number, Text, Texts};
+use super::values::{Integer, Number, Text, Texts};
 use super::with_files::{AssetEntry, Kind, with_files};
 use crate::api::List;
 
@@ -36,7 +36,7 @@ record! {
         /// Who stopped it.
         stopped_by: Text<'a>,
         /// The link that was recorded; its token is masked.
-        meeting_url: MeetingUrl<'a>,
+        meeting_url: Text<'a>,
         /// The destination in the template.
         destination: Text<'a>,
         /// The types of files it was to make.

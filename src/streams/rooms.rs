@@ -17,7 +17,7 @@ use super::record::{Rows, Shape, id, record, times};
 use super::schema;
 use super::slice::Slice;
 use super::time::Time;
-use super::values::{Flag, Integer, Object, Text, Texts, Webhook};
+use super::values::{Flag, Integer, Object, Text, Texts};
 use crate::api::{ApiError, Client, List};
 
 record! {
@@ -56,7 +56,7 @@ record! {
         /// Polls prepared for the room.
         polls: Texts<'a>,
         /// Where 100ms sends this room's events; the values of its headers are masked.
-        webhook: Webhook<'a>,
+        webhook: Object<'a>,
         /// When it was created.
         created_at: Time,
         /// When it last changed; the creation when it never did. The cursor of this stream.

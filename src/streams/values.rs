@@ -1,14 +1,42 @@
 //! Field types: what the API wrote becomes what the column's schema promises.
 //!
-//! Most values are never parsed: they pass as the API wrote them.
+//! Most values are never parsed: they pass as the API wrote them. One rule for what does not fit: nothing is
+//! dropped where the column can hold it. A text holds anything as its JSON text, a list holds anything as its
+//! only item, an object holds anything under the key `value`; a number, a whole number and a flag hold what
+//! reads as one, and are null for the rest.
+//!
+//! | came ↓ / column → | text | whole number | number | flag | object | list of texts | list | any |
+//! |---|---|---|---|---|---|---|---|---|
+//! | nothing, `null` | null | null | null | null | null | null | null | null |
+//! | `"text"` | as it is | null | null | null | `{"value":"text"}` | `["text"]` | `["text"]` | as it is |
+//! | `"12"` | as it is | 12 | 12 | null | `{"value":"12"}` | `["12"]` | `["12"]` | as it is |
+//! | `"true"`, `"False"` | as it is | null | null | true, false | `{"value":"true"}` | `["true"]` | `["true"]` | as it is |
+//! | `12`, `12.0`, `1.2e1` | `"12"`, … | 12 | as it is | null | `{"value":12}` | `["12"]` | `[12]` | as it is |
+//! | `1.5` | `"1.5"` | null | as it is | null | `{"value":1.5}` | `["1.5"]` | `[1.5]` | as it is |
+//! | `-0`, `-0.0` | `"-0"`, … | 0 | 0 | null | `{"value":-0}` | `["-0"]` | `[-0]` | as it is |
+//! | more than 64 bits | `"…"` | null | as it is | null | `{"value":…}` | `["…"]` | `[…]` | as it is |
+//! | 1e29 and more | `"1e29"` | null | null | null | `{"value":1e29}` | `["1e29"]` | `[1e29]` | as it is |
+//! | `1e400`, which 64 bits cannot hold | `"1e400"` | null | null | null | `{"value":"1e400"}` | `["1e400"]` | `["1e400"]` | `"1e400"` |
+//! | more than 40 digits | `"…"` | null | rounded | null | rounded | `["…"]` | rounded | rounded |
+//! | `true` | `"true"` | null | null | true | `{"value":true}` | `["true"]` | `[true]` | as it is |
+//! | `{…}` | its JSON text | null | null | null | as it is | `["{…}"]` | `[{…}]` | as it is |
+//! | `[…]` | its JSON text | null | null | null | `{"value":[…]}` | its items as texts | as it is | as it is |
+//!
+//! A whole number is one of 64 bits with its sign, and a number stays below 1e29: what warehouses have columns
+//! for (`BIGINT`, `DECIMAL(38, 9)`). In all of them, keys included, an unpaired surrogate and U+0000 become
+//! U+FFFD; what is nested more than 120 levels deep inside a value becomes its JSON text; secrets are masked
+//! (`secrets`).
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::secrets::{Masked, Place};
+use super::secrets::{Masked, Place, inner, rewritten, rewritten_string, write_json};
+use super::strings::decoded;
 use crate::api::Raw;
 
 /// Escapes what JSON allows in a line and line-splitting readers do not survive: U+2028, U+2029 and
@@ -35,9 +63,92 @@ pub fn keep_on_one_line(bytes: &mut Vec<u8>, begins: usize) {
     }
 }
 
+/// What a column holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A string.
+    Text,
+    /// A whole number of 64 bits.
+    Integer,
+    /// A number.
+    Number,
+    /// A boolean.
+    Flag,
+    /// An object.
+    Object,
+    /// A list of strings.
+    Texts,
+    /// A list of anything.
+    List,
+    /// Anything.
+    Any,
+}
+
+impl Kind {
+    /// The kind that the JSON schema of a column asks for.
+    pub fn of(schema: &Value) -> Self {
+        let is = |schema: &Value, name: &str| match schema.get("type") {
+            Some(Value::Array(types)) => types.iter().any(|kind| kind == name),
+            Some(kind) => kind == name,
+            None => false,
+        };
+        let items_are_texts = || schema.get("items").is_some_and(|items| is(items, "string"));
+        // A column of several types takes the one that holds most.
+        match schema {
+            _ if is(schema, "string") => Self::Text,
+            _ if is(schema, "object") => Self::Object,
+            _ if is(schema, "array") && items_are_texts() => Self::Texts,
+            _ if is(schema, "array") => Self::List,
+            _ if is(schema, "number") => Self::Number,
+            _ if is(schema, "integer") => Self::Integer,
+            _ if is(schema, "boolean") => Self::Flag,
+            _ => Self::Any,
+        }
+    }
+
+    fn write<S: Serializer>(self, raw: Raw<'_>, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return serializer.serialize_unit() };
+        match self {
+            Self::Text => write_text(raw, serializer),
+            Self::Integer => write_integer(raw, serializer),
+            Self::Number => write_number(raw, serializer),
+            Self::Flag => truth(Some(raw)).serialize(serializer),
+            Self::Object => write_object(raw, serializer),
+            Self::Texts => write_list(raw, |raw| Text(Some(raw)), serializer),
+            Self::List => match raw.get().starts_with('[') {
+                true => open(raw).serialize(serializer),
+                false => [open(raw)].serialize(serializer),
+            },
+            Self::Any => open(raw).serialize(serializer),
+        }
+    }
+}
+
+/// A field whose type is known from a catalog only, found at a place that may make it a secret.
+pub struct Typed<'a> {
+    /// The value.
+    pub raw: Raw<'a>,
+    /// What its column holds.
+    pub kind: Kind,
+    /// Where it stood.
+    pub place: Place,
+}
+
+impl Serialize for Typed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.raw.filter(|_| self.place != Place::Open).map(|raw| rewritten(raw.get(), self.place)) {
+            Some(Cow::Owned(json)) => {
+                let raw = RawValue::from_string(json).map_err(serde::ser::Error::custom)?;
+                self.kind.write(Some(&raw), serializer)
+            }
+            _ => self.kind.write(self.raw, serializer),
+        }
+    }
+}
+
 /// Declares a field type around the API's own JSON.
 macro_rules! field_types {
-    ($($(#[$doc:meta])* $name:ident => $schema:tt)*) => {$(
+    ($($(#[$doc:meta])* $name:ident, $kind:expr => $schema:tt)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Default)]
         pub struct $name<'a>(pub Raw<'a>);
@@ -53,147 +164,155 @@ macro_rules! field_types {
                 json_schema!($schema)
             }
         }
+
+        impl Serialize for $name<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                $kind.write(self.0, serializer)
+            }
+        }
     )*};
 }
 
 field_types! {
     /// A string. Another kind of value becomes its JSON text, so that the column stays a string.
-    Text => { "type": ["null", "string"] }
+    Text, Kind::Text => { "type": ["null", "string"] }
     /// A whole number of 64 bits, also when the API writes it as `12.0` or `"12"`.
-    Integer => { "type": ["null", "integer"] }
+    Integer, Kind::Integer => { "type": ["null", "integer"] }
     /// A number, also when the API writes it as a string.
-    Number => { "type": ["null", "number"] }
-    /// A boolean.
-    Flag => { "type": ["null", "boolean"] }
+    Number, Kind::Number => { "type": ["null", "number"] }
+    /// A boolean, also when the API writes it as a string.
+    Flag, Kind::Flag => { "type": ["null", "boolean"] }
     /// An object as the API has it, with its secrets masked.
-    Object => { "type": ["null", "object"], "additionalProperties": true }
+    Object, Kind::Object => { "type": ["null", "object"], "additionalProperties": true }
     /// A list of strings.
-    Texts => { "type": ["null", "array"], "items": { "type": ["null", "string"] } }
-    /// A link to a meeting, its token masked.
-    MeetingUrl => { "type": ["null", "string"] }
-    /// A webhook, the values of its headers masked.
-    Webhook => { "type": ["null", "object"], "additionalProperties": true }
+    Texts, Kind::Texts => { "type": ["null", "array"], "items": { "type": ["null", "string"] } }
+    /// Anything, where the reference does not say what.
+    Any, Kind::Any => {}
 }
 
-impl Serialize for Text<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Some(raw) if !raw.get().starts_with('"') => {
-                let json = serde_json::to_string(&Masked::new(raw, Place::Open)).map_err(serde::ser::Error::custom)?;
-                serializer.serialize_str(&json)
-            }
-            raw => raw.serialize(serializer),
-        }
+/// A value as the API has it.
+fn open(raw: &RawValue) -> Masked<'_> {
+    Masked::new(raw, Place::Open)
+}
+
+fn write_text<S: Serializer>(raw: &RawValue, serializer: S) -> Result<S::Ok, S::Error> {
+    match raw.get().as_bytes().first() {
+        Some(b'"') => match rewritten_string(raw.get()) {
+            Some(other) => write_json(other, serializer),
+            None => raw.serialize(serializer),
+        },
+        Some(b'{' | b'[') => serializer.serialize_str(&rewritten(raw.get(), Place::Open)),
+        _ => serializer.serialize_str(raw.get()),
     }
 }
 
-/// A value as the API has it. Should an object stand where a plain value is expected, its secrets are masked.
-fn open(raw: Raw<'_>) -> Option<Masked<'_>> {
-    raw.map(|raw| Masked::new(raw, Place::Open))
+fn write_object<S: Serializer>(raw: &RawValue, serializer: S) -> Result<S::Ok, S::Error> {
+    if raw.get().starts_with('{') {
+        return open(raw).serialize(serializer);
+    }
+    let mut map = serializer.serialize_map(Some(1))?;
+    map.serialize_entry("value", &open(raw))?;
+    map.end()
 }
 
-impl Serialize for Integer<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.and_then(number) {
-            Some(number) => whole(number).serialize(serializer),
-            None => open(self.0).serialize(serializer),
-        }
+fn write_list<'a, S: Serializer, T: Serialize>(
+    raw: &'a RawValue,
+    item: impl Fn(&'a RawValue) -> T,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let items: Vec<&'a RawValue> = match raw.get().starts_with('[') {
+        true => serde_json::from_str(raw.get()).map_err(serde::ser::Error::custom)?,
+        false => vec![raw],
+    };
+    let mut list = serializer.serialize_seq(Some(items.len()))?;
+    for raw in items {
+        list.serialize_element(&item(raw))?;
+    }
+    list.end()
+}
+
+fn write_integer<S: Serializer>(raw: &RawValue, serializer: S) -> Result<S::Ok, S::Error> {
+    match digits(raw).and_then(|digits| integer(&digits)) {
+        Some(integer) => integer.serialize(serializer),
+        None => serializer.serialize_unit(),
     }
 }
 
-/// The whole part of a number, as an integer when it is one.
-fn whole(number: serde_json::Number) -> serde_json::Number {
-    match number.as_f64() {
-        Some(float) if !number.is_i64() && !number.is_u64() && float.fract() == 0.0 && float.abs() < 9e15 => {
-            (float as i64).into()
+/// A whole number of 64 bits, however it is spelled.
+fn integer(digits: &str) -> Option<i64> {
+    let is_plain = !digits.contains(['.', 'e', 'E']);
+    if is_plain {
+        return digits.parse().ok();
+    }
+    let float: f64 = digits.parse().ok()?;
+    // The bounds are exact: the least number of 64 bits, and the first beyond the greatest.
+    let fits = float.fract() == 0.0 && (i64::MIN as f64..-(i64::MIN as f64)).contains(&float);
+    fits.then_some(float as i64)
+}
+
+/// Warehouses have columns for numbers below (`DECIMAL(38, 9)`).
+const FIRST_TOO_LARGE: f64 = 1e29;
+/// More digits than this are more than 64 bits can tell apart.
+const MOST_DIGITS: usize = 40;
+
+fn write_number<S: Serializer>(raw: &RawValue, serializer: S) -> Result<S::Ok, S::Error> {
+    let Some(digits) = digits(raw) else { return serializer.serialize_unit() };
+    match digits.parse::<f64>() {
+        Ok(float) if !float.is_finite() || float.abs() >= FIRST_TOO_LARGE => serializer.serialize_unit(),
+        // Not every reader tells -0 from 0, and not every one takes it.
+        Ok(0.0) => 0.serialize(serializer),
+        Ok(float) if digits.len() > MOST_DIGITS => float.serialize(serializer),
+        Ok(_) if raw.get().starts_with('"') => write_json(digits.into_owned(), serializer),
+        Ok(_) => raw.serialize(serializer),
+        Err(_) => serializer.serialize_unit(),
+    }
+}
+
+/// A number as JSON spells it, also when it came as a string.
+fn digits(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let json = raw.get();
+    match json.as_bytes().first()? {
+        b'-' | b'0'..=b'9' => Some(Cow::Borrowed(json)),
+        b'"' => {
+            let text = decoded(inner(json));
+            let text = text.trim();
+            // Only what JSON calls a number: `inf` and `+5` are none.
+            let is_number = text.starts_with(|letter: char| letter == '-' || letter.is_ascii_digit())
+                && serde_json::from_str::<&RawValue>(text).is_ok();
+            is_number.then(|| Cow::Owned(text.to_owned()))
         }
-        _ => number,
+        _ => None,
     }
 }
 
 /// The number in `raw`, also when it is written as a string.
 pub fn number(raw: &RawValue) -> Option<serde_json::Number> {
-    serde_json::from_str(raw.get()).or_else(|_| serde_json::from_str(raw.get().trim_matches('"'))).ok()
+    serde_json::from_str(&digits(raw)?).ok()
 }
 
-impl Serialize for Number<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.filter(|raw| raw.get().starts_with('"')).and_then(number) {
-            Some(number) => number.serialize(serializer),
-            None => open(self.0).serialize(serializer),
-        }
-    }
-}
-
-impl Serialize for Flag<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        open(self.0).serialize(serializer)
-    }
-}
-
-impl Serialize for Texts<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        open(self.0).serialize(serializer)
-    }
-}
-
-impl Serialize for Object<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        open(self.0).serialize(serializer)
-    }
-}
-
-impl Serialize for MeetingUrl<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.map(|raw| Masked::new(raw, Place::MeetingUrl)).serialize(serializer)
-    }
-}
-
-impl Serialize for Webhook<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.map(|raw| Masked::new(raw, Place::Webhook)).serialize(serializer)
-    }
-}
-
-/// The text of a JSON string; `None` for anything else, and for an empty one.
-pub fn text<'a>(raw: Raw<'a>) -> Option<Cow<'a, str>> {
-    let raw = raw?.get();
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    match inner.contains('\\') {
-        false => Some(Cow::Borrowed(inner)),
-        true => serde_json::from_str(raw).ok().map(Cow::Owned),
-    }
-    .filter(|text| !text.is_empty())
-}
-
-/// Whether a value says yes: `true`, also when it is written as a string.
+/// `true` or `false`, also when it is written as a string; `None` for anything else.
 pub fn truth(raw: Raw<'_>) -> Option<bool> {
     match raw?.get() {
-        "true" | "\"true\"" => Some(true),
-        "false" | "\"false\"" => Some(false),
+        "true" => Some(true),
+        "false" => Some(false),
+        text if text.starts_with('"') => match decoded(inner(text)).trim() {
+            text if text.eq_ignore_ascii_case("true") => Some(true),
+            text if text.eq_ignore_ascii_case("false") => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The text of a JSON string, or of a number (an id may be one); `None` for anything else, and for an empty one.
+pub fn text<'a>(raw: Raw<'a>) -> Option<Cow<'a, str>> {
+    let raw = raw?.get();
+    match raw.as_bytes().first()? {
+        b'"' => Some(decoded(inner(raw))).filter(|text| !text.is_empty()),
+        b'-' | b'0'..=b'9' => Some(Cow::Borrowed(raw)),
         _ => None,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn raw(json: &str) -> Raw<'_> {
-        serde_json::from_str(json).unwrap()
-    }
-
-    #[test]
-    fn columns_keep_their_type_when_the_api_changes_its_mind() {
-        for (json, expected) in
-            [("12", "12"), ("12.0", "12"), ("\"12\"", "12"), ("\"x\"", "\"x\""), ("1.5", "1.5"), ("null", "null")]
-        {
-            assert_eq!(serde_json::to_string(&Integer(raw(json))).unwrap(), expected);
-        }
-        for (json, expected) in
-            [("\"a\\n\"", "\"a\\n\""), ("5", "\"5\""), ("{\"a\":\"b\"}", "\"{\\\"a\\\":\\\"b\\\"}\"")]
-        {
-            assert_eq!(serde_json::to_string(&Text(raw(json))).unwrap(), expected);
-        }
-    }
-}
+mod tests;

@@ -35,7 +35,7 @@ use super::record::{Computed, Derived, Record, Rows, id, record, times};
 use super::schema;
 use super::slice::{Scope, Slice};
 use super::time::{Time, Timestamp};
-use super::values::{Integer, Number, Object, Text, number, text};
+use super::values::{Any, Integer, Number, Object, Text, number, text};
 use crate::api::{Answer, ApiError, Client, List, ListFilter, Members, Problem, Trail, repeated_token};
 
 record! {
@@ -61,7 +61,7 @@ record! {
         duration: Number<'a>,
         // A list or an object: the reference does not say, so the schema does not either.
         #[schemars(skip)]
-        thumbnails: Object<'a>,
+        thumbnails: Any<'a>,
         /// What else is known of the file.
         metadata: Object<'a>,
         /// When it was made.

@@ -1,0 +1,62 @@
+//! Values that never leave the connector: masked on the way from the API to the record.
+//!
+//! One rule for every place, for fields that are known and those that are not ([`names`] is the table of
+//! names, [`texts`] knows URLs and tokens, [`json`] walks a value):
+//!
+//! | what | becomes |
+//! |---|---|
+//! | everything below `credentials` and `headers` | masked, but for `null` |
+//! | a text or number under a name of a secret, or a list of them | masked; `true`, `false` and `null` stay |
+//! | an object under a name of a secret | looked into: a role may be called "token" |
+//! | the stream key, the query and the user of an RTMP URL | masked |
+//! | of any other URL the user and password, and parameters that name a token or a signature | masked |
+//! | a JSON Web Token | masked, wherever it stands |
+//! | a JSON document inside a text | a text: its URLs and tokens are masked, its keys say nothing |
+//!
+//! Keys stay, so that the shape of a configuration is still seen; a URL or token in a key is masked as in any
+//! text. What holds no secret stays byte for byte.
+
+mod json;
+mod names;
+mod texts;
+
+use std::borrow::Cow;
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+pub use json::{inner, rewritten, rewritten_string};
+pub use names::Place;
+pub use texts::mask_text;
+
+pub use crate::redact::MASK;
+
+/// A JSON value that is written with its secrets masked, and so that strict readers can read it.
+pub struct Masked<'a> {
+    raw: &'a RawValue,
+    place: Place,
+}
+
+impl<'a> Masked<'a> {
+    /// `raw`, found at `place`.
+    pub fn new(raw: &'a RawValue, place: Place) -> Self {
+        Self { raw, place }
+    }
+}
+
+impl Serialize for Masked<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match rewritten(self.raw.get(), self.place) {
+            Cow::Borrowed(_) => self.raw.serialize(serializer),
+            Cow::Owned(json) => write_json(json, serializer),
+        }
+    }
+}
+
+/// Writes text that is JSON.
+pub fn write_json<S: Serializer>(json: String, serializer: S) -> Result<S::Ok, S::Error> {
+    RawValue::from_string(json).map_err(serde::ser::Error::custom)?.serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests;

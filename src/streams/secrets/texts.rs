@@ -1,0 +1,397 @@
+//! Secrets in a text: what a URL in it lets one do, and tokens.
+//!
+//! The text may be a URL, hold one among other words, or be a document of its own (customers put JSON into
+//! metadata). A document in a text is not taken apart: its keys say nothing, its URLs and tokens do.
+
+use std::borrow::Cow;
+
+use super::MASK;
+use super::names::is_secret_parameter;
+
+/// How often a URL is looked for inside a percent-encoded one.
+const DEEPEST: u8 = 4;
+
+/// `text` with its secrets masked:
+///
+/// - the stream key of an RTMP URL, which is its last segment, and its query;
+/// - the user and password in front of a host;
+/// - the parameters of a URL, or of the end of one, that name a token or a signature;
+/// - JSON Web Tokens, wherever they stand.
+pub fn mask_text(text: &str) -> Cow<'_, str> {
+    if may_hold_secret(text.as_bytes()) { masked(text, 0) } else { Cow::Borrowed(text) }
+}
+
+/// Whether a text may hold a secret. It may if it has one of these; what has none is passed on unread.
+pub(super) fn may_hold_secret(text: &[u8]) -> bool {
+    let has = |needle: u8, is_hint: &dyn Fn(usize) -> bool| memchr::memchr_iter(needle, text).any(is_hint);
+    has(b':', &|at| text[at + 1..].starts_with(b"//") || text[at + 1..].starts_with(b"\\/"))
+        || has(b'J', &|at| text[..at].ends_with(b"ey"))
+        || text.iter().position(|byte| is_delimiter(*byte)).is_some_and(|at| text[at..].contains(&b'='))
+        || has(b'%', &|at| text[at + 1..].starts_with(b"3") || text[at + 1..].starts_with(b"25"))
+}
+
+fn is_delimiter(byte: u8) -> bool {
+    matches!(byte, b'?' | b'&' | b'#' | b';')
+}
+
+fn masked(text: &str, depth: u8) -> Cow<'_, str> {
+    // A document in the text may write its slashes as `\/`.
+    let plain = if text.contains("\\/") { Cow::Owned(text.replace("\\/", "/")) } else { Cow::Borrowed(text) };
+    let mut masked = String::with_capacity(plain.len());
+    if begins_with_scheme(&plain) && !plain.contains(ends_url) {
+        mask_run(&plain, depth, &mut masked);
+    } else {
+        for piece in plain.split_inclusive(ends_text) {
+            let run = piece.trim_end_matches(ends_text);
+            mask_run(run, depth, &mut masked);
+            masked.push_str(&piece[run.len()..]);
+        }
+    }
+    if masked == plain { Cow::Borrowed(text) } else { Cow::Owned(masked) }
+}
+
+/// Ends a URL that is all there is of a text.
+fn ends_url(letter: char) -> bool {
+    letter.is_whitespace() || letter.is_control()
+}
+
+/// Ends a URL that stands among other text.
+fn ends_text(letter: char) -> bool {
+    ends_url(letter) || matches!(letter, '"' | '\'' | '<' | '>' | '\\' | '`')
+}
+
+/// Masks a piece of text without blanks.
+fn mask_run(run: &str, depth: u8, out: &mut String) {
+    let mut rest = run;
+    while may_hold_secret(rest.as_bytes()) {
+        let ingest = schemes(rest).find(|(begins, ends)| is_ingest(&rest[*begins..*ends]));
+        let (begins, ends) =
+            ingest.map_or((rest.len(), rest.len()), |(begins, ends)| (begins, ends + end_of_ingest(&rest[ends..])));
+        mask_parameters(&mask_users(&rest[..begins]), depth, out);
+        out.push_str(&mask_stream_key(&rest[begins..ends]));
+        rest = &rest[ends..];
+    }
+    out.push_str(rest);
+}
+
+/// The schemes in `run`: where each begins, and where its `://` stands.
+fn schemes(run: &str) -> impl Iterator<Item = (usize, usize)> {
+    run.match_indices("://").map(|(ends, _)| {
+        let scheme = run[..ends].bytes().rev().take_while(|byte| is_scheme(*byte)).count();
+        (ends - scheme, ends)
+    })
+}
+
+fn is_scheme(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
+}
+
+fn begins_with_scheme(text: &str) -> bool {
+    text.trim_start_matches(|letter: char| letter.is_ascii() && is_scheme(letter as u8)).starts_with("://")
+}
+
+/// `rtmp` and its kin (`rtmps`, `rtmpt`, …): the last segment of the path is the stream key.
+fn is_ingest(scheme: &str) -> bool {
+    scheme.to_ascii_lowercase().contains("rtmp")
+}
+
+/// Where an ingest URL ends in `rest`: at its end, or where another URL of a list begins.
+fn end_of_ingest(rest: &str) -> usize {
+    let separators = rest.match_indices([',', '|', ';']).map(|(at, _)| at);
+    separators.into_iter().find(|at| begins_with_scheme(&rest[at + 1..])).unwrap_or(rest.len())
+}
+
+/// `rtmp://user:password@host/app/KEY?query` without its secrets: `rtmp://**********@host/app/**********`.
+fn mask_stream_key(url: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = url.split_once("://") else { return Cow::Borrowed(url) };
+    let had_query = rest.contains(['?', '#']);
+    let rest = rest.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+    let (authority, path) = rest.split_once('/').map_or((rest, None), |(authority, path)| (authority, Some(path)));
+    let user = authority.rsplit_once('@');
+    let path = match path.map(|path| path.rsplit_once('/')) {
+        Some(Some((application, _))) => format!("/{application}/{MASK}"),
+        Some(None) => format!("/{MASK}"),
+        None if had_query => format!("/{MASK}"),
+        None if user.is_none() => return Cow::Borrowed(url),
+        None => String::new(),
+    };
+    let authority = user.map_or(authority.to_owned(), |(_, host)| format!("{MASK}@{host}"));
+    Cow::Owned(format!("{scheme}://{authority}{path}"))
+}
+
+/// `https://user:password@host` as `https://**********@host`.
+fn mask_users(run: &str) -> Cow<'_, str> {
+    let Some(last) = run.rfind('@') else { return Cow::Borrowed(run) };
+    let mut masked = String::new();
+    let mut copied = 0;
+    for (begins, ends) in schemes(run) {
+        let authority = ends + 3;
+        let Some(last) = last.checked_sub(authority).filter(|_| authority >= copied) else { continue };
+        if let Some(host) = end_of_user(&run[begins..ends], &run[authority..], last) {
+            masked.push_str(&run[copied..authority]);
+            masked.push_str(MASK);
+            copied = authority + host;
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(run);
+    }
+    masked.push_str(&run[copied..]);
+    Cow::Owned(masked)
+}
+
+/// Where the `@` stands in `rest`, whose last is at `last`, if what is before it may be a secret.
+fn end_of_user(scheme: &str, rest: &str, last: usize) -> Option<usize> {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.rfind('@') {
+        // `ssh://git@host` names an account. A web address that has a user alone has its token there.
+        Some(at) => (authority[..at].contains(':') || is_web(scheme)).then_some(at),
+        // A password may have a slash in it; then what looks like a port is no number.
+        None => {
+            let port = authority.rsplit_once(':').filter(|_| !authority.starts_with('['))?.1;
+            port.bytes().any(|byte| !byte.is_ascii_digit()).then_some(last)
+        }
+    }
+}
+
+fn is_web(scheme: &str) -> bool {
+    ["http", "https", "ws", "wss"].iter().any(|web| scheme.eq_ignore_ascii_case(web))
+}
+
+/// Masks the secret ones among the parameters in `run`, and tokens.
+fn mask_parameters(run: &str, depth: u8, out: &mut String) {
+    // The whole query of an SRT URL is for the server that takes the stream.
+    let is_srt = schemes(run).any(|(begins, ends)| run[begins..ends].eq_ignore_ascii_case("srt"));
+    let mut rest = run;
+    let mut follows_delimiter = false;
+    while !rest.is_empty() {
+        let ends = rest.bytes().position(is_delimiter).unwrap_or(rest.len());
+        let part = &rest[..ends];
+        let named = part.split_once('=').filter(|_| follows_delimiter || part.contains("://"));
+        let used = match named {
+            Some((name, value)) if is_srt && follows_delimiter || is_secret_parameter(&name_of(name)) => {
+                out.push_str(name);
+                out.push('=');
+                out.push_str(MASK);
+                // A secret ends where the next parameter begins, and nowhere earlier.
+                let value = &rest[part.len() - value.len()..];
+                rest.len() - value.len() + value.find(['&', '#']).unwrap_or(value.len())
+            }
+            Some((name, value)) if hides_more(value, depth) => {
+                out.push_str(name);
+                out.push('=');
+                out.push_str(MASK);
+                part.len()
+            }
+            _ => {
+                mask_segments(part, depth, out);
+                part.len()
+            }
+        };
+        rest = &rest[used..];
+        if let Some(delimiter) = rest.chars().next() {
+            out.push(delimiter);
+            rest = &rest[delimiter.len_utf8()..];
+        }
+        follows_delimiter = true;
+    }
+}
+
+/// The name of a parameter, which may be percent-encoded and may stand behind a path.
+fn name_of(name: &str) -> String {
+    let name = name.rsplit('/').next().unwrap_or_default();
+    let mut name = Cow::Borrowed(name);
+    for _ in 0..DEEPEST {
+        if !name.contains('%') {
+            break;
+        }
+        name = Cow::Owned(percent_decoded(&name));
+    }
+    name.into_owned()
+}
+
+/// Masks tokens in a part of a URL, and segments that are URLs with secrets of their own.
+fn mask_segments(part: &str, depth: u8, out: &mut String) {
+    for segment in part.split_inclusive('/') {
+        let name = segment.trim_end_matches('/');
+        if hides_more(name, depth) {
+            out.push_str(MASK);
+        } else {
+            mask_tokens(name, out);
+        }
+        out.push_str(&segment[name.len()..]);
+    }
+}
+
+/// Whether `value` is percent-encoded and holds a secret once it is decoded.
+fn hides_more(value: &str, depth: u8) -> bool {
+    if depth >= DEEPEST || !value.contains('%') {
+        return false;
+    }
+    let decoded = percent_decoded(value);
+    decoded != value && masked(&decoded, depth + 1) != decoded
+}
+
+fn percent_decoded(text: &str) -> String {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match (byte, digit(bytes.get(at + 1)), digit(bytes.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            _ => {
+                decoded.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+/// Masks JSON Web Tokens: three parts in base64url with dots between, the first of which begins `eyJ` (`{"`).
+fn mask_tokens(text: &str, out: &mut String) {
+    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'=');
+    let mut rest = text;
+    while let Some(at) = rest.find("eyJ") {
+        let length = rest.as_bytes()[at..].iter().take_while(|byte| is_letter(byte)).count();
+        let token = &rest[at..at + length];
+        out.push_str(&rest[..at]);
+        out.push_str(if is_token(token) { MASK } else { token });
+        rest = &rest[at + length..];
+    }
+    out.push_str(rest);
+}
+
+fn is_token(text: &str) -> bool {
+    const SHORTEST_PART: usize = 4;
+    text.split('.').filter(|part| part.len() >= SHORTEST_PART).count() >= 3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJ0eXBlIjoiYXBwIn0.c2lnbmF0dXJl";
+
+    fn check(cases: &[(&str, &str)]) {
+        for (text, expected) in cases {
+            assert_eq!(mask_text(text), *expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn stream_keys_are_cut_off() {
+        check(&[
+            ("rtmp://a.example/live2/KEY-1?x=y", "rtmp://a.example/live2/**********"),
+            ("rtmps://a.example:443/app/in/KEY/", "rtmps://a.example:443/app/in/**********"),
+            ("RTMP://a.example/KEY", "RTMP://a.example/**********"),
+            ("rtmp://user:pw@a.example/live/KEY", "rtmp://**********@a.example/live/**********"),
+            ("rtmp://a.example?key=KEY", "rtmp://a.example/**********"),
+            ("rtmp://a.example", "rtmp://a.example"),
+            (
+                "rtmp://a/x/KEY,rtmps://b/y/KEY|srt://c?streamid=KEY",
+                "rtmp://a/x/**********,rtmps://b/y/**********|srt://c?streamid=**********",
+            ),
+            ("push to rtmp://a/live/KEY now", "push to rtmp://a/live/********** now"),
+            (r#"{"url":"rtmp:\/\/a\/live\/KEY","n":1}"#, r#"{"url":"rtmp://a/live/**********","n":1}"#),
+            ("srt://a:9000?mode=caller&streamid=KEY", "srt://a:9000?mode=**********&streamid=**********"),
+        ]);
+    }
+
+    #[test]
+    fn parameters_that_name_a_secret_are_masked() {
+        check(&[
+            (
+                "https://x.live/preview/r/host?token=T&skip_preview=true",
+                "https://x.live/preview/r/host?token=**********&skip_preview=true",
+            ),
+            ("https://x.live/r?a=b&TOKEN=T#token=U", "https://x.live/r?a=b&TOKEN=**********#token=**********"),
+            ("https://x.live/r?tokens=1&token=", "https://x.live/r?tokens=1&token=**********"),
+            (
+                "https://b.s3.amazonaws.com/k.mp4?X-Amz-Credential=C&X-Amz-Expires=9&X-Amz-Signature=S&X-Amz-Security-Token=T",
+                "https://b.s3.amazonaws.com/k.mp4?X-Amz-Credential=**********&X-Amz-Expires=9&X-Amz-Signature=**********&X-Amz-Security-Token=**********",
+            ),
+            (
+                "https://b/k?GoogleAccessId=a&X-Goog-Signature=S",
+                "https://b/k?GoogleAccessId=a&X-Goog-Signature=**********",
+            ),
+            ("https://a.blob/k?sv=2022&se=1&sig=S%2F1", "https://a.blob/k?sv=2022&se=1&sig=**********"),
+            ("https://o/k?OSSAccessKeyId=A&Signature=S", "https://o/k?OSSAccessKeyId=**********&Signature=**********"),
+            ("https://h/x?%74oken=T&to%2564ken=1", "https://h/x?%74oken=**********&to%2564ken=1"),
+            ("https://h/x?tok%2565n=T", "https://h/x?tok%2565n=**********"),
+            ("https://h/x;jwt=T?a=1&amp;access_token=T", "https://h/x;jwt=**********&amp;access_token=**********"),
+            ("wss://h/ws?auth_token=a?b;c", "wss://h/ws?auth_token=**********"),
+            ("/preview/r/host?token=T", "/preview/r/host?token=**********"),
+            (
+                "see https://h/a?token=T, or <https://h/b?key=K>",
+                "see https://h/a?token=********** or <https://h/b?key=**********>",
+            ),
+            ("https://h/go?to=https%3A%2F%2Fg%2F%3Ftoken%3DT&n=1", "https://h/go?to=**********&n=1"),
+            ("https://h/go?to=https%253A%252F%252Fg%252F%253Ftoken%253DT", "https://h/go?to=**********"),
+            ("https%3A%2F%2Fg%2F%3Ftoken%3DT", "**********"),
+            ("https://h/p/https%3A%2F%2Fg%2F%3Fsig%3DT/x", "https://h/p/**********/x"),
+            ("https://h/go?to=https://g/x?token=T", "https://h/go?to=https://g/x?token=**********"),
+        ]);
+    }
+
+    #[test]
+    fn users_in_front_of_a_host_are_masked() {
+        check(&[
+            ("https://user:pass@h/x", "https://**********@h/x"),
+            ("https://ghp_abc@h/x", "https://**********@h/x"),
+            ("postgres://user:pa/ss@h/db", "postgres://**********@h/db"),
+            ("https://user:p&s;s@h/x", "https://**********@h/x"),
+            ("ssh://git@h/x", "ssh://git@h/x"),
+            ("http://[::1]:80/a@b", "http://[::1]:80/a@b"),
+            ("https://h:8080/a@b", "https://h:8080/a@b"),
+        ]);
+    }
+
+    #[test]
+    fn tokens_are_masked_wherever_they_stand() {
+        for (before, after) in [("", ""), ("Bearer ", ""), ("https://h/", "/x"), ("{\"a\":\"", "\"}"), ("a=", "")] {
+            assert_eq!(mask_text(&format!("{before}{TOKEN}{after}")), format!("{before}{MASK}{after}"));
+        }
+        check(&[("eyJ", "eyJ"), ("eyJabcdef", "eyJabcdef"), ("eyJabc.eyJdef", "eyJabc.eyJdef")]);
+    }
+
+    #[test]
+    fn ordinary_text_is_untouched() {
+        for text in [
+            "",
+            "Ada",
+            "Dr. O'Neill; at 10:30",
+            "user-12",
+            "room.key",
+            "a=b",
+            "token=5",
+            "x = y; token = 5",
+            "100%",
+            "50%3",
+            "https://h/x?a=b&c=d#top",
+            "https://h/x?user_id=u&room_id=r&page_size=10",
+            "ws://h:80/",
+            "://",
+            "a://",
+            "%3A%2F",
+            r#"{"isHandRaised":false,"token":"free text"}"#,
+            "eyJ is how a token begins",
+            "mailto:a@b.c",
+            "C:\\dir\\/x",
+            "rtmp",
+            "rtmp:",
+            "rtmp://",
+            "rtmp://h/",
+            "https://h/a,b;c=d",
+            "é://ü?x=1",
+            "?&#;=%",
+        ] {
+            assert_eq!(mask_text(text), text);
+            assert!(matches!(mask_text(text), Cow::Borrowed(_)), "{text}");
+        }
+    }
+}
