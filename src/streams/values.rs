@@ -14,7 +14,8 @@
 //! | `12`, `12.0`, `1.2e1` | `"12"`, … | 12 | as it is | null | `{"value":12}` | `["12"]` | `[12]` | as it is |
 //! | `1.5` | `"1.5"` | null | as it is | null | `{"value":1.5}` | `["1.5"]` | `[1.5]` | as it is |
 //! | `-0`, `-0.0` | `"-0"`, … | 0 | 0 | null | `{"value":-0}` | `["-0"]` | `[-0]` | as it is |
-//! | more than 64 bits | `"…"` | null | as it is | null | `{"value":…}` | `["…"]` | `[…]` | as it is |
+//! | 2^63 to 2^64 | `"…"` | null | as it is | null | `{"value":…}` | `["…"]` | `[…]` | as it is |
+//! | more than 64 bits | `"…"` | null | rounded | null | rounded | `["…"]` | rounded | rounded |
 //! | 1e29 and more | `"1e29"` | null | null | null | `{"value":1e29}` | `["1e29"]` | `[1e29]` | as it is |
 //! | `1e400`, which 64 bits cannot hold | `"1e400"` | null | null | null | `{"value":"1e400"}` | `["1e400"]` | `["1e400"]` | `"1e400"` |
 //! | more than 40 digits | `"…"` | null | rounded | null | rounded | `["…"]` | rounded | rounded |
@@ -35,7 +36,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::secrets::{Masked, Place, inner, rewritten, rewritten_string, write_json};
+use super::secrets::{Masked, Place, inner, rewritten, rewritten_number, rewritten_string, write_json};
 use super::strings::decoded;
 use crate::api::Raw;
 
@@ -252,19 +253,18 @@ fn integer(digits: &str) -> Option<i64> {
 
 /// Warehouses have columns for numbers below (`DECIMAL(38, 9)`).
 const FIRST_TOO_LARGE: f64 = 1e29;
-/// More digits than this are more than 64 bits can tell apart.
-const MOST_DIGITS: usize = 40;
 
 fn write_number<S: Serializer>(raw: &RawValue, serializer: S) -> Result<S::Ok, S::Error> {
     let Some(digits) = digits(raw) else { return serializer.serialize_unit() };
-    match digits.parse::<f64>() {
-        Ok(float) if !float.is_finite() || float.abs() >= FIRST_TOO_LARGE => serializer.serialize_unit(),
+    let Some(float) = digits.parse::<f64>().ok().filter(|float| float.abs() < FIRST_TOO_LARGE) else {
+        return serializer.serialize_unit();
+    };
+    match rewritten_number(&digits) {
         // Not every reader tells -0 from 0, and not every one takes it.
-        Ok(0.0) => 0.serialize(serializer),
-        Ok(float) if digits.len() > MOST_DIGITS => float.serialize(serializer),
-        Ok(_) if raw.get().starts_with('"') => write_json(digits.into_owned(), serializer),
-        Ok(_) => raw.serialize(serializer),
-        Err(_) => serializer.serialize_unit(),
+        _ if float == 0.0 => 0.serialize(serializer),
+        Some(rounded) => write_json(rounded, serializer),
+        None if raw.get().starts_with('"') => write_json(digits.into_owned(), serializer),
+        None => raw.serialize(serializer),
     }
 }
 

@@ -207,15 +207,24 @@ fn end_of_string(json: &str, begins: usize) -> usize {
     bytes.len()
 }
 
-/// A number as it may go out where any JSON may stand, when it cannot stay as it is.
-fn rewritten_number(number: &str) -> Option<String> {
-    // Short ones without an exponent are within reach of every reader.
-    if number.len() <= LONGEST_NUMBER && !number.contains(['e', 'E']) {
+/// A number as it may go out where any JSON may stand, when it cannot stay as it is: rounded, or as a string
+/// when it is beyond all numbers of 64 bits.
+pub fn rewritten_number(number: &str) -> Option<String> {
+    let is_plain = is_plain_number(number);
+    if is_plain && !number.contains(['e', 'E']) {
         return None;
     }
     match number.parse::<f64>() {
         Ok(float) if !float.is_finite() => Some(quoted(number)),
-        Ok(float) if number.len() > LONGEST_NUMBER => Some(serde_json::Value::from(float).to_string()),
+        Ok(float) if !is_plain => Some(serde_json::Value::from(float).to_string()),
         _ => None,
     }
+}
+
+/// Whether every reader takes the digits as they are: the whole part within 64 bits, and not too many of them.
+fn is_plain_number(number: &str) -> bool {
+    const ALWAYS_FIT: usize = 18;
+    let whole = number.split(['.', 'e', 'E']).next().unwrap_or_default();
+    let fits = whole.len() <= ALWAYS_FIT || whole.parse::<i64>().is_ok() || whole.parse::<u64>().is_ok();
+    fits && number.len() <= LONGEST_NUMBER
 }
