@@ -429,7 +429,7 @@ fn whoever_wants_to_see_more_can_say_so_in_two_ways() {
         let plain = Call::read(&config(&fake), &catalog(&["rooms"], "full_refresh"));
         let transcript = call(plain).run().good(&fake);
         assert_same_records("rooms", &transcript.by_key("rooms").0, &fake.truth().streams["rooms"]);
-        transcript.logs(Level::Debug).iter().filter(|line| line.contains("/v2/rooms")).count()
+        transcript.logs(Level::Debug).iter().filter(|line| line.contains("Trying `/v2/rooms`")).count()
     };
     assert_eq!(debug_lines(|call| call), 0);
     assert_eq!(debug_lines(|call| call.variable("LOG_LEVEL", "info")), 0);

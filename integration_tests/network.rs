@@ -35,7 +35,7 @@ fn loopback_never_goes_through_a_proxy() {
     let (fake, proxy) = (fake(41), Proxy::new());
     let run = proxy.in_front_of(Call::check(&config(&fake))).run();
     assert!(!proxy.was_called(), "the token went to the proxy");
-    let status = run.good(&fake).connection_status().expect("a status").status.clone();
+    let status = run.good(&fake).connection_status().expect("a status").status;
     assert_eq!(status, CheckStatus::Succeeded);
 }
 

@@ -93,23 +93,6 @@ impl<'a, T: Deserialize<'a>> Members<'a, T> {
     }
 }
 
-/// A page of an id-paged list.
-#[derive(serde::Deserialize)]
-#[serde(bound = "T: Deserialize<'de>")]
-pub(super) struct ListPage<T> {
-    pub(super) limit: Option<u64>,
-    pub(super) data: Option<Vec<T>>,
-    pub(super) last: Option<String>,
-}
-
-/// A page of analytics events.
-#[derive(serde::Deserialize)]
-#[serde(bound = "T: Deserialize<'de>")]
-pub(super) struct EventPage<T> {
-    pub(super) next: Option<String>,
-    pub(super) events: Option<Vec<T>>,
-}
-
 /// Who is in an active room.
 #[derive(serde::Deserialize)]
 #[serde(bound = "T: Deserialize<'de>")]

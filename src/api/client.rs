@@ -15,10 +15,11 @@ use super::clocks::{Clocks, Observed};
 use super::endpoints::SMALL_PAGE;
 use super::error::{ApiError, Problem};
 use super::limiter::{Limiter, Permit};
+use super::pages::ShortPages;
 use super::refusal::{self, Redact};
 use super::request::Get;
 use super::retry::{Decision, Policy, Retry, Standing};
-use super::transport::{self, Bodies};
+use super::transport::{self, Bodies, Unreadable};
 use super::{addresses, tls};
 
 /// How to reach 100ms.
@@ -62,6 +63,13 @@ pub enum Notice {
         /// How long until the next try.
         wait: Duration,
     },
+    /// A page of a list is shorter than the limit it states and has a token all the same. Told once a list.
+    ShortPage {
+        /// The path asked for.
+        endpoint: String,
+        /// Whether there are items behind it, so that such pages do not end this list.
+        goes_on: bool,
+    },
     /// Something is not there (any more) and is passed over.
     Skipped {
         /// The path asked for.
@@ -91,6 +99,7 @@ pub(super) struct Shared {
     redact: Redact,
     clocks: Observed,
     bodies: Bodies,
+    pub(super) short_pages: ShortPages,
 }
 
 impl Client {
@@ -128,6 +137,7 @@ impl Client {
             tokens: Tokens::new(settings.credentials, settings.on_minted),
             limiter: Limiter::new(settings.workers, settings.policy.clone()),
             bodies: Bodies::new(),
+            short_pages: ShortPages::default(),
             policy: settings.policy,
             listener,
             redact: settings.redact,
@@ -177,7 +187,7 @@ impl Client {
     pub(super) async fn get<R>(
         &self,
         mut get: Get<'_>,
-        read: impl Fn(&str) -> Result<R, serde_json::Error>,
+        read: impl Fn(&str) -> Result<R, Unreadable>,
     ) -> Result<R, ApiError> {
         if !get.is_askable() {
             return Err(ApiError::unsent(Problem::BadId, get.endpoint()));
@@ -266,13 +276,13 @@ impl Client {
         &self,
         url: Url,
         token: &Token,
-        read: impl Fn(&str) -> Result<R, serde_json::Error>,
+        read: impl Fn(&str) -> Result<R, Unreadable>,
     ) -> Result<R, Problem> {
         let longest = self.shared.policy.scale(self.shared.policy.longest_answer);
         let body = tokio::time::timeout(longest, self.answer(url, token)).await;
         let body = body.map_err(|_| Problem::TooSlow(longest))??;
         let body = std::str::from_utf8(&body).map_err(|_| Problem::Unreadable("it is not UTF-8".into()))?;
-        read(body).map_err(|error| Problem::Unreadable(transport::whereabouts(&error)))
+        read(body).map_err(|error| Problem::Unreadable(error.to_string()))
     }
 
     /// The body of an answer with status 200. Notes what every answer tells of clock and token.

@@ -3,9 +3,12 @@
 //! Each takes a closure that shapes the answer while its text is still there, inside the try: an answer
 //! that turns out to be unreadable is asked for again. What an item looks like is the caller's to say.
 
-use super::answers::{Answer, EventPage, Keyed, ListPage, Members, PeersAnswer, PresignedUrl, Raw};
+use serde::de::IgnoredAny;
+
+use super::answers::{Answer, Keyed, Members, PeersAnswer, PresignedUrl, Raw};
 use super::client::{Client, Notice};
 use super::error::{ApiError, Problem};
+use super::pages::{EventPage, ListPage, Next};
 use super::request::Get;
 
 /// The largest page the API serves.
@@ -60,6 +63,15 @@ impl List {
     pub const LIVE_STREAMS: Self = Self { path: "live-streams", flag: "" };
     /// RTMP streams.
     pub const EXTERNAL_STREAMS: Self = Self { path: "external-streams", flag: "" };
+
+    /// The request for a page.
+    fn page<'a>(self, filter: &ListFilter<'a>, limit: u64) -> Get<'a> {
+        let mut query: Vec<_> = filter.flag.map(|value| (self.flag, value.to_string())).into_iter().collect();
+        query.extend(filter.after.clone().map(|after| ("after", after)));
+        query.extend(filter.before.clone().map(|before| ("before", before)));
+        query.extend(filter.start.map(|start| ("start", start.to_owned())));
+        Get::list(self.path, limit, query)
+    }
 }
 
 /// Which events of a room to ask for.
@@ -85,7 +97,40 @@ impl Client {
         filter: &ListFilter<'_>,
         shape: impl for<'a> Fn(Vec<A::Of<'a>>) -> R,
     ) -> Result<Page<R>, ApiError> {
-        self.page_of(list, filter, |body| items::<A, R>(body, &shape)).await
+        let get = list.page(filter, filter.limit.unwrap_or(PAGE_SIZE));
+        let endpoint = get.endpoint();
+        let read = |body: &str| {
+            let mut page = ListPage::<A::Of<'_>>::read(body)?;
+            Ok((page.next(), shape(page.items)))
+        };
+        let (next, content) = self.get(get, read).await?;
+        let next = match next {
+            Next::PerhapsEnd(last) if self.ends_at(list, filter, &last).await => None,
+            Next::Page(last) | Next::PerhapsEnd(last) => Some(last),
+            Next::End => None,
+        };
+        refuse_repeated_page(Page { content, next }, filter.start, endpoint)
+    }
+
+    /// Whether `list` ends at a short page whose last item is `last`. That is the documented end, but a
+    /// server may cap its pages below the limit it states: the page behind the first such page tells.
+    async fn ends_at(&self, list: List, filter: &ListFilter<'_>, last: &str) -> bool {
+        if filter.limit.is_some() {
+            // Somebody who wants a few items does not ask for the next page.
+            return true;
+        }
+        let further = list.page(&ListFilter { start: Some(last), ..filter.clone() }, SMALL_PAGE);
+        let endpoint = further.endpoint();
+        let end = self.shared.short_pages.end(list.path);
+        let ends = end.get_or_try_init(|| async {
+            // A page that ends where the one before it did repeats its items.
+            let is_end = |page: ListPage<IgnoredAny>| page.items.is_empty() || page.last.as_deref() == Some(last);
+            let ends = self.get(further, |body| Ok(is_end(ListPage::read(body)?))).await?;
+            (self.shared.listener)(Notice::ShortPage { endpoint, goes_on: !ends });
+            Ok::<_, ApiError>(ends)
+        });
+        // Nothing is lost by asking again for a page that could not be had.
+        *ends.await.unwrap_or(&false)
     }
 
     /// One item of `list` by its id; `None` when there is no such item.
@@ -153,9 +198,8 @@ impl Client {
         let get = Get::list("analytics/events", PAGE_SIZE, query);
         let endpoint = get.endpoint();
         let page = self.get(get, |body| {
-            let page: EventPage<A::Of<'_>> = serde_json::from_str(body)?;
-            let next = page.next.filter(|next| !next.is_empty());
-            Ok(Page { content: shape(page.events.unwrap_or_default()), next })
+            let page = EventPage::<A::Of<'_>>::read(body)?;
+            Ok(Page { content: shape(page.events), next: page.next })
         });
         refuse_repeated_page(page.await?, filter.start, endpoint)
     }
@@ -169,45 +213,6 @@ impl Client {
             answer => answer.map(Some),
         }
     }
-
-    /// A page of an id-paged list.
-    async fn page_of<R>(
-        &self,
-        list: List,
-        filter: &ListFilter<'_>,
-        read: impl Fn(&str) -> Result<ListAnswer<R>, serde_json::Error>,
-    ) -> Result<Page<R>, ApiError> {
-        let asked = filter.limit.unwrap_or(PAGE_SIZE);
-        let mut query: Vec<_> = filter.flag.map(|value| (list.flag, value.to_string())).into_iter().collect();
-        query.extend(filter.after.clone().map(|after| ("after", after)));
-        query.extend(filter.before.clone().map(|before| ("before", before)));
-        query.extend(filter.start.map(|start| ("start", start.to_owned())));
-        let get = Get::list(list.path, asked, query);
-        let endpoint = get.endpoint();
-        let answer = self.get(get, read).await?;
-        // A page is short by the limit the server states, which may be smaller than what was asked.
-        let ended = answer.items == 0 || answer.limit.is_some_and(|limit| answer.items < limit);
-        let next = answer.last.filter(|last| !ended && !last.is_empty());
-        refuse_repeated_page(Page { content: answer.content, next }, filter.start, endpoint)
-    }
-}
-
-/// What a list page held, before it is decided whether it was the last.
-struct ListAnswer<R> {
-    content: R,
-    items: u64,
-    limit: Option<u64>,
-    last: Option<String>,
-}
-
-fn items<'a, A: Answer, R>(
-    body: &'a str,
-    shape: impl Fn(Vec<A::Of<'a>>) -> R,
-) -> Result<ListAnswer<R>, serde_json::Error> {
-    let page: ListPage<A::Of<'a>> = serde_json::from_str(body)?;
-    let data = page.data.unwrap_or_default();
-    let items = data.len() as u64;
-    Ok(ListAnswer { content: shape(data), items, limit: page.limit, last: page.last })
 }
 
 fn refuse_repeated_page<R>(page: Page<R>, start: Option<&str>, endpoint: String) -> Result<Page<R>, ApiError> {
@@ -224,21 +229,77 @@ pub fn repeated_token(endpoint: String) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use serde_json::value::RawValue;
 
+    use super::super::test_server::{client, respond, serve};
     use super::*;
 
-    #[test]
-    fn a_list_ends_for_the_documented_reasons_only() {
-        let read = |body: &str| {
-            let answer = items::<&RawValue, _>(body, |data| data.len()).unwrap();
-            answer.items == 0 || answer.limit.is_some_and(|limit| answer.items < limit)
-        };
-        assert!(read(r#"{"limit":10,"data":null,"last":"x"}"#));
-        assert!(read(r#"{"limit":10,"last":"x"}"#));
-        assert!(read(r#"{"limit":2,"data":[{}],"last":"x"}"#));
-        // The server may serve fewer than asked and say so: not the end.
-        assert!(!read(r#"{"limit":1,"data":[{}],"last":"x"}"#));
-        assert!(!read(r#"{"data":[{}],"last":"x"}"#));
+    /// Pages of two that state a limit of three: of `items`, whose ids count from 0. Each page but the
+    /// first begins with so many `repeated` items of the one before.
+    fn short_pages(items: usize, repeated: usize) -> (Client, Arc<Mutex<Vec<String>>>) {
+        let (url, requests) = serve(move |_, head, connection| {
+            let start = head.split("start=").nth(1).and_then(|rest| rest.split([' ', '&']).next());
+            let first = start.map_or(0, |start| start.parse::<usize>().unwrap() + 1 - repeated);
+            let page: Vec<usize> = (first..items).take(2).collect();
+            let body = match page.last() {
+                Some(last) => format!(r#"{{"limit":3,"data":{page:?},"last":"{last}"}}"#),
+                None => r#"{"limit":3,"data":[]}"#.to_owned(),
+            };
+            respond(connection, 200, "", &body);
+        });
+        (client(url, 1.0), requests)
+    }
+
+    async fn read(client: &Client) -> usize {
+        let (mut items, mut start) = (0, None);
+        loop {
+            let filter = ListFilter { start: start.as_deref(), ..ListFilter::default() };
+            let page = client.list::<&RawValue, _>(List::ROOMS, &filter, |items| items.len()).await.unwrap();
+            items += page.content;
+            match page.next {
+                Some(next) => start = Some(next),
+                None => return items,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_short_page_ends_a_list_and_costs_one_request_to_be_sure() {
+        let (client, requests) = short_pages(2, 0);
+        let all = futures_util::future::join_all((0..5).map(|_| read(&client))).await;
+        assert_eq!(all, [2; 5]);
+        assert_eq!(requests.lock().unwrap().len(), 6);
+    }
+
+    #[tokio::test]
+    async fn items_that_come_again_do_not_make_a_list_go_on() {
+        let (client, requests) = short_pages(2, 1);
+        assert_eq!((read(&client).await, read(&client).await), (2, 2));
+        assert_eq!(requests.lock().unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_caps_below_the_limit_it_states_loses_nothing() {
+        let (client, requests) = short_pages(7, 0);
+        let all = futures_util::future::join_all((0..5).map(|_| read(&client))).await;
+        assert_eq!(all, [7; 5]);
+        // Four pages and the empty one that ends a list, and one to be sure.
+        assert_eq!(requests.lock().unwrap().len(), 5 * 5 + 1);
+    }
+
+    #[tokio::test]
+    async fn an_error_with_a_good_status_is_asked_again_and_no_end() {
+        let (url, _) = serve(|number, _, connection| {
+            let body = if number == 0 { r#"{"code":500}"# } else { r#"{"limit":10,"data":[1]}"# };
+            respond(connection, 200, "", body);
+        });
+        assert_eq!(read(&client(url, 0.001)).await, 1);
+        let (url, requests) = serve(|_, _, connection| respond(connection, 200, "", "{}"));
+        let filter = EventFilter { room: "r", ..EventFilter::default() };
+        let answer = client(url, 0.001).analytics_events::<&RawValue, _>(&filter, |_| ()).await;
+        assert!(matches!(answer.unwrap_err().problem, Problem::Unreadable(_)));
+        assert_eq!(requests.lock().unwrap().len(), 6);
     }
 }

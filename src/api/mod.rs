@@ -6,6 +6,7 @@
 //! | `request` | what is asked: a path and its query |
 //! | `endpoints` | what can be asked: one method an endpoint, pages of lists |
 //! | `answers` | what comes back: what stands around the items, borrowed from the text |
+//! | `pages` | what makes an answer a page of a list, and where a list ends |
 //! | `error` | what can go wrong, and what the caller can do about it |
 //! | `refusal` | what a refusal says: its status, the vendor's sentence, the wait it names |
 //! | `transport` | what comes over the wire: bodies within bounds, what breaks on the way |
@@ -29,6 +30,7 @@ mod endpoints;
 mod error;
 mod limit;
 mod limiter;
+mod pages;
 mod refusal;
 mod request;
 mod retry;

@@ -1,6 +1,7 @@
 //! What comes over the wire: the body of an answer within bounds, and what breaks on the way.
 
 use reqwest::Response;
+use serde_json::error::Category;
 use tokio::sync::Semaphore;
 
 use super::addresses::NotPublic;
@@ -80,15 +81,34 @@ pub(super) fn cause(error: &reqwest::Error) -> String {
     cause.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
-/// Where JSON ended to make sense; never what it says, which may be anybody's data.
-pub(super) fn whereabouts(error: &serde_json::Error) -> String {
-    let what = match error.classify() {
-        serde_json::error::Category::Eof if error.line() <= 1 && error.column() == 0 => return "it is empty".into(),
-        serde_json::error::Category::Eof => "it ends too early",
-        serde_json::error::Category::Data => "not of the documented form",
-        _ => "not JSON",
-    };
-    format!("{what}: line {}, column {}", error.line(), error.column())
+/// Why an answer cannot be read. Shown without what the answer says, which may be anybody's data.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    Json(serde_json::Error),
+    /// Of a list: the answer has neither `limit` nor items, so it may be an error with a good status.
+    NoPage,
+}
+
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
+}
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let error = match self {
+            Self::NoPage => return formatter.write_str("not a page of the list: it has neither a limit nor items"),
+            Self::Json(error) => error,
+        };
+        let what = match error.classify() {
+            Category::Eof if error.line() <= 1 && error.column() == 0 => return formatter.write_str("it is empty"),
+            Category::Eof => "it ends too early",
+            Category::Data => "not of the documented form",
+            _ => "not JSON",
+        };
+        write!(formatter, "{what}: line {}, column {}", error.line(), error.column())
+    }
 }
 
 #[cfg(test)]
@@ -148,6 +168,6 @@ mod tests {
     #[test]
     fn an_unreadable_answer_is_described_without_its_content() {
         let error = serde_json::from_str::<Vec<u8>>(r#"["s3cr3t"]"#).err().unwrap();
-        assert!(!whereabouts(&error).contains("s3cr3t"));
+        assert!(!Unreadable::from(error).to_string().contains("s3cr3t"));
     }
 }

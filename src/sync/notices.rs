@@ -14,6 +14,10 @@ pub fn sentence(notice: &Notice) -> (Level, String) {
         Notice::Skipped { endpoint } => {
             (Level::Debug, format!("`{endpoint}` does not exist (any more) and is skipped."))
         }
+        Notice::ShortPage { endpoint, goes_on } => {
+            let so = if *goes_on { "more items follow, so such pages do not end the list" } else { "nothing follows" };
+            (Level::Debug, format!("A page of `{endpoint}` is shorter than it says and names a next one: {so}."))
+        }
         Notice::Retrying { endpoint, problem, wait } => {
             (Level::Debug, format!("Trying `{endpoint}` again in {:.1} s: {problem}.", wait.as_secs_f64()))
         }
