@@ -33,7 +33,7 @@ struct Known {
     short: Vec<String>,
 }
 
-/// Whether what all tokens have in common counts.
+/// What becomes of the header that all tokens have in common, where it stands without more of one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Common {
     Masked,
@@ -109,20 +109,24 @@ impl Known {
     }
 
     fn redact<'t>(&self, text: &'t str, common: Common) -> Cow<'t, str> {
-        let mut found: Vec<(usize, usize)> = Vec::new();
-        for (at, piece) in text.as_bytes().windows(SHORTEST_PIECE).enumerate() {
-            if self.pieces.contains(piece) || common == Common::Masked && self.common.contains(piece) {
-                found.push((at, at + SHORTEST_PIECE));
-            }
-        }
+        let mut found = Self::pieces_in(text, &self.pieces);
         for short in &self.short {
             found.extend(text.match_indices(short.as_str()).map(|(at, _)| (at, at + short.len())));
+        }
+        if !found.is_empty() || common == Common::Masked {
+            found.extend(Self::pieces_in(text, &self.common));
         }
         if found.is_empty() {
             return Cow::Borrowed(text);
         }
         found.sort_unstable();
         Cow::Owned(masked(text, &found))
+    }
+
+    /// Where pieces of secrets stand in `text`.
+    fn pieces_in(text: &str, pieces: &HashSet<[u8; SHORTEST_PIECE]>) -> Vec<(usize, usize)> {
+        let windows = text.as_bytes().windows(SHORTEST_PIECE).enumerate();
+        windows.filter(|(_, piece)| pieces.contains(*piece)).map(|(at, _)| (at, at + SHORTEST_PIECE)).collect()
     }
 
     fn redact_value(&self, value: &mut Value) {

@@ -62,10 +62,12 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// An object or array that is being walked.
-struct Frame {
+struct Frame<'t> {
     is_object: bool,
     /// The place of the object or array itself.
     place: Place,
+    /// The key at hand, of an object.
+    key: Cow<'t, str>,
     /// The place of the member at hand.
     member: Place,
     expects_key: bool,
@@ -78,7 +80,7 @@ struct Walker<'t> {
     /// What is before has been copied to `out`, or left out.
     copied: usize,
     out: String,
-    frames: Vec<Frame>,
+    frames: Vec<Frame<'t>>,
 }
 
 impl<'t> Walker<'t> {
@@ -115,8 +117,14 @@ impl<'t> Walker<'t> {
     }
 
     fn open(&mut self, is_object: bool, place: Place) {
+        let place = match place {
+            Place::Named if is_object && !self.is_of_that_name() => Place::Within,
+            Place::Named if is_object => Place::Open,
+            place => place,
+        };
         if self.frames.len() < self.deepest {
-            self.frames.push(Frame { is_object, place, member: place, expects_key: is_object });
+            let key = Cow::Borrowed("");
+            self.frames.push(Frame { is_object, place, key, member: place, expects_key: is_object });
             self.at += 1;
             return;
         }
@@ -125,13 +133,24 @@ impl<'t> Walker<'t> {
         self.replace(ends, &quoted(&nested));
     }
 
+    /// Whether the object that begins here has the name that is its key: a role that is called "token".
+    fn is_of_that_name(&self) -> bool {
+        #[derive(serde::Deserialize)]
+        struct Named<'n> {
+            #[serde(borrow)]
+            name: Option<Cow<'n, str>>,
+        }
+        let Some(frame) = self.frames.last().filter(|frame| frame.is_object) else { return false };
+        let object = &self.json[self.at..self.end_of_nested()];
+        serde_json::from_str::<Named<'_>>(object).is_ok_and(|named| named.name.as_ref() == Some(&frame.key))
+    }
+
     fn key(&mut self) {
         let ends = end_of_string(self.json, self.at);
         let string = &self.json[self.at..ends];
         if let Some(frame) = self.frames.last_mut() {
-            // An object under the name of a secret is no secret itself.
-            let place = if frame.place == Place::Within { Place::Within } else { Place::Open };
-            frame.member = place.below(&decoded(inner(string)));
+            frame.key = decoded(inner(string));
+            frame.member = frame.place.below(&frame.key);
             frame.expects_key = false;
         }
         self.pass(ends, rewritten_string(string));

@@ -7,7 +7,8 @@
 //! |---|---|
 //! | everything below `credentials` and `headers` | masked, but for `null` |
 //! | a text or number under a name of a secret, or a list of them | masked; `true`, `false` and `null` stay |
-//! | an object under a name of a secret | looked into: a role may be called "token" |
+//! | an object under a name of a secret | everything below masked, but for `null` |
+//! | an object whose `name` is its key | looked into: a role may be called "token" |
 //! | the stream key, the query and the user of an RTMP URL | masked |
 //! | of any other URL the user and password, and parameters that name a token or a signature | masked |
 //! | a JSON Web Token | masked, wherever it stands |

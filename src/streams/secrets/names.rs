@@ -6,10 +6,10 @@
 /// What a name hides.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Hides {
-    /// The value itself, or the values of a list. An object below it is looked into instead: a role may be
-    /// called "token", and then its settings are no secret.
+    /// The value and what is below, but not something that is just called so: a role may have the name
+    /// "token", and then its settings are no secret.
     Value,
-    /// Everything below.
+    /// Everything below, whatever it is called.
     Everything,
 }
 
@@ -82,7 +82,7 @@ const LONGEST: usize = 24;
 pub enum Place {
     /// Nowhere special: only what the value itself says can make it a secret.
     Open,
-    /// Under a name of a secret: a text or a number is one; `true`, `false` and `null` tell nothing.
+    /// Under a name of a secret: a text or a number is one; `true`, `false` and `null` by themselves tell nothing.
     Named,
     /// Below credentials or headers: whatever stands there is one.
     Within,

@@ -162,14 +162,19 @@ fn is_gone(json: &str) -> Result<(), TestCaseError> {
 #[test]
 fn every_name_and_every_form_is_masked() {
     for name in NAMES {
-        for secret in [json!(PLANTED), json!([PLANTED]), json!([[PLANTED, 5]])] {
+        for secret in [
+            json!(PLANTED),
+            json!([[PLANTED, 5]]),
+            json!({"value": PLANTED, "more": [PLANTED]}),
+            json!([1, {"x": PLANTED}]),
+        ] {
             is_gone(&json!({*name: secret}).to_string()).unwrap();
         }
         assert_eq!(
             masked(&format!("{{\"{name}\":7,\"b\":true,\"n\":null}}"), Place::Open),
             format!("{{\"{name}\":\"{MASK}\",\"b\":true,\"n\":null}}")
         );
-        for stays in ["true", "null", "{\"name\":\"token\",\"level\":5}"] {
+        for stays in ["true", "null", &format!("{{\"level\":5,\"name\":\"{name}\"}}")] {
             let json = format!("{{\"{name}\":{stays}}}");
             assert_eq!(masked(&json, Place::Open), json);
         }
@@ -234,5 +239,8 @@ fn credentials_and_headers_are_masked_whole() {
         r#"{"url":"https://a/b","headers":{"x-team":"**********","list":["**********"]}}"#
     );
     assert_eq!(masked("{\"a\":\"b\"}", Place::Within), "{\"a\":\"**********\"}");
-    assert_eq!(masked("[\"b\", 5, {\"a\": \"b\"}]", Place::Named), "[\"**********\", \"**********\", {\"a\": \"b\"}]");
+    assert_eq!(
+        masked("[\"b\", 5, true, {\"a\": \"b\"}]", Place::Named),
+        "[\"**********\", \"**********\", true, {\"a\": \"**********\"}]"
+    );
 }
