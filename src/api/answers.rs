@@ -93,6 +93,28 @@ impl<'a, T: Deserialize<'a>> Members<'a, T> {
     }
 }
 
+/// A page of deliveries to a webhook.
+#[derive(serde::Deserialize)]
+#[serde(bound = "T: Deserialize<'de>")]
+pub(super) struct WebhookAnswer<T> {
+    #[serde(deserialize_with = "null_is_empty")]
+    pub(super) events: Vec<T>,
+    #[serde(default)]
+    pub(super) pagination: Pagination,
+}
+
+/// `null` as an empty list; absent is an error, because then it is no page.
+fn null_is_empty<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Where a page stands among the others.
+#[derive(Default, serde::Deserialize)]
+pub(super) struct Pagination {
+    pub(super) has_next: Option<bool>,
+    pub(super) total_items: Option<u64>,
+}
+
 /// Who is in an active room.
 #[derive(serde::Deserialize)]
 #[serde(bound = "T: Deserialize<'de>")]

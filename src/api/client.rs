@@ -70,6 +70,8 @@ pub enum Notice {
         /// Whether there are items behind it, so that such pages do not end this list.
         goes_on: bool,
     },
+    /// Something a caller wants said.
+    Note(String),
     /// Something is not there (any more) and is passed over.
     Skipped {
         /// The path asked for.
@@ -176,6 +178,11 @@ impl Client {
             self.get(Get::list("sessions", SMALL_PAGE, vec![("active", "true".into())]), |_| Ok(())).await?;
         }
         Ok(self.clocks())
+    }
+
+    /// Has the listener say something.
+    pub fn note(&self, sentence: String) {
+        (self.shared.listener)(Notice::Note(sentence));
     }
 
     /// Requests that could start right now.

@@ -5,7 +5,7 @@
 
 use serde::de::IgnoredAny;
 
-use super::answers::{Answer, Keyed, Members, PeersAnswer, PresignedUrl, Raw};
+use super::answers::{Answer, Keyed, Members, PeersAnswer, PresignedUrl, Raw, WebhookAnswer};
 use super::client::{Client, Notice};
 use super::error::{ApiError, Problem};
 use super::pages::{EventPage, ListPage, Next};
@@ -89,7 +89,60 @@ pub struct EventFilter<'a> {
     pub start: Option<&'a str>,
 }
 
+/// Which deliveries to the webhook to ask for.
+#[derive(Debug, Clone)]
+pub struct WebhookFilter {
+    /// At or after, at most 30 days back.
+    pub after: String,
+    /// At or before, at most 14 days later.
+    pub before: String,
+    /// The number of the page, from 1 on.
+    pub page: u64,
+}
+
+/// A page of deliveries.
+#[derive(Debug)]
+pub struct WebhookPage<R> {
+    /// What the shaping closure returned.
+    pub content: R,
+    /// Whether another page follows.
+    pub has_next: bool,
+    /// How many deliveries the period has, if the answer says so.
+    pub total: Option<u64>,
+}
+
 impl Client {
+    /// A page of deliveries to the workspace's webhook, in no documented order.
+    pub async fn webhook_events<A: Answer, R>(
+        &self,
+        filter: &WebhookFilter,
+        shape: impl for<'a> Fn(Vec<A::Of<'a>>) -> R,
+    ) -> Result<WebhookPage<R>, ApiError> {
+        let mut query = vec![("start_time", filter.after.clone()), ("end_time", filter.before.clone())];
+        query.push(("page", filter.page.to_string()));
+        let get = Get::list("analytics/webhooks", PAGE_SIZE, query);
+        self.get(get, |body| {
+            let page: WebhookAnswer<A::Of<'_>> = serde_json::from_str(body)?;
+            let has_next = page.pagination.has_next.unwrap_or(page.events.len() as u64 >= PAGE_SIZE);
+            // An empty page ends the list whatever it says.
+            let has_next = has_next && !page.events.is_empty();
+            Ok(WebhookPage { content: shape(page.events), has_next, total: page.pagination.total_items })
+        })
+        .await
+    }
+
+    /// The measurements of a peer in a session that has ended; `None` when there are none.
+    pub async fn peer_stats<A: Answer, R>(
+        &self,
+        session: &str,
+        peer: &str,
+        shape: impl for<'a> Fn(A::Of<'a>) -> R,
+    ) -> Result<Option<R>, ApiError> {
+        let query = vec![("session_id", session.to_owned()), ("peer_id", peer.to_owned())];
+        let get = Get::one_of("analytics/peer-stats", query);
+        self.or_absent(self.get(get, |body| Ok(shape(serde_json::from_str(body)?))).await)
+    }
+
     /// A page of `list`.
     pub async fn list<A: Answer, R>(
         &self,

@@ -44,7 +44,9 @@ pub use answers::{Answer, Key, Keyed, Members, Raw};
 pub use auth::{Credentials, OnMinted, TokenProblem, expiry};
 pub use client::{Client, Listener, Notice, Settings};
 pub use clocks::Clocks;
-pub use endpoints::{EventFilter, List, ListFilter, PAGE_SIZE, Page, SMALL_PAGE, repeated_token};
+pub use endpoints::{
+    EventFilter, List, ListFilter, PAGE_SIZE, Page, SMALL_PAGE, WebhookFilter, WebhookPage, repeated_token,
+};
 pub use error::{ApiError, GaveUp, Problem};
 pub use refusal::Redact;
 pub use retry::Policy;

@@ -24,6 +24,11 @@ impl<'a> Get<'a> {
         Self { pattern, id: None, limit: Some(limit), query }
     }
 
+    /// One thing that the query names.
+    pub(super) fn one_of(pattern: &'a str, query: Vec<(&'a str, String)>) -> Self {
+        Self { pattern, id: None, limit: None, query }
+    }
+
     fn segments(&self) -> impl Iterator<Item = &'a str> {
         let id = self.id;
         self.pattern.split('/').map(move |segment| id.filter(|_| segment == "{id}").unwrap_or(segment))

@@ -17,9 +17,11 @@ pub(super) async fn run(
     environment: &Environment,
     output: &Output,
 ) -> Result<Ending, Abort> {
-    let (_, client) = connect(&typed, Policy::brisk(), environment, output).await?;
-    let added = join_all(streams::ALL.iter().map(|description| sample(description, &client, output))).await;
-    let streams = streams::ALL.iter().zip(added).map(|(description, added)| offer(description, added)).collect();
+    let (config, client) = connect(&typed, Policy::brisk(), environment, output).await?;
+    let wanted = |description: &&Description| config.extra_streams.iter().any(|extra| extra.name() == description.name);
+    let offered: Vec<&Description> = streams::ALL.iter().chain(streams::EXTRA.iter().filter(wanted)).collect();
+    let added = join_all(offered.iter().map(|description| sample(description, &client, output))).await;
+    let streams = offered.into_iter().zip(added).map(|(description, added)| offer(description, added)).collect();
     said(output.message(Message::Catalog { catalog: Catalog { streams } }).await)?;
     Ok(Ending::Well)
 }

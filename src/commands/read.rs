@@ -30,7 +30,7 @@ pub(super) async fn run(
     let mut jobs = Vec::with_capacity(configured.len());
     let mut is_incomplete = false;
     for stream in &configured {
-        match streams::ALL.iter().find(|description| description.name == stream.name) {
+        match streams::named(&stream.name) {
             Some(description) => jobs.push(job(description, stream, &config, &client, &saved, output).await?),
             None => {
                 is_incomplete = true;
@@ -79,7 +79,7 @@ async fn warn_of_ignored(saved: &SavedStates, output: &Output) -> Result<(), Abo
 }
 
 fn is_known(name: &str) -> bool {
-    streams::ALL.iter().any(|description| description.name == name)
+    streams::named(name).is_some()
 }
 
 /// A stream ready to be read.
@@ -141,7 +141,7 @@ fn options(config: &Config) -> Options {
 }
 
 async fn refuse_unknown(name: &str, output: &Output) -> Result<(), Abort> {
-    let ours: Vec<String> = streams::ALL.iter().map(|description| format!("`{}`", description.name)).collect();
+    let ours: Vec<String> = streams::every().map(|description| format!("`{}`", description.name)).collect();
     let failure = Failure::config(format!(
         "The catalog has a stream `{}`, which this connector does not have: choose among {}.",
         airbyte::shown(name),

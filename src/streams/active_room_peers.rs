@@ -12,7 +12,7 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use serde_json::{Map, Value};
 
-use super::contract::{Reading, RecordError, Step, Stream, StreamError};
+use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError};
 use super::gaps::{Gaps, OF_THIS_ONE};
 use super::record::{Computed, Identity, Record, Rows, id, record};
 use super::schema;
@@ -84,7 +84,7 @@ impl Stream for ActiveRoomPeers {
         client.active_room_peers::<ActivePeerRecord<'static>, _>(&room, fields).await
     }
 
-    fn finish(&self) -> Result<Vec<String>, StreamError> {
+    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
         self.refused.finish()
     }
 }

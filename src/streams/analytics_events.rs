@@ -21,7 +21,7 @@ use chrono::{TimeDelta, Utc};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::contract::{EventRooms, Reading, RecordError, Seen, Step, Stream, StreamError, Times};
+use super::contract::{EventRooms, Reading, RecordError, Remark, Seen, Step, Stream, StreamError, Times};
 use super::gaps::{Gaps, OF_THIS_ONE};
 use super::record::{Computed, Derived, Identity, Label, Record, Rows, id, record, times};
 use super::schema;
@@ -195,7 +195,7 @@ impl Stream for AnalyticsEvents {
         Ok(client.analytics_events::<EventRecord<'static>, _>(&filter, fields).await?.content)
     }
 
-    fn finish(&self) -> Result<Vec<String>, StreamError> {
+    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
         self.refused.finish()
     }
 

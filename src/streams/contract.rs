@@ -59,11 +59,11 @@ pub trait Stream: Send + Sync + Sized + 'static {
     /// Looks at one page for fields that the record type does not know.
     fn sample(client: &Client) -> impl Future<Output = Result<Map<String, Value>, ApiError>> + Send;
 
-    /// Called when nothing is left to read: sentences for the log about what could not be had.
+    /// Called when nothing is left to read: what the log should say about it.
     ///
     /// # Errors
     /// When so much could not be had that the stream is not complete.
-    fn finish(&self) -> Result<Vec<String>, StreamError> {
+    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
         Ok(Vec::new())
     }
 
@@ -75,6 +75,27 @@ pub trait Stream: Send + Sync + Sized + 'static {
 
 /// Fields found in a sample, each with its schema.
 pub type Sampled<'a> = BoxFuture<'a, Result<Map<String, Value>, ApiError>>;
+
+/// What a stream has to say when it has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// The sentence.
+    pub sentence: String,
+    /// Whether something is missing, so that somebody should look.
+    pub is_warning: bool,
+}
+
+impl Remark {
+    /// Something is missing.
+    pub fn warning(sentence: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), is_warning: true }
+    }
+
+    /// Good to know.
+    pub fn note(sentence: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), is_warning: false }
+    }
+}
 
 /// What is known of a stream before anything is read: [`Stream`]'s constants, for code that meets all
 /// streams alike.
@@ -139,7 +160,7 @@ pub trait Opened: Send + Sync {
     /// See [`Stream::fetch`].
     fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>>;
     /// See [`Stream::finish`].
-    fn finish(&self) -> Result<Vec<String>, StreamError>;
+    fn finish(&self) -> Result<Vec<Remark>, StreamError>;
     /// See [`Stream::remember`].
     fn remember(&self, is_finished: bool) -> Map<String, Value>;
 }
@@ -151,7 +172,7 @@ impl<S: Stream> Opened for S {
     fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
         Box::pin(Stream::fetch(self, slice))
     }
-    fn finish(&self) -> Result<Vec<String>, StreamError> {
+    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
         Stream::finish(self)
     }
     fn remember(&self, is_finished: bool) -> Map<String, Value> {

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::contract::StreamError;
+use super::contract::{Remark, StreamError};
 use crate::api::{ApiError, Problem};
 
 /// Refusals that speak of the one thing asked for, not of the credentials or the server's health.
@@ -75,7 +75,7 @@ impl Gaps {
     }
 
     /// What is missing, as sentences for the log.
-    pub fn remarks(&self) -> Vec<String> {
+    pub fn remarks(&self) -> Vec<Remark> {
         let counts = self.counts();
         let Some(first) = &counts.first else { return Vec::new() };
         let asked = counts.refused + counts.had;
@@ -86,17 +86,17 @@ impl Gaps {
             Problem::Refused { status, message, .. } => format!("100ms answered {status}, \"{message}\""),
             problem => problem.to_string(),
         };
-        vec![format!(
+        vec![Remark::warning(format!(
             "{} of {asked} {} could not be read and are missing in this sync: {why} ({named}{more}).",
             counts.refused, self.things
-        )]
+        ))]
     }
 
     /// As [`Gaps::remarks`], for things a stream consists of.
     ///
     /// # Errors
     /// When all of them were refused: then the stream has not been read.
-    pub fn finish(&self) -> Result<Vec<String>, StreamError> {
+    pub fn finish(&self) -> Result<Vec<Remark>, StreamError> {
         {
             let counts = self.counts();
             if let (0, Some(first)) = (counts.had, &counts.first) {

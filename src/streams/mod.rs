@@ -28,15 +28,20 @@ mod with_files;
 
 mod active_room_peers;
 mod analytics_events;
+mod external_streams;
+mod live_streams;
+mod peer_quality;
 mod recordings;
 mod rooms;
 mod sessions;
 mod template_settings;
 mod templates;
 mod templates_destinations;
+mod webhook_events;
 
 pub use contract::{
-    Description, EventRooms, Opened, Options, Reading, RecordError, SETTLING, Seen, Since, Step, StreamError, Written,
+    Description, EventRooms, Opened, Options, Reading, RecordError, Remark, SETTLING, Seen, Since, Step, StreamError,
+    Written,
 };
 pub use record::{Format, Rows};
 pub use secrets::{MASK, mask_text};
@@ -44,7 +49,7 @@ pub use slice::{Scope, Slice, Window};
 pub use time::Timestamp;
 pub use values::keep_on_one_line;
 
-/// The streams, in the order of `discover`.
+/// The streams that are always on offer, in the order of `discover`.
 pub static ALL: [Description; 8] = [
     Description::of::<sessions::Sessions>(),
     Description::of::<rooms::Rooms>(),
@@ -55,3 +60,21 @@ pub static ALL: [Description; 8] = [
     Description::of::<analytics_events::AnalyticsEvents>(),
     Description::of::<with_files::FilesOf<recordings::Recordings>>(),
 ];
+
+/// The streams that are on offer when the user asks for them.
+pub static EXTRA: [Description; 4] = [
+    Description::of::<webhook_events::WebhookEvents>(),
+    Description::of::<with_files::FilesOf<live_streams::LiveStreams>>(),
+    Description::of::<with_files::FilesOf<external_streams::ExternalStreams>>(),
+    Description::of::<peer_quality::PeerQuality>(),
+];
+
+/// All streams there are, whether on offer or not.
+pub fn every() -> impl Iterator<Item = &'static Description> {
+    ALL.iter().chain(&EXTRA)
+}
+
+/// The stream with this name.
+pub fn named(name: &str) -> Option<&'static Description> {
+    every().find(|description| description.name == name)
+}

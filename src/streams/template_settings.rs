@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::contract::{Reading, Step, Stream, StreamError};
+use super::contract::{Reading, Remark, Step, Stream, StreamError};
 use super::gaps::{Gaps, OF_THIS_ONE};
 use super::record::{Computed, Rows, record};
 use super::slice::Slice;
@@ -59,7 +59,7 @@ impl Stream for TemplateSettings {
         Ok(Map::new())
     }
 
-    fn finish(&self) -> Result<Vec<String>, StreamError> {
+    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
         self.refused.finish()
     }
 }

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::contract::{Reading, RecordError, Step, Stream, StreamError};
+use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError};
 use super::gaps::{Gaps, OF_THIS_ONE};
 use super::record::{Computed, Rows, record};
 use super::schema::snake_case;
@@ -74,7 +74,7 @@ impl Stream for TemplatesDestinations {
         Ok(Map::new())
     }
 
-    fn finish(&self) -> Result<Vec<String>, StreamError> {
+    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
         self.refused.finish()
     }
 }

@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::contract::{Reading, RecordError, Step, Stream, StreamError, Times};
+use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError, Times};
 use super::gaps::Gaps;
 use super::record::{Computed, Derived, Record, Rows, id, record, times};
 use super::schema;
@@ -198,7 +198,7 @@ where
         schema::sample::<K::Record>(client, K::LIST, None).await
     }
 
-    fn finish(&self) -> Result<Vec<String>, StreamError> {
+    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
         Ok(self.links.remarks())
     }
 }

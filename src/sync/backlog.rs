@@ -147,8 +147,9 @@ impl Backlog {
             }
             let rest = Piece { slice: rest, pace, left: 0.0, trail, parent };
             pieces.extend(self.divide(rest, left.seen, may_cut));
-        } else if let Some(seen) = left.seen {
-            self.budget.note_last_page(seen.items as f64 / PAGE_SIZE as f64);
+        } else if parent.is_none() {
+            let items = left.seen.map_or(0, |seen| seen.items);
+            self.budget.note_last_page(items as f64 / PAGE_SIZE as f64);
         }
         let pieces = pieces.into_iter().map(|piece| (self.number(), piece)).collect();
         Ok(Replacement { replaced: id, pieces })

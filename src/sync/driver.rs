@@ -126,7 +126,8 @@ impl Driver {
             self.read_list(stop).await?;
         }
         for remark in self.stream.finish()? {
-            self.output.log(Level::Warn, remark).await?;
+            let level = if remark.is_warning { Level::Warn } else { Level::Info };
+            self.output.log(level, remark.sentence).await?;
         }
         Ok(())
     }

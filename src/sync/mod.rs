@@ -17,6 +17,8 @@ mod driver;
 mod notices;
 mod progress;
 pub mod state;
+#[cfg(test)]
+mod tests;
 mod window;
 mod writer;
 

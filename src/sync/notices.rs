@@ -11,6 +11,7 @@ pub fn sentence(notice: &Notice) -> (Level, String) {
             let seconds = wait.as_secs_f64();
             (Level::Info, format!("100ms limits the rate of `{endpoint}`: waiting {seconds:.1} s{then}."))
         }
+        Notice::Note(sentence) => (Level::Info, sentence.clone()),
         Notice::Skipped { endpoint } => {
             (Level::Debug, format!("`{endpoint}` does not exist (any more) and is skipped."))
         }

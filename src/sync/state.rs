@@ -223,3 +223,136 @@ pub fn full_refresh_complete(field: &str, now: Timestamp) -> Value {
 fn to_text(recent: impl Iterator<Item = u64>) -> Value {
     recent.map(|hash| Value::from(URL_SAFE_NO_PAD.encode(hash.to_be_bytes()))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::streams;
+
+    const START: &str = "2024-01-01T00:00:00.000000Z";
+    const LATER: &str = "2024-06-01T00:00:00.000000Z";
+    const NOW: &str = "2024-07-01T00:00:00.000000Z";
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse(text).unwrap()
+    }
+
+    fn begin(saved: Value, mode: SyncMode) -> Result<Saved, StateError> {
+        let rooms = streams::named("rooms").unwrap();
+        read(rooms, Some(&saved), mode, at(START), at(NOW))
+    }
+
+    #[test]
+    fn the_cursor_is_the_later_of_start_date_and_state() {
+        let cursor = |saved: Value| begin(saved, SyncMode::Incremental).map(|saved| saved.cursor);
+        assert_eq!(cursor(json!({"updated_at": LATER})), Ok(at(LATER)));
+        assert_eq!(cursor(json!({"updatedAt": LATER})), Ok(at(LATER)));
+        assert_eq!(cursor(json!({"updated_at": "2023-01-01T00:00:00Z"})), Ok(at(START)));
+        assert_eq!(cursor(json!({})), Ok(at(START)));
+        assert_eq!(cursor(json!({"__ab_full_refresh_sync_complete": true, "updated_at": null})), Ok(at(START)));
+        assert_eq!(cursor(json!({"updated_at": "yesterday"})).unwrap_err().0, "updated_at");
+        assert_eq!(cursor(json!({"updated_at": 5})).unwrap_err().0, "updated_at");
+    }
+
+    #[test]
+    fn a_full_refresh_goes_on_only_with_its_own_rest() {
+        let position = |saved: Value| begin(saved, SyncMode::FullRefresh).unwrap().position;
+        let resume = Resume { until: at(LATER), latest: None, pending: vec![Slice::whole("enabled")] };
+        let under_way = |cursor: &str| {
+            under_way("updated_at", SyncMode::FullRefresh, at(cursor), &resume, std::iter::empty(), Map::new())
+        };
+        assert_eq!(position(under_way(START)), Position::Resumed(resume.clone()));
+        assert_eq!(position(under_way(LATER)), Position::Fresh, "the rest of an incremental sync");
+        assert_eq!(position(json!({"updated_at": LATER})), Position::Fresh);
+    }
+
+    #[test]
+    fn a_finished_full_refresh_stays_finished_for_a_day() {
+        let position = |saved: &Value| begin(saved.clone(), SyncMode::FullRefresh).unwrap().position;
+        assert_eq!(position(&full_refresh_complete("updated_at", at("2024-06-30T01:00:00Z"))), Position::Finished);
+        assert_eq!(position(&full_refresh_complete("updated_at", at("2024-06-29T23:00:00Z"))), Position::Fresh);
+        assert_eq!(position(&json!({"__ab_full_refresh_sync_complete": true})), Position::Fresh);
+    }
+
+    /// A JSON merge patch, as some runners apply to the state they have.
+    fn merge(state: &mut Value, patch: &Value) {
+        let Some(patch) = patch.as_object() else {
+            *state = patch.clone();
+            return;
+        };
+        if !state.is_object() {
+            *state = json!({});
+        }
+        let Some(object) = state.as_object_mut() else { return };
+        for (key, value) in patch {
+            if value.is_null() {
+                object.remove(key);
+            } else {
+                merge(object.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+    }
+
+    #[test]
+    fn a_runner_that_merges_states_goes_on_correctly() {
+        let resume = Resume { until: at(LATER), latest: Some(at(LATER)), pending: vec![Slice::whole("enabled")] };
+        for mode in [SyncMode::Incremental, SyncMode::FullRefresh] {
+            let mut kept = json!({});
+            merge(&mut kept, &under_way("updated_at", mode, at(START), &resume, [1].into_iter(), Map::new()));
+            assert!(matches!(begin(kept.clone(), mode).unwrap().position, Position::Resumed(_)));
+            let end = match mode {
+                SyncMode::Incremental => finished("updated_at", at(LATER), [2].into_iter(), Map::new()),
+                SyncMode::FullRefresh => full_refresh_complete("updated_at", at(NOW)),
+            };
+            merge(&mut kept, &end);
+            let expected = if mode == SyncMode::Incremental { Position::Fresh } else { Position::Finished };
+            let saved = begin(kept.clone(), mode).unwrap();
+            assert_eq!(saved.position, expected);
+            // The next full refresh begins while the old mark is still there, and is cut.
+            merge(&mut kept, &under_way("updated_at", mode, at(START), &resume, [1].into_iter(), Map::new()));
+            assert!(matches!(begin(kept, mode).unwrap().position, Position::Resumed(_)));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_resumed_is_an_error() {
+        for resume in [
+            json!(5),
+            json!({}),
+            json!({"until": LATER, "pending": [{"list": "unknown"}]}),
+            json!({"until": LATER, "pending": vec![json!({"list": "enabled"}); MOST_PENDING + 1]}),
+            json!({"until": "x", "pending": []}),
+        ] {
+            let error = begin(json!({"updated_at": LATER, "resume": resume}), SyncMode::Incremental).unwrap_err();
+            assert!(error.0.starts_with("resume"), "{error:?}");
+        }
+        let odd = json!({"updated_at": LATER, "recent": ["nonsense"]});
+        assert_eq!(begin(odd, SyncMode::Incremental).unwrap_err().0, "recent");
+    }
+
+    #[test]
+    fn states_of_the_first_version_are_read() {
+        let state = json!({"updated_at": LATER, "resume": {"until": LATER, "pending": [
+            {"list": "enabled", "after": "2024-01-01T00:00:37.000000Z", "start": "665f"},
+            {"list": "enabled", "before": "2024-01-01T00:00:37.000000Z"}]}});
+        let Position::Resumed(resume) = begin(state, SyncMode::Incremental).unwrap().position else { panic!() };
+        assert_eq!((resume.pending.len(), resume.pending[0].token.as_deref()), (2, Some("665f")));
+    }
+
+    proptest! {
+        #[test]
+        fn nonsense_is_an_error_that_names_its_key_and_never_a_full_read(text in "\\PC{0,40}", number in any::<i64>()) {
+            for value in [json!(text), json!(number), json!([text])] {
+                let error = begin(json!({"updated_at": LATER, "resume": value}), SyncMode::Incremental).unwrap_err();
+                prop_assert_eq!(error.0, "resume");
+                if Timestamp::parse(&text).is_none() {
+                    let error = begin(json!({"updated_at": value}), SyncMode::Incremental).unwrap_err();
+                    prop_assert_eq!(error.0, "updated_at");
+                }
+            }
+        }
+    }
+}

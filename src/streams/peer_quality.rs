@@ -1,0 +1,401 @@
+//! `peer_quality`: how good the call was for each person, track by track.
+//!
+//! - **Source:** `/v2/sessions?active=false` names the sessions and their peers; then
+//!   `/v2/analytics/peer-stats` for each peer of each session that has ended since the cursor, which is a
+//!   request a peer. How many there will be is counted first and said in the log.
+//! - **Cursor:** `session_ended_at`: measurements exist once the session has ended, and do not change.
+//! - **Key:** a track of a person in a session, each simulcast layer (`rid`) by itself. Keys must not be null,
+//!   so a track without an id or a layer has an empty one.
+//! - **Open in the reference:** what a peer without measurements answers: 404 and empty lists both mean none.
+//! - **On request:** part of `extra_streams` in the configuration.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::TimeDelta;
+use futures_util::future::try_join_all;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError, Times};
+use super::gaps::{Gaps, OF_THIS_ONE};
+use super::record::{Computed, Derived, Identity, Rows, id, record, times};
+use super::slice::Slice;
+use super::time::{Time, Timestamp};
+use super::values::{Object, Text, text};
+use crate::api::{ApiError, Client, Keyed, List, ListFilter, Members};
+
+record! {
+    /// How good one track of one person was in a session.
+    PeerQualityRecord {
+        /// The session.
+        session_id: Computed<Cow<'a, str>>,
+        /// The person in it.
+        peer_id: Computed<Cow<'a, str>>,
+        /// The room.
+        room_id: Computed<Cow<'a, str>>,
+        /// `publish` for what the person sent, `subscribe` for what they received.
+        direction: Computed<&'static str>,
+        /// `video` or `audio`.
+        kind: Computed<&'static str>,
+        /// The track; empty when 100ms does not name it.
+        track_id: Computed<Cow<'a, str>>,
+        /// What the track shows: camera, microphone, screen and others.
+        r#type: Text<'a>,
+        /// The simulcast layer, `h`, `m` or `l`; empty when there are no layers.
+        rid: Computed<Cow<'a, str>>,
+        /// When the session ended. The cursor of this stream.
+        session_ended_at: Computed<Timestamp>,
+        /// The time of the first measurement.
+        started_at: Computed<Timestamp>,
+        /// The time of the last measurement.
+        stopped_at: Computed<Timestamp>,
+        /// How many measurements there are.
+        samples: Computed<u64>,
+        /// Bits per second: the mean.
+        bitrate_mean: Computed<f64>,
+        /// Bits per second: the smallest.
+        bitrate_min: Computed<f64>,
+        /// Bits per second: the largest.
+        bitrate_max: Computed<f64>,
+        /// Bits per second: the 95th percentile.
+        bitrate_p95: Computed<f64>,
+        /// Frames per second: the mean.
+        fps_mean: Computed<f64>,
+        /// Frames per second: the smallest.
+        fps_min: Computed<f64>,
+        /// Frames per second: the largest.
+        fps_max: Computed<f64>,
+        /// Frames per second: the 95th percentile.
+        fps_p95: Computed<f64>,
+        /// Packets lost, in per cent: the mean.
+        packet_loss_percent_mean: Computed<f64>,
+        /// Packets lost, in per cent: the smallest.
+        packet_loss_percent_min: Computed<f64>,
+        /// Packets lost, in per cent: the largest.
+        packet_loss_percent_max: Computed<f64>,
+        /// Packets lost, in per cent: the 95th percentile.
+        packet_loss_percent_p95: Computed<f64>,
+        /// Round trip, in milliseconds: the mean.
+        rtt_ms_mean: Computed<f64>,
+        /// Round trip, in milliseconds: the smallest.
+        rtt_ms_min: Computed<f64>,
+        /// Round trip, in milliseconds: the largest.
+        rtt_ms_max: Computed<f64>,
+        /// Round trip, in milliseconds: the 95th percentile.
+        rtt_ms_p95: Computed<f64>,
+        /// Jitter, in milliseconds: the mean.
+        jitter_ms_mean: Computed<f64>,
+        /// Jitter, in milliseconds: the smallest.
+        jitter_ms_min: Computed<f64>,
+        /// Jitter, in milliseconds: the largest.
+        jitter_ms_max: Computed<f64>,
+        /// Jitter, in milliseconds: the 95th percentile.
+        jitter_ms_p95: Computed<f64>,
+        /// Freezes of the picture: the mean.
+        freeze_count_mean: Computed<f64>,
+        /// Freezes of the picture: the smallest.
+        freeze_count_min: Computed<f64>,
+        /// Freezes of the picture: the largest.
+        freeze_count_max: Computed<f64>,
+        /// Freezes of the picture: the 95th percentile.
+        freeze_count_p95: Computed<f64>,
+        /// Audio samples that had to be made up: the mean.
+        concealed_samples_mean: Computed<f64>,
+        /// Audio samples that had to be made up: the smallest.
+        concealed_samples_min: Computed<f64>,
+        /// Audio samples that had to be made up: the largest.
+        concealed_samples_max: Computed<f64>,
+        /// Audio samples that had to be made up: the 95th percentile.
+        concealed_samples_p95: Computed<f64>,
+        /// All measurements: a list of times in milliseconds and a list of values for each measure.
+        time_series: Object<'a>,
+    }
+}
+
+record! {
+    /// A track as 100ms has it.
+    Track {
+        track_id: Text<'a>,
+        r#type: Text<'a>,
+        rid: Text<'a>,
+        time_series: Object<'a>,
+    }
+}
+
+record! {
+    /// The measurements of a peer.
+    PeerStats {
+        publisher: Derived<'a, ()>,
+        subscriber: Derived<'a, ()>,
+    }
+}
+
+record! {
+    /// One side of a peer's measurements.
+    Side {
+        video: Derived<'a, ()>,
+        audio: Derived<'a, ()>,
+    }
+}
+
+record! {
+    /// What is read of a session.
+    EndedSession {
+        id: Text<'a> = "id" | "_id",
+        room_id: Text<'a>,
+        created_at: Time,
+        updated_at: Time,
+        ended_at: Time,
+        peers: Derived<'a, ()>,
+    }
+}
+
+record! {
+    /// What is read of a peer.
+    EndedPeer {
+        id: Identity<'a>,
+        left_at: Time,
+    }
+}
+
+/// Sessions are counted, then measured.
+const COUNTED: &str = "counted";
+const ENDED: &str = "ended";
+
+/// A session's longest life, 12 h, and an hour for clocks and late writes.
+const LOOK_BACK: TimeDelta = TimeDelta::hours(13);
+/// Sessions a page: the measurements of a page's peers are in memory at the same time.
+const SESSIONS_PER_PAGE: u64 = 10;
+
+/// The stream.
+pub(super) struct PeerQuality {
+    reading: Reading,
+    refused: Gaps,
+    peers: AtomicU64,
+}
+
+impl Stream for PeerQuality {
+    const NAME: &'static str = "peer_quality";
+    const PRIMARY_KEY: &'static [&'static str] = &["session_id", "peer_id", "direction", "kind", "track_id", "rid"];
+    const CURSOR: Option<&'static str> = Some("session_ended_at");
+    const LISTS: &'static [&'static str] = &[COUNTED, ENDED];
+    type Record = PeerQualityRecord<'static>;
+
+    fn open(reading: Reading) -> Self {
+        Self { reading, refused: Gaps::new("people's measurements"), peers: AtomicU64::new(0) }
+    }
+
+    fn list(&self, list: &'static str) -> Option<Slice> {
+        if list == ENDED {
+            let peers = self.peers.load(Ordering::Relaxed);
+            self.reading
+                .client
+                .note(format!("Reading `peer_quality` takes about {peers} requests for {peers} people."));
+        }
+        Some(Slice::since(list, self.reading.since.created(LOOK_BACK)))
+    }
+
+    async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
+        let is_counted = slice.list == COUNTED;
+        let filter = slice.filter(false);
+        let filter = if is_counted { filter } else { ListFilter { limit: Some(SESSIONS_PER_PAGE), ..filter } };
+        let shape = |page: Vec<EndedSession<'_>>| page.iter().map(Ended::of).collect::<Result<Vec<_>, _>>();
+        let page = self.reading.client.list::<EndedSession<'static>, _>(List::SESSIONS, &filter, shape).await?;
+        let due: Vec<Ended> = page.content?.into_iter().filter(|session| self.is_due(session)).collect();
+        let rest = slice.rest(page.next);
+        if is_counted {
+            self.peers.fetch_add(due.iter().map(|session| session.peers.len() as u64).sum(), Ordering::Relaxed);
+            return Ok(Step { rest, ..Step::default() });
+        }
+        let later = Box::pin(async move { self.measure(&due).await });
+        Ok(Step { later: Some(later), rest, ..Step::default() })
+    }
+
+    /// The measures are columns, whatever else a track has.
+    async fn sample(_: &Client) -> Result<Map<String, Value>, ApiError> {
+        Ok(Map::new())
+    }
+
+    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
+        self.refused.finish()
+    }
+}
+
+impl PeerQuality {
+    fn is_due(&self, session: &Ended) -> bool {
+        self.reading.is_due(&session.times())
+    }
+
+    async fn measure(&self, sessions: &[Ended]) -> Result<Rows, StreamError> {
+        let asked =
+            sessions.iter().flat_map(|session| session.peers.iter().map(move |peer| self.rows_of(session, peer)));
+        let mut rows = Rows::default();
+        for of_one in try_join_all(asked).await? {
+            rows.append(of_one);
+        }
+        Ok(rows)
+    }
+
+    async fn rows_of(&self, session: &Ended, peer: &str) -> Result<Rows, StreamError> {
+        let shape = |stats: PeerStats<'_>| self.shape(session, peer, &stats);
+        let stats = self.reading.client.peer_stats::<PeerStats<'static>, _>(&session.id, peer, shape).await;
+        self.refused.allow(stats, OF_THIS_ONE)?.flatten().unwrap_or_else(|| Ok(Rows::default()))
+    }
+
+    fn shape(&self, session: &Ended, peer: &str, stats: &PeerStats<'_>) -> Result<Rows, StreamError> {
+        let mut rows = Rows::default();
+        for (direction, side) in [("publish", &stats.publisher), ("subscribe", &stats.subscriber)] {
+            let side: Side<'_> = side.raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+            for (kind, tracks) in [("video", &side.video), ("audio", &side.audio)] {
+                let tracks: Keyed<'_, Track<'_>> = Members::of(tracks.raw)
+                    .map_err(|_| RecordError::new(Some(peer), "tracks", "is not a list of tracks"))?;
+                for (_, track) in tracks {
+                    let record = record_of(session, peer, direction, kind, track);
+                    rows.push(&self.reading.format, &record, Some(session.times()))?;
+                }
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// A session that has ended, and who was in it.
+struct Ended {
+    id: String,
+    room: Option<String>,
+    created_at: Timestamp,
+    ended_at: Timestamp,
+    /// Until when a following sync has to look at it again.
+    settled: Timestamp,
+    peers: Vec<String>,
+}
+
+impl Ended {
+    fn of(session: &EndedSession<'_>) -> Result<Self, RecordError> {
+        let id = id(session.id.0)?.into_owned();
+        let (created_at, updated_at) = times(&id, session.created_at, session.updated_at)?;
+        let told = session.ended_at.readable(&id, "ended_at")?;
+        let members: Keyed<'_, &RawValue> = Members::of(session.peers.raw)
+            .map_err(|_| RecordError::new(Some(&id), "peers", "is neither an object nor an array of peers"))?;
+        let (mut peers, mut last_left) = (Vec::with_capacity(members.len()), None);
+        for (key, raw) in members {
+            let peer: EndedPeer<'_> = serde_json::from_str(raw.get())
+                .map_err(|_| RecordError::new(Some(&id), "peers", "holds a peer that is no object"))?;
+            last_left = last_left.max(peer.left_at.readable(&id, "peers.left_at")?);
+            // Old entries lack the id; then the key is the id.
+            peers.extend(peer.id.0.or(key).map(Cow::into_owned));
+        }
+        let ended_at = told.or(last_left).unwrap_or(updated_at);
+        // Nothing dates its end: an earlier sync may have come before it.
+        let has_undated_end = told.is_none() && updated_at <= last_left.unwrap_or(created_at).max(created_at);
+        let settled = if has_undated_end { ended_at.max(created_at + LOOK_BACK) } else { ended_at };
+        Ok(Self { id, room: text(session.room_id.0).map(Cow::into_owned), created_at, ended_at, settled, peers })
+    }
+
+    fn times(&self) -> Times {
+        Times { settled: self.settled, ..Times::new(self.created_at, self.ended_at) }
+    }
+}
+
+fn record_of<'a>(
+    session: &'a Ended,
+    peer: &'a str,
+    direction: &'static str,
+    kind: &'static str,
+    track: Track<'a>,
+) -> PeerQualityRecord<'a> {
+    let mut record = PeerQualityRecord {
+        session_id: Computed(Some(session.id.as_str().into())),
+        peer_id: Computed(Some(peer.into())),
+        room_id: Computed(session.room.as_deref().map(Into::into)),
+        direction: Computed(Some(direction)),
+        kind: Computed(Some(kind)),
+        track_id: Computed(Some(text(track.track_id.0).unwrap_or_default())),
+        r#type: track.r#type,
+        rid: Computed(Some(text(track.rid.0).unwrap_or_default())),
+        session_ended_at: Computed(Some(session.ended_at)),
+        time_series: track.time_series,
+        ..PeerQualityRecord::default()
+    };
+    record.summarise();
+    record
+}
+
+/// The measurements of a track by measure; what is no list of numbers is left out.
+type Series<'a> = HashMap<Cow<'a, str>, Vec<Value>>;
+
+impl PeerQualityRecord<'_> {
+    fn summarise(&mut self) {
+        let raw = self.time_series.0;
+        let series: Series<'_> = raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let timestamps = series.get("timestamps").map(Vec::as_slice).unwrap_or_default();
+        let at = |time: Option<&Value>| {
+            time.and_then(Value::as_i64).map(|time| Timestamp::from_micros(time.saturating_mul(1000)))
+        };
+        self.started_at.0 = at(timestamps.first());
+        self.stopped_at.0 = at(timestamps.last());
+        self.samples.0 = Some(timestamps.len() as u64);
+        let summary = |measure: &str| summary(series.get(measure).map(Vec::as_slice).unwrap_or_default());
+        [self.bitrate_mean.0, self.bitrate_min.0, self.bitrate_max.0, self.bitrate_p95.0] = summary("bitrate");
+        [self.fps_mean.0, self.fps_min.0, self.fps_max.0, self.fps_p95.0] = summary("fps");
+        [
+            self.packet_loss_percent_mean.0,
+            self.packet_loss_percent_min.0,
+            self.packet_loss_percent_max.0,
+            self.packet_loss_percent_p95.0,
+        ] = summary("packet_loss_percent");
+        [self.rtt_ms_mean.0, self.rtt_ms_min.0, self.rtt_ms_max.0, self.rtt_ms_p95.0] = summary("rtt_ms");
+        [self.jitter_ms_mean.0, self.jitter_ms_min.0, self.jitter_ms_max.0, self.jitter_ms_p95.0] =
+            summary("jitter_ms");
+        [self.freeze_count_mean.0, self.freeze_count_min.0, self.freeze_count_max.0, self.freeze_count_p95.0] =
+            summary("freeze_count");
+        [
+            self.concealed_samples_mean.0,
+            self.concealed_samples_min.0,
+            self.concealed_samples_max.0,
+            self.concealed_samples_p95.0,
+        ] = summary("concealed_samples");
+    }
+}
+
+/// Mean, smallest, largest and 95th percentile by nearest rank: the smallest value with at least 95 % of the
+/// values at or below it. Nulls are left out; of nothing, nothing can be said.
+fn summary(values: &[Value]) -> [Option<f64>; 4] {
+    let mut values: Vec<f64> = values.iter().filter_map(Value::as_f64).collect();
+    values.sort_by(f64::total_cmp);
+    let rank = (values.len() * 95).div_ceil(100);
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let p95 = rank.checked_sub(1).and_then(|index| values.get(index)).copied();
+    [Some(mean).filter(|mean| mean.is_finite()), values.first().copied(), values.last().copied(), p95]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measures_are_summarised_without_their_nulls() {
+        let json = r#"{"time_series":{"timestamps":[1714557600000,1714557610000],"rtt_ms":[null,30.5,10],"fps":[]}}"#;
+        let track: Track<'_> = serde_json::from_str(json).unwrap();
+        let session =
+            r#"{"id":"s","created_at":"2024-05-01T10:00:00Z","ended_at":"2024-05-01T11:00:00Z","peers":{"p":{}}}"#;
+        let session = Ended::of(&serde_json::from_str(session).unwrap()).unwrap();
+        assert_eq!(session.peers, ["p"]);
+        let record = serde_json::to_value(record_of(&session, "p", "publish", "video", track)).unwrap();
+        assert_eq!((&record["rtt_ms_mean"], &record["rtt_ms_min"]), (&20.25.into(), &10.0.into()));
+        assert_eq!((&record["rtt_ms_max"], &record["rtt_ms_p95"]), (&30.5.into(), &30.5.into()));
+        assert_eq!((&record["fps_mean"], &record["bitrate_max"]), (&Value::Null, &Value::Null));
+        assert_eq!((&record["rid"], &record["track_id"]), (&"".into(), &"".into()));
+        assert_eq!((&record["samples"], &record["stopped_at"]), (&2.into(), &"2024-05-01T10:00:10.000000Z".into()));
+        assert_eq!(record["session_ended_at"], "2024-05-01T11:00:00.000000Z");
+    }
+
+    #[test]
+    fn the_95th_percentile_is_the_nearest_rank() {
+        let p95 = |count: u32| summary(&(1..=count).map(Value::from).collect::<Vec<_>>())[3];
+        assert_eq!((p95(0), p95(1), p95(19), p95(20), p95(100)), (None, Some(1.0), Some(19.0), Some(19.0), Some(95.0)));
+    }
+}

@@ -1,0 +1,373 @@
+//! The engine's properties, of [`Backlog`] and [`Progress`] themselves: a loop that fetches and writes as the
+//! driver does, against a list as the API serves it, with kills at any point.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::TimeDelta;
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+
+use super::backlog::{Backlog, Circle, Left};
+use super::progress::{Beginning, PENDING_BYTES, Progress};
+use super::state::{self, Position};
+use crate::airbyte::SyncMode;
+use crate::streams::{self, Description, Scope, Seen, Slice, Timestamp, Window, Written};
+
+const PAGE: usize = 100;
+const SECOND: i64 = 1_000_000;
+/// 2020-01-01.
+const BEGINNING: i64 = 1_577_836_800 * SECOND;
+const FIELD: &str = "updated_at";
+const LIST: &str = "ended";
+
+/// When it was created, and its number.
+type Item = (i64, u32);
+
+fn at(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros)
+}
+
+fn sessions() -> &'static Description {
+    streams::named("sessions").unwrap()
+}
+
+/// How a server may serve a list.
+#[derive(Clone, Copy, Debug, Default)]
+struct Server {
+    ignores_windows: bool,
+}
+
+impl Server {
+    /// A page, newest first, with inclusive bounds by the second and an exclusive token.
+    fn page(self, items: &[Item], slice: &Slice) -> (Vec<Item>, Option<String>) {
+        let by_filter = |time: Timestamp| Timestamp::parse(&time.to_filter()).unwrap();
+        let Window { after, before } = if self.ignores_windows { Window::default() } else { slice.window() };
+        let is_asked_for = |(created, _): &&Item| {
+            after.is_none_or(|after| at(*created) >= by_filter(after))
+                && before.is_none_or(|before| at(*created) <= by_filter(before))
+        };
+        let last: Option<Item> = slice.token.as_deref().map(|token| {
+            let (created, id) = token.split_once('/').unwrap();
+            (created.parse().unwrap(), id.parse().unwrap())
+        });
+        let is_next = |item: &&Item| last.is_none_or(|last| **item < last);
+        let page: Vec<Item> = items.iter().rev().filter(is_asked_for).filter(is_next).take(PAGE).copied().collect();
+        let next = page.last().filter(|_| page.len() == PAGE).map(|(created, id)| format!("{created}/{id}"));
+        (page, next)
+    }
+}
+
+/// A stream that is read, killed and resumed.
+struct Reader<'i> {
+    items: &'i [Item],
+    server: Server,
+    workers: usize,
+    /// How often each item was written.
+    written: HashMap<u32, u32>,
+    requests: usize,
+    rounds: usize,
+    /// The last state that came out.
+    state: Option<Value>,
+    /// How many records came out since.
+    uncovered: usize,
+}
+
+impl<'i> Reader<'i> {
+    fn new(items: &'i [Item], workers: usize) -> Self {
+        Self {
+            items,
+            server: Server::default(),
+            workers,
+            written: HashMap::new(),
+            requests: 0,
+            rounds: 0,
+            state: None,
+            uncovered: 0,
+        }
+    }
+
+    /// Begins as the driver does: with the saved state, or with all since `after`.
+    fn begin(&self, after: Option<Timestamp>) -> (Backlog, Progress) {
+        let first = after.map_or(Slice::whole(LIST), |after| Slice::since(LIST, after));
+        let start_date = at(BEGINNING);
+        let now = at(BEGINNING + 1_000_000_000 * SECOND);
+        let saved = state::read(sessions(), self.state.as_ref(), SyncMode::Incremental, start_date, now).unwrap();
+        let (pending, until, latest) = match saved.position {
+            Position::Resumed(resume) => (resume.pending, Some(resume.until), resume.latest),
+            _ => (vec![first], None, None),
+        };
+        let mut progress = Progress::new(Beginning {
+            field: Some(FIELD),
+            mode: SyncMode::Incremental,
+            cursor: saved.cursor,
+            look_back: TimeDelta::minutes(10),
+            until,
+            latest,
+            known: saved.known,
+            written: Written::new(HashSet::new()),
+        });
+        progress.began(now);
+        (Backlog::new(pending, self.workers), progress)
+    }
+
+    /// Reads to the end, or until `pages` have been written and a kill comes; true at the end.
+    fn run(&mut self, after: Option<Timestamp>, mut pages: usize) -> bool {
+        let (mut backlog, mut progress) = self.begin(after);
+        while !backlog.is_empty() {
+            self.rounds += 1;
+            // All that is taken in a round is fetched at the same time, and comes back in any order.
+            let mut fetched: Vec<(u64, Slice)> = (0..self.workers).map_while(|_| backlog.take()).collect();
+            fetched.reverse();
+            self.requests += fetched.len();
+            let mut busy = fetched.len() + backlog.waiting();
+            for (id, slice) in fetched {
+                if pages == 0 {
+                    return false;
+                }
+                pages -= 1;
+                if backlog.slice(id).is_none() {
+                    continue;
+                }
+                let left = self.write(&slice, &mut progress);
+                let may_cut = busy < self.workers;
+                let replacement = backlog.replacement(id, left, may_cut).unwrap();
+                busy += replacement.slices().count().saturating_sub(1);
+                backlog.replace(replacement, 0);
+                if progress.is_due(std::time::Duration::ZERO) || pages.is_multiple_of(3) {
+                    let state = progress.state(backlog.slices(PENDING_BYTES), Map::new());
+                    self.state = Some(state);
+                    self.uncovered = 0;
+                }
+            }
+        }
+        self.state = Some(progress.finished(Map::new(), at(BEGINNING)));
+        true
+    }
+
+    /// Writes a page and says what is left.
+    fn write(&mut self, slice: &Slice, progress: &mut Progress) -> Left {
+        let (page, next) = self.server.page(self.items, slice);
+        let window = slice.window();
+        let taken: Vec<Item> = page.iter().filter(|(created, _)| window.takes(at(*created))).copied().collect();
+        for (_, id) in &taken {
+            *self.written.entry(*id).or_default() += 1;
+        }
+        self.uncovered += taken.len();
+        progress.note(taken.len() as u64, taken.iter().map(|(created, _)| at(*created)).max(), Vec::new());
+        let is_stray = |created: i64| {
+            window.before.is_some_and(|before| at(created) > before + TimeDelta::seconds(1))
+                || window.after.is_some_and(|after| at(created) < after - TimeDelta::hours(1))
+        };
+        let seen = page.first().zip(page.last()).map(|(newest, oldest)| Seen {
+            oldest: at(oldest.0),
+            newest: at(newest.0),
+            items: taken.len(),
+            strays: page.iter().filter(|(created, _)| is_stray(*created)).count(),
+        });
+        Left { rest: slice.rest(next), children: Vec::new(), seen }
+    }
+
+    fn missed(&self, after: Option<Timestamp>) -> Vec<u32> {
+        let is_wanted = |(created, _): &&Item| after.is_none_or(|after| at(*created) >= after);
+        self.items.iter().filter(is_wanted).map(|(_, id)| *id).filter(|id| !self.written.contains_key(id)).collect()
+    }
+}
+
+/// Creation times in clusters: spread evenly, in bursts of one millisecond, with empty years between.
+fn histories() -> impl Strategy<Value = Vec<Item>> {
+    let cluster = (0_i64..200_000_000, 0_i64..3_000_000, 0_usize..1_500, any::<bool>());
+    proptest::collection::vec(cluster, 0..6).prop_map(|clusters| {
+        let mut times: Vec<i64> = Vec::new();
+        for (begins, length, count, is_burst) in clusters {
+            for index in 0..count as i64 {
+                let offset = if is_burst { index % 1000 } else { index * length.max(1) * SECOND / count as i64 };
+                times.push(BEGINNING + begins * SECOND + offset);
+            }
+        }
+        times.sort_unstable();
+        times.into_iter().zip(0..).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_item_comes_once_and_requests_stay_few(items in histories(), workers in 1_usize..16, bounded in any::<bool>()) {
+        let after = bounded.then(|| at(BEGINNING + 50_000_000 * SECOND));
+        let mut reader = Reader::new(&items, workers);
+        prop_assert!(reader.run(after, usize::MAX));
+        prop_assert_eq!(reader.missed(after), Vec::<u32>::new());
+        prop_assert!(reader.written.values().all(|times| *times == 1), "an item came twice");
+        let most = reader.written.len() / PAGE + 4 * workers;
+        prop_assert!(reader.requests <= most, "{} requests where {most} are allowed", reader.requests);
+    }
+
+    #[test]
+    fn kills_at_any_page_lose_nothing(items in histories(), workers in 1_usize..8, kills in proptest::collection::vec(0_usize..40, 0..6)) {
+        let mut reader = Reader::new(&items, workers);
+        let mut twice = 0;
+        for pages in kills {
+            if reader.run(None, pages) {
+                break;
+            }
+            // What came after the last state is read again, and nothing else.
+            twice += reader.uncovered;
+            reader.uncovered = 0;
+        }
+        if reader.state.as_ref().is_none_or(|state| !state["resume"].is_null()) {
+            prop_assert!(reader.run(None, usize::MAX));
+        }
+        prop_assert_eq!(reader.missed(None), Vec::<u32>::new());
+        let again: u32 = reader.written.values().map(|times| times - 1).sum();
+        prop_assert!(again as usize <= twice, "{again} came again where {twice} were not covered");
+    }
+
+    #[test]
+    fn a_server_that_ignores_windows_is_read_whole_and_not_many_times(items in histories(), workers in 2_usize..16) {
+        let mut reader = Reader::new(&items, workers);
+        reader.server.ignores_windows = true;
+        prop_assert!(reader.run(Some(at(BEGINNING)), usize::MAX));
+        prop_assert_eq!(reader.missed(None), Vec::<u32>::new());
+        // Those under way when it is noticed are lost work.
+        let most = 2 * items.len() / PAGE + 4 * workers;
+        prop_assert!(reader.requests <= most, "{} requests where {most} are allowed", reader.requests);
+    }
+
+    #[test]
+    fn a_state_of_few_bytes_still_covers_everything(cuts in proptest::collection::btree_set(1_i64..1_000_000, 1..400), most in 200_usize..20_000) {
+        let bounds: Vec<Timestamp> = cuts.iter().map(|second| at(BEGINNING + second * SECOND)).collect();
+        let windows = bounds.windows(2).map(|pair| Window { after: Some(pair[0]), before: Some(pair[1]) });
+        let newest = Window::since(bounds[bounds.len() - 1]);
+        let slices = windows.chain([newest]).map(|window| Slice::new(LIST, Scope::Window(window))).collect();
+        let saved = Backlog::new(slices, 10).slices(most);
+        for moment in bounds.iter().flat_map(|bound| [*bound, *bound + TimeDelta::milliseconds(500)]) {
+            let holds = |slice: &Slice| slice.window().after <= Some(moment) && slice.window().takes(moment);
+            prop_assert!(saved.iter().any(holds), "{moment} is in none of {saved:?}");
+        }
+        let size: usize = saved.iter().map(|slice| serde_json::to_string(slice).unwrap().len() + 1).sum();
+        prop_assert!(size <= most || saved.len() == 1, "{size} bytes in {} slices", saved.len());
+    }
+}
+
+#[test]
+fn an_even_history_is_shared_by_all_workers() {
+    let items: Vec<Item> = (0..40_000).map(|n| (BEGINNING + i64::from(n) * 5000 * SECOND, n)).collect();
+    let mut reader = Reader::new(&items, 10);
+    assert!(reader.run(Some(at(BEGINNING)), usize::MAX));
+    assert_eq!(reader.written.len(), items.len());
+    assert!(reader.requests <= 400 + 40, "{} requests", reader.requests);
+    assert!(reader.rounds <= 55, "{} rounds where 40 are ideal", reader.rounds);
+    let mut alone = Reader::new(&items, 1);
+    assert!(alone.run(Some(at(BEGINNING)), usize::MAX));
+    assert_eq!(alone.requests, 401, "one worker alone cuts nothing");
+}
+
+fn rest(token: &str) -> Left {
+    Left { rest: Slice::whole(LIST).rest(Some(token.to_owned())), ..Left::default() }
+}
+
+#[test]
+fn a_list_that_goes_round_in_a_circle_is_noticed() {
+    let mut backlog = Backlog::new(vec![Slice::whole(LIST)], 1);
+    let mut id = backlog.take().unwrap().0;
+    for token in ["a", "b"] {
+        let replacement = backlog.replacement(id, rest(token), false).unwrap();
+        backlog.replace(replacement, 0);
+        id = backlog.take().unwrap().0;
+    }
+    assert_eq!(backlog.replacement(id, rest("a"), false).err(), Some(Circle));
+}
+
+#[test]
+fn a_page_that_takes_longer_is_pending_until_it_is_written() {
+    let mut backlog = Backlog::new(vec![Slice::whole(LIST)], 2);
+    let (page, _) = backlog.take().unwrap();
+    let replacement = backlog.replacement(page, rest("a"), false).unwrap();
+    backlog.detach(replacement);
+    let single = Slice { is_single_page: true, ..Slice::whole(LIST) };
+    let next = Slice::whole(LIST).rest(Some("a".into())).unwrap();
+    assert_eq!(backlog.slices(usize::MAX), [single, next.clone()]);
+    let replacement = backlog.replacement(page, Left::default(), false).unwrap();
+    backlog.replace(replacement, 0);
+    assert_eq!(backlog.slices(usize::MAX), [next]);
+}
+
+#[test]
+fn children_become_their_page_again_when_a_state_has_no_room() {
+    let mut backlog = Backlog::new(vec![Slice::whole(LIST)], 2);
+    let (page, _) = backlog.take().unwrap();
+    let room = |number: u32| Slice::new(LIST, Scope::Room(format!("room {number}")));
+    let left = Left { children: (0..50).map(room).collect(), ..rest("a") };
+    let replacement = backlog.replacement(page, left, false).unwrap();
+    backlog.replace(replacement, 0);
+    assert_eq!(backlog.slices(usize::MAX).len(), 51);
+    let few = backlog.slices(500);
+    let single = Slice { is_single_page: true, ..Slice::whole(LIST) };
+    assert!(few.len() == 2 && few.contains(&single), "{few:?}");
+}
+
+fn progress(known: HashSet<u64>) -> Progress {
+    Progress::new(Beginning {
+        field: Some(FIELD),
+        mode: SyncMode::Incremental,
+        cursor: at(BEGINNING),
+        look_back: TimeDelta::minutes(10),
+        until: None,
+        latest: None,
+        known,
+        written: Written::new(HashSet::new()),
+    })
+}
+
+/// Times around the beginning of a sync.
+fn moments() -> impl Strategy<Value = Timestamp> {
+    (0_i64..100_000).prop_map(|second| at(BEGINNING + second * SECOND))
+}
+
+proptest! {
+    #[test]
+    fn the_cursor_never_goes_back_nor_past_the_beginning(until in moments(), notes in proptest::collection::vec(moments(), 0..20)) {
+        let mut progress = progress(HashSet::new());
+        progress.began(until);
+        for latest in &notes {
+            progress.note(1, Some(*latest), vec![(*latest, latest.as_micros() as u64)]);
+        }
+        let state = progress.finished(Map::new(), until);
+        let cursor = Timestamp::parse(state[FIELD].as_str().unwrap()).unwrap();
+        prop_assert!(cursor >= at(BEGINNING));
+        prop_assert!(cursor == at(BEGINNING) || cursor <= until);
+        // What the next sync reads again is remembered, and nothing else.
+        let again = notes.iter().filter(|time| **time >= cursor - TimeDelta::minutes(10)).collect::<HashSet<_>>();
+        prop_assert_eq!(state["recent"].as_array().unwrap().len(), again.len());
+    }
+
+    #[test]
+    fn a_state_says_what_was_left(until in moments(), latest in proptest::option::of(moments()), known in proptest::collection::hash_set(any::<u64>(), 0..20),
+                                  pending in proptest::collection::vec((proptest::option::of(moments()), proptest::option::of("\\PC*")), 0..5)) {
+        let slice = |(after, token): (Option<Timestamp>, Option<String>)| {
+            let slice = after.map_or(Slice::whole(LIST), |after| Slice::since(LIST, after));
+            Slice { token, ..slice }
+        };
+        let pending: Vec<Slice> = pending.into_iter().map(slice).collect();
+        let mut progress = progress(known.clone());
+        progress.began(until);
+        progress.note(0, latest, Vec::new());
+        let text = serde_json::to_string(&progress.state(pending.clone(), Map::new())).unwrap();
+        let state: Value = serde_json::from_str(&text).unwrap();
+        let saved = state::read(sessions(), Some(&state), SyncMode::Incremental, at(0), until).unwrap();
+        prop_assert_eq!(saved.position, Position::Resumed(state::Resume { until, latest, pending }));
+        prop_assert_eq!((saved.cursor, saved.known, saved.ignored), (at(BEGINNING), known, Vec::<String>::new()));
+    }
+}
+
+#[test]
+fn a_state_is_due_after_records_or_time() {
+    use std::time::Duration;
+    let mut progress = progress(HashSet::new());
+    assert!(!progress.is_due(Duration::from_secs(29)) && progress.is_due(Duration::from_secs(30)));
+    progress.note(1, None, Vec::new());
+    assert!(!progress.is_due(Duration::from_secs(9)) && progress.is_due(Duration::from_secs(10)));
+    progress.note(2_499, None, Vec::new());
+    assert!(progress.is_due(Duration::ZERO));
+}
