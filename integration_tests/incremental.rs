@@ -211,9 +211,10 @@ fn a_small_change_costs_in_proportion() {
     let asked = |route: &str| second.get(route).and_then(Value::as_u64).unwrap_or(0);
     // By `sessions`, by `analytics_events` and, those going on, by `active_room_peers`.
     assert!(asked("/v2/sessions") <= 12, "sessions are read from the look-back on");
-    let share = |route: &str| asked(route) as f64 / first[route].as_u64().unwrap() as f64;
     for route in ["/v2/recordings", "/v2/recording-assets"] {
-        assert!(share(route) <= 0.1, "recordings stop at the look-back");
+        // A tenth, and the pages of files that are fetched before somebody asks for them.
+        let allowed = first[route].as_f64().unwrap() / 10.0 + 3.0;
+        assert!(asked(route) as f64 <= allowed, "recordings stop at the look-back");
     }
     assert!(
         asked("/v2/recording-assets/{id}/presigned-url")

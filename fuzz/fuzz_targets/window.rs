@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use source_100ms::streams::{Slice, Timestamp};
+use source_100ms::streams::{Scope, Slice, Timestamp, Window};
 use source_100ms::sync::window::cut;
 
 const SECOND: i64 = 1_000_000;
@@ -15,17 +15,20 @@ fuzz_target!(|input: (i64, Option<i64>, Option<i64>, bool)| {
     let (oldest, after, before, has_token) = input;
     let time = |micros: i64| Timestamp::from_micros(YEARS.0 + micros.rem_euclid(YEARS.1 - YEARS.0));
     let oldest = time(oldest);
-    let start = has_token.then(|| "token".to_owned());
-    let slice = Slice { after: after.map(time), before: before.map(time), start, ..Slice::whole("ended") };
-    let after = slice.after.map_or(BEGINNING, Timestamp::as_micros);
+    let token = has_token.then(|| "token".to_owned());
+    let window = Window { after: after.map(time), before: before.map(time) };
+    let slice = Slice { token, ..Slice::new("ended", Scope::Window(window)) };
+    let after = window.after.map_or(BEGINNING, Timestamp::as_micros);
+    let oldest = window.before.map_or(oldest, |before| before.min(oldest));
     let Some((newer, older)) = cut(&slice, oldest) else {
         // Two seconds always hold a whole one strictly inside.
         assert!(oldest.as_micros() - after <= 2 * SECOND, "{slice:?} was not cut before {oldest}");
         return;
     };
-    let mid = older.before.expect("the older piece ends at the cut").as_micros();
+    let cut_at = older.window().before;
+    let mid = cut_at.expect("the older piece ends at the cut").as_micros();
     assert_eq!(mid % SECOND, 0);
     assert!(after < mid && mid < oldest.as_micros());
-    assert_eq!(newer, Slice { after: older.before, ..slice.clone() });
-    assert_eq!(older, Slice { before: older.before, start: None, ..slice });
+    assert_eq!(newer, Slice { scope: Scope::Window(Window { after: cut_at, ..window }), ..slice.clone() });
+    assert_eq!(older, Slice { scope: Scope::Window(Window { before: cut_at, ..window }), token: None, ..slice });
 });

@@ -47,7 +47,7 @@ pub use record::{Format, Rows};
 pub use secrets::{MASK, mask_text};
 pub use slice::{Scope, Slice, Window};
 pub use time::Timestamp;
-pub use values::keep_on_one_line;
+pub use values::{keep_on_one_line, written_as_object};
 
 /// The streams that are always on offer, in the order of `discover`.
 pub static ALL: [Description; 8] = [

@@ -290,6 +290,14 @@ pub fn number(raw: &RawValue) -> Option<serde_json::Number> {
     serde_json::from_str(&digits(raw)?).ok()
 }
 
+/// `json` as it would be written in a column of opaque objects, on one line; `None` when it is not JSON.
+pub fn written_as_object(json: &str) -> Option<Vec<u8>> {
+    let raw: &RawValue = serde_json::from_str(json).ok()?;
+    let mut line = serde_json::to_vec(&Object(Some(raw))).ok()?;
+    keep_on_one_line(&mut line, 0);
+    Some(line)
+}
+
 /// `true` or `false`, also when it is written as a string; `None` for anything else.
 pub fn truth(raw: Raw<'_>) -> Option<bool> {
     match raw?.get() {

@@ -19,7 +19,7 @@ mod progress;
 pub mod state;
 #[cfg(test)]
 mod tests;
-mod window;
+pub mod window;
 mod writer;
 
 use std::collections::HashMap;
