@@ -21,7 +21,7 @@ use chrono::{TimeDelta, Utc};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::contract::{EventRooms, Reading, RecordError, Remark, Seen, Step, Stream, StreamError, Times};
+use super::contract::{EventRooms, Reading, RecordError, Remark, Seen, Since, Step, Stream, StreamError, Times};
 use super::gaps::{Gaps, OF_THIS_ONE};
 use super::record::{Computed, Derived, Identity, Label, Record, Rows, id, record, times};
 use super::schema;
@@ -229,6 +229,16 @@ impl AnalyticsEvents {
         }
     }
 
+    /// The time from which events are written. A sweep is there for what the syncs since the last one could not
+    /// see, so it goes back to that one; what they did see is written again, once a day.
+    fn events_from(&self, is_sweep: bool) -> Timestamp {
+        let Since { start_date, longer, .. } = self.reading.since;
+        // The first version asked every room in every sync and remembered nothing.
+        let Some(_) = self.reading.memory.get(SWEPT_AT).filter(|_| is_sweep) else { return self.reading.due };
+        let swept = self.swept_at.map_or(start_date, |swept_at| start_date.max(swept_at - LOOK_BACK - longer));
+        swept.min(self.reading.due)
+    }
+
     /// The time from which joins and leaves are read. A state that knows of no sweep is the first
     /// version's, which had none of them.
     fn joins_from(&self) -> Timestamp {
@@ -360,7 +370,8 @@ impl AnalyticsEvents {
         }
         let errors_only = session.is_none() && !is_sweep;
         let filter = EventFilter { room, session, errors_only, types: &types, start: slice.token.as_deref() };
-        let shape = |events: Vec<EventRecord<'_>>| self.shape(events, room);
+        let from = self.events_from(is_sweep);
+        let shape = |events: Vec<EventRecord<'_>>| self.shape(events, room, from);
         let page = self.reading.client.analytics_events::<EventRecord<'static>, _>(&filter, shape).await;
         let page = match page {
             // The token has outlived its 24 h: read the room again, from a snapshot of now.
@@ -388,11 +399,11 @@ impl AnalyticsEvents {
         Err(ApiError { problem, ..refusal })
     }
 
-    fn shape(&self, events: Vec<EventRecord<'_>>, room: &str) -> Result<Rows, StreamError> {
+    fn shape(&self, events: Vec<EventRecord<'_>>, room: &str, from: Timestamp) -> Result<Rows, StreamError> {
         let mut rows = Rows::default();
         for mut event in events {
             let time = event.shape(room)?;
-            if time >= self.reading.due {
+            if time >= from {
                 rows.push(&self.reading.format, &event, Some(Times::new(time, time)))?;
             }
         }

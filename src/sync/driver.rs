@@ -294,6 +294,8 @@ impl Driver {
     /// Writes what has been read and what is left.
     async fn checkpoint(&mut self) -> Result<(), OutputClosed> {
         self.last_state = Instant::now();
+        // Between two lists nothing is pending of the first: the state must say that the next one is.
+        self.begin_next_list();
         let state = self.progress.state(self.backlog.slices(PENDING_BYTES), self.stream.remember(false));
         self.output.state(self.description.name, state).await
     }
