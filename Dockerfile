@@ -37,6 +37,10 @@ COPY source-100ms /airbyte/source-100ms
 FROM ${RUST_IMAGE} AS build
 WORKDIR /build
 COPY . .
+# What `--version` says: the history is not sent to the builder. Both may be left out.
+ARG SOURCE_COMMIT
+ARG SOURCE_DATE_EPOCH
+ENV SOURCE_COMMIT=${SOURCE_COMMIT} SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH}
 # Linked statically, because the base has another C library or none. Naming the target, even when
 # it is the machine's own, keeps the flag away from build scripts and procedural macros.
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" \

@@ -17,7 +17,7 @@ use crate::messages::{CheckStatus, ConnectionStatus, FailureType, Message, Statu
 const HUSH: &str = "hush";
 const APP_SECRET: &str = "5ecret-hush-hush-0123456789abcdef0123456789abcdef0123456789abcdef";
 /// The advice comes last and begins with what to do, or says that there is nothing to do.
-const MENDS: [&str; 14] = [
+const MENDS: [&str; 16] = [
     "check",
     "choose",
     "copy",
@@ -27,9 +27,11 @@ const MENDS: [&str; 14] = [
     "make",
     "name",
     "nothing is wrong",
+    "paste",
     "remove",
     "restore",
     "save",
+    "set",
     "use",
     "write",
 ];
@@ -311,8 +313,12 @@ fn bad_catalogs() -> Vec<Bad> {
         ("an empty object", json!({}), "`streams`"),
         ("streams null", json!({"streams": null}), "`streams`"),
         ("streams an object", json!({"streams": {"rooms": {}}}), "`streams`"),
-        ("the message of discover", json!({"type": "CATALOG", "catalog": {"streams": []}}), "`streams`"),
-        ("the catalog of discover", json!({"streams": [{"name": "rooms", "json_schema": {}}]}), "`streams[0].stream`"),
+        ("the message of discover without streams", json!({"type": "CATALOG", "catalog": {}}), "`streams`"),
+        (
+            "half the catalog of discover",
+            json!({"streams": [{"name": "rooms"}, {"stream": {}}]}),
+            "`streams[0].stream`",
+        ),
         ("a stream's name alone", json!({"streams": ["rooms"]}), "`streams[0].stream`"),
         ("a stream null", stream(Value::Null), "`streams[0].stream`"),
         ("a stream without name", stream(json!({"json_schema": {}})), "`streams[0].stream.name`"),
@@ -376,7 +382,9 @@ fn bad_states() -> Vec<Bad> {
         ("a stream_state that is a list", of_rooms(json!([])), "the stream `rooms`"),
         ("a map of stream to number", json!({"rooms": 5}), "the stream `rooms`"),
     ];
-    let mut cases = unreadable_files("state");
+    // An empty file is no state: some callers make the file before there is anything to put in it.
+    let mut cases: Vec<Bad> =
+        unreadable_files("state").into_iter().filter(|bad| !bad.says.contains(&"is empty".to_owned())).collect();
     cases.extend(
         rows.into_iter().map(|(name, content, says)| bad("state", name, Content::Json(content), &["`--state`", says])),
     );
@@ -575,16 +583,6 @@ fn a_wrong_command_line_is_explained_on_stderr() {
 }
 
 #[test]
-fn no_command_is_an_error_of_the_protocol() {
-    // `--debug` alone: the harness wants a first argument.
-    let finished = Call::new("--debug").run();
-    let transcript = finished.transcript();
-    let [error] = transcript.errors()[..] else { panic!("not one error: {}", finished.stderr) };
-    assert_eq!(error.message, "No command was given: use `spec`, `check`, `discover` or `read`.");
-    assert_eq!((error.failure_type, finished.status.code()), (FailureType::ConfigError, Some(1)));
-}
-
-#[test]
 fn a_stream_we_do_not_have_does_not_keep_the_others_from_being_read() {
     let fake = fake(2);
     let long = "chats".repeat(2_000);
@@ -601,7 +599,9 @@ fn a_stream_we_do_not_have_does_not_keep_the_others_from_being_read() {
         let [error] = transcript.errors()[..] else { panic!("not one error: {}", finished.report(&fake)) };
         assert_eq!(error.failure_type, FailureType::ConfigError);
         assert_eq!(error.stream_descriptor.as_ref().map(|stream| stream.name.as_str()), Some(unknown));
-        assert!(STREAMS.iter().all(|ours| error.message.contains(&format!("`{ours}`"))), "{}", error.message);
+        let near = error.message.contains("use `rooms` if that is what you mean");
+        let names_all = STREAMS.iter().all(|ours| error.message.contains(&format!("`{ours}`")));
+        assert!(if unknown.to_lowercase().starts_with("room") { near } else { names_all }, "{}", error.message);
         let shown: String = error.message.chars().take(LONGEST_SENTENCE).collect();
         flaws.extend(flaws_of(&error.message).into_iter().map(|flaw| format!("{flaw}: {shown:?}")));
     }

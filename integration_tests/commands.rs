@@ -129,7 +129,7 @@ fn check_names_the_endpoint_that_refused_and_what_to_do() {
     let mut note = |case: &str, endpoint: &str, finished: &Finished| {
         let sentence = refused(finished);
         assert!(sentence.contains(&format!("`{endpoint}`")), "{case}: {sentence}");
-        lines.push(format!("{case}\n    {sentence}"));
+        lines.push(format!("{case}\n    {}", without_clock(&sentence)));
     };
     let app = |key: &str, secret: &str| {
         config_with(&fake, json!({"credentials": {"app_access_key": key, "app_secret": secret}}))
@@ -139,10 +139,8 @@ fn check_names_the_endpoint_that_refused_and_what_to_do() {
     note("a wrong secret", LISTS[0], &Call::check(&app(&fake.access_key(), "of-somebody-else")).run());
     note("a wrong access key", LISTS[0], &Call::check(&app("of-somebody-else", &fake.app_secret())).run());
     note("a token of another workspace", LISTS[0], &Call::check(&pasted).run());
-    for list in LISTS {
-        fake.set_faults(FaultPlan::new().on(list, When::Always, Fault::Forbidden));
-        note(&format!("no permission for {list}"), list, &Call::check(&config(&fake)).run());
-    }
+    fake.set_faults(FaultPlan::new().on("*", When::Always, Fault::Forbidden));
+    note("no permission at all", LISTS[3], &Call::check(&config(&fake)).run());
     for (status, says) in [(404, "does not know"), (301, "redirect")] {
         fake.set_faults(FaultPlan::new().on("*", When::Always, Fault::Status(status)));
         let finished = Call::check(&config(&fake)).run();
@@ -150,6 +148,30 @@ fn check_names_the_endpoint_that_refused_and_what_to_do() {
         note(&format!("another server ({status})"), LISTS[0], &finished);
     }
     insta::assert_snapshot!("check_refused", lines.join("\n"));
+}
+
+#[test]
+fn a_list_that_may_not_be_read_is_worth_a_warning_while_others_may() {
+    let fake = fake(3);
+    let mut lines = Vec::new();
+    for list in LISTS {
+        fake.set_faults(FaultPlan::new().on(list, When::Always, Fault::Forbidden));
+        let finished = Call::check(&config(&fake)).run();
+        assert_eq!(answer(&finished), (CheckStatus::Succeeded, String::new()));
+        let transcript = finished.good(&fake);
+        let [warning] = transcript.logs(Level::Warn)[..] else { panic!("{}", finished.report(&fake)) };
+        assert!(warning.contains(&format!("`{list}` (403")) && !warning.contains("deselect"), "{warning}");
+        lines.push(format!("{list}\n    {}", without_clock(warning)));
+    }
+    insta::assert_snapshot!("check_forbidden", lines.join("\n"));
+}
+
+/// What time it was is not part of a sentence's review.
+fn without_clock(sentence: &str) -> String {
+    let cut = sentence
+        .split_once(", this machine's ")
+        .and_then(|(before, after)| Some((before, after.split_once(" (UTC)")?.1)));
+    cut.map_or(sentence.to_owned(), |(before, after)| format!("{before}, this machine's … (UTC){after}"))
 }
 
 /// An address where nobody listens.
@@ -212,23 +234,37 @@ fn discover_answers_without_the_api_too() {
     let fake = fake(6);
     let usual = Call::discover(&config(&fake)).run();
     let (mut lines, mut flaws) = (Vec::new(), Vec::new());
-    let down = config_with(&fake, json!({"api_url": nowhere()}));
-    let stranger =
-        config_with(&fake, json!({"credentials": {"app_access_key": "a", "app_secret": "of-somebody-else"}}));
-    for (case, config) in [("nobody listens", down), ("refused credentials", stranger)] {
-        let finished = Call::discover(&config).run();
+    let mut note = |case: &str, config: &Value| {
+        let finished = Call::discover(config).run();
         let transcript = finished.transcript();
         assert_eq!((finished.status.code(), finished.stderr.as_str()), (Some(0), ""), "{case}");
         assert!(transcript.errors().is_empty(), "{case}: {:?}", transcript.errors());
         assert_eq!(the_only(&finished, "CATALOG"), the_only(&usual, "CATALOG"), "{case}: not the built-in schemas");
-        let mut warnings: Vec<String> = transcript.logs(Level::Warn).into_iter().map(without_seconds).collect();
-        assert!(!warnings.is_empty(), "{case}: nobody is told that fields may be missing");
-        flaws.extend(warnings.iter().filter_map(|warning| speaks_of_a_sync(warning)));
-        warnings.sort();
-        lines.push(format!("{case}\n    {}", warnings.join("\n    ")));
-    }
+        let [warning] = transcript.logs(Level::Warn)[..] else { panic!("{case}: not one warning") };
+        flaws.extend(speaks_of_a_sync(warning));
+        // Whichever endpoint answered first is the one that is named.
+        lines.push(format!("{case}\n    {}", without_seconds(warning)));
+    };
+    note("nobody listens", &config_with(&fake, json!({"api_url": nowhere()})));
+    fake.set_faults(FaultPlan::new().on("*", When::Always, Fault::Status(503)));
+    note("100ms is down", &config(&fake));
     insta::assert_snapshot!("discover_without_api", lines.join("\n"));
     assert_eq!(flaws, [""; 0]);
+}
+
+#[test]
+fn discover_with_credentials_that_are_refused_is_an_error() {
+    let fake = fake(6);
+    let stranger =
+        config_with(&fake, json!({"credentials": {"app_access_key": "a", "app_secret": "of-somebody-else"}}));
+    let finished = Call::discover(&stranger).run();
+    let transcript = finished.transcript();
+    assert_eq!((finished.status.code(), finished.stderr.as_str()), (Some(1), ""));
+    let [error] = transcript.errors()[..] else { panic!("not one error: {}", finished.report(&fake)) };
+    assert_eq!(error.failure_type, FailureType::ConfigError);
+    assert_eq!(flaws_of(&error.message), [""; 0]);
+    assert!(error.message.contains("app access key and app secret"), "{}", error.message);
+    assert_eq!(transcript.messages.len(), 1, "{}", finished.report(&fake));
 }
 
 #[test]
@@ -283,7 +319,12 @@ fn help_and_version_are_for_people() {
     }
     let version = Call::new("--version").run();
     assert_eq!(version.status.code(), Some(0));
-    assert_eq!(version.stdout, format!("source-100ms {}\n", env!("CARGO_PKG_VERSION")).into_bytes());
+    // With commit and day, when the build knows them: "source-100ms 0.1.0 (1a2b3c4, 2026-01-31)".
+    let text = String::from_utf8(version.stdout).expect("text");
+    let rest = text.strip_prefix(&format!("source-100ms {}", env!("CARGO_PKG_VERSION"))).expect("name and version");
+    let source = rest.trim().strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or_default();
+    let is_day = |day: &str| day.len() == 10 && day.bytes().filter(|byte| *byte == b'-').count() == 2;
+    assert!(rest == "\n" || source.split(", ").last().is_some_and(is_day), "{text}");
 }
 
 /// Runs the binary inside `directory`, with arguments that name files there.

@@ -119,7 +119,7 @@ fn odd_configurations_work() {
         "management_token": null,
     });
     let unknown = json!({
-        "_limit": 1, "_page_size": {"a": [null]}, "__injected_manifest": {}, "streams": 5, "Start_Date": "never",
+        "_limit": 1, "_page_size": {"a": [null]}, "__injected_manifest": {}, "streams": 5, "Beginning": "never",
         "credentials": {"app_access_key": key, "app_secret": secret, "refresh_token": 5, "_": null},
     });
     let blanks = json!({

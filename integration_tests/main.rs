@@ -10,6 +10,8 @@ mod messages;
 
 /// What is refused, and in which words.
 mod bad_input;
+/// Without a platform around: names, pipes, folders, terminals, typing errors.
+mod by_hand;
 /// `spec`, `check`, `discover`, `--help`: what they answer, and one record of every stream.
 mod commands;
 /// What goes wrong on the wire: what passes is ridden out, what stays ends one stream and no other.

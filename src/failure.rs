@@ -21,19 +21,70 @@ pub struct Failure {
     pub message: String,
     /// For whoever looks for a fault.
     pub internal: String,
+    /// Whether others fail for the same reason.
+    pub reach: Reach,
+}
+
+/// Whom a failure concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Everything that asks 100ms: nobody can sign in.
+    Credentials,
+    /// Everything that asks 100ms: there is no way to it.
+    Network,
+    /// What needs the endpoint that was refused.
+    Permission,
+    /// Nobody else, as far as is known.
+    Single,
+}
+
+/// What is being done when something goes wrong, which decides what there is to hope for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// A sync, which the next one goes on with.
+    Sync,
+    /// A question that somebody waits for, such as `check`.
+    Question,
+}
+
+impl Occasion {
+    /// What to hope for when nothing can be done.
+    fn later(self) -> &'static str {
+        match self {
+            Self::Sync => "the next sync goes on from here",
+            Self::Question => "try again later",
+        }
+    }
 }
 
 impl Failure {
     /// The user can mend it.
     pub fn config(message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind: FailureType::ConfigError, internal: message.clone(), message }
+        Self { kind: FailureType::ConfigError, internal: message.clone(), message, reach: Reach::Single }
+    }
+
+    /// A request failed for good, on this `occasion`.
+    pub fn of(error: &ApiError, occasion: Occasion) -> Self {
+        let Said { kind, reach, message } = sentence(error, occasion);
+        Self { kind, message, internal: error.to_string(), reach }
+    }
+
+    /// Whether everything that asks 100ms fails in this way.
+    pub fn concerns_all(&self) -> bool {
+        matches!(self.reach, Reach::Credentials | Reach::Network)
+    }
+
+    /// Whether `other` is the same trouble met at another place.
+    pub fn is_same_trouble(&self, other: &Self) -> bool {
+        let is_passing = |failure: &Self| failure.kind == FailureType::TransientError;
+        self.message == other.message || (is_passing(self) && is_passing(other))
     }
 
     /// We must mend it: a promise inside the connector was broken.
     pub fn internal(what: impl Into<String>) -> Self {
         let message = "The connector has a fault of its own: report it with the log of this sync.".to_owned();
-        Self { kind: FailureType::SystemError, message, internal: what.into() }
+        Self { kind: FailureType::SystemError, message, internal: what.into(), reach: Reach::Single }
     }
 
     /// A file named on the command line cannot be used: `flag` says which.
@@ -46,11 +97,6 @@ impl Failure {
         Self::config(format!(
             "In the saved state of `{stream}`, `{key}` {problem}: restore the state, or reset the stream to read everything again."
         ))
-    }
-
-    /// The same outside a sync, where there is nothing to go on with.
-    pub fn outside_a_sync(self) -> Self {
-        Self { message: self.message.replace(LATER, "try again later"), ..self }
     }
 
     /// As an error message of the protocol.
@@ -71,7 +117,7 @@ impl From<TokenProblem> for Failure {
         let day = |date: DateTime<Utc>| date.format("%-d %B %Y at %H:%M UTC").to_string();
         Self::config(match problem {
             TokenProblem::NotAToken => {
-                "The setting `management_token` is not a management token: copy it again from the Developer section of the 100ms dashboard."
+                "The setting `management_token` does not hold a management token: copy it again from the Developer section of the 100ms dashboard."
                     .into()
             }
             TokenProblem::WrongType(kind) => {
@@ -92,131 +138,193 @@ impl From<TokenProblem> for Failure {
 impl From<StreamError> for Failure {
     fn from(error: StreamError) -> Self {
         match error {
-            StreamError::Api(error) => error.into(),
+            StreamError::Api(error) => Self::of(&error, Occasion::Sync),
             StreamError::Record(error) => Self {
                 kind: FailureType::SystemError,
                 message: format!(
                     "100ms sent something this connector cannot read: {error}; nothing was skipped, report it so that it can be read."
                 ),
                 internal: error.to_string(),
+                reach: Reach::Single,
             },
             StreamError::Write(what) => Self::internal(what),
         }
     }
 }
 
-/// What to hope for when nothing can be done.
-const LATER: &str = "the next sync goes on from here";
+/// What is said of a failed request.
+struct Said {
+    kind: FailureType,
+    reach: Reach,
+    message: String,
+}
 
-impl From<ApiError> for Failure {
-    fn from(error: ApiError) -> Self {
-        let internal = error.to_string();
-        let endpoint = &error.endpoint;
-        let tried = tried(error.tries, error.elapsed);
-        let (kind, message) = match &error.problem {
-            Problem::Credentials(what) => {
-                (FailureType::ConfigError, format!("The credentials cannot be used: {what}."))
-            }
-            Problem::Refused { status: 401, message, .. } => (
-                FailureType::ConfigError,
-                format!(
-                    "100ms did not accept the credentials at `{endpoint}` (401{}): check the app access key and app secret, or paste a new management token.",
-                    said(message)
-                ),
+/// The table: what went wrong with a request, and what the user reads.
+fn sentence(error: &ApiError, occasion: Occasion) -> Said {
+    use FailureType::{ConfigError, SystemError, TransientError};
+    let (endpoint, later) = (&error.endpoint, occasion.later());
+    let tried = tried(error.tries, error.elapsed);
+    let said = |kind, reach, message| Said { kind, reach, message };
+    match &error.problem {
+        Problem::Refused { status, message, retry_after } => refusal(error, *status, message, *retry_after, occasion),
+        Problem::Credentials(what) => {
+            said(ConfigError, Reach::Credentials, format!("The credentials cannot be used, because {what}: copy them again from the 100ms dashboard."))
+        }
+        Problem::NotSent(what) => said(
+            TransientError,
+            Reach::Network,
+            format!(
+                "There is no connection to 100ms, although `{endpoint}` was asked {tried} ({what}): check `api_url`, and whether this machine reaches the internet; {later}."
             ),
-            Problem::Refused { status: 403, message, .. } => (
-                FailureType::ConfigError,
-                format!(
-                    "100ms does not let these credentials read `{endpoint}` (403{}): give them permission in the 100ms dashboard, or deselect the streams that need it.",
-                    said(message)
-                ),
+        ),
+        Problem::Certificate(what) => said(
+            ConfigError,
+            Reach::Network,
+            format!(
+                "The certificate of the server at `api_url` is not trusted ({what}): check `api_url`; when a corporate proxy stands in between, let `SSL_CERT_FILE` name a PEM file with its certificate."
             ),
-            Problem::Refused { retry_after: Some(wait), .. } if matches!(error.gave_up, GaveUp::WaitTooLong(_)) => {
-                (
-                    FailureType::TransientError,
-                    format!(
-                        "100ms limits requests to `{endpoint}` and asks to wait {:.1} h, longer than a sync waits: nothing is wrong with your settings; {LATER}.",
-                        wait.as_secs_f64() / 3600.0
-                    ),
-                )
-            }
-            Problem::Refused { status: 429, .. } => (
-                FailureType::TransientError,
-                format!(
-                    "100ms limited the rate of requests to `{endpoint}` {tried}: nothing is wrong with your settings; {LATER}, and a lower `num_workers` helps."
-                ),
+        ),
+        Problem::NotPublic => said(
+            ConfigError,
+            Reach::Network,
+            "The setting `api_url` leads to a loopback or private address, which is not allowed here: use a public address.".to_owned(),
+        ),
+        Problem::NoAnswer(what) => said(
+            TransientError,
+            Reach::Single,
+            format!(
+                "100ms did not answer `{endpoint}` completely, although it was asked {tried} ({what}): nothing is wrong with your settings; {later}."
             ),
-            Problem::Refused { status: status @ (408 | 425 | 500..=599), .. } => (
-                FailureType::TransientError,
-                format!(
-                    "100ms answered {status} to `{endpoint}` {tried}: nothing is wrong with your settings; {LATER}."
-                ),
+        ),
+        Problem::TooSlow(_) | Problem::TooLarge(_) => said(
+            TransientError,
+            Reach::Single,
+            format!(
+                "The answer to `{endpoint}` does not come to an end, although 100ms was asked {tried} ({}): nothing is wrong with your settings; {later}.",
+                error.problem
             ),
-            Problem::Refused { status: status @ 300..=399, .. } => (
-                FailureType::ConfigError,
-                format!(
-                    "The server at `api_url` answered {status} (a redirect) to `{endpoint}`: check `api_url`, or leave it out for `https://api.100ms.live`."
-                ),
+        ),
+        Problem::Unreadable(what) => said(
+            TransientError,
+            Reach::Single,
+            format!(
+                "The answer to `{endpoint}` cannot be read as JSON, although 100ms was asked {tried} ({what}): check whether a proxy or a login page answers in its place; {later}."
             ),
-            Problem::Refused { status: 404, .. } => (
-                FailureType::ConfigError,
-                format!(
-                    "The server at `api_url` does not know `{endpoint}` (404): check `api_url`, or leave it out for `https://api.100ms.live`."
-                ),
+        ),
+        Problem::Inconsistent(what) => said(
+            TransientError,
+            Reach::Single,
+            format!(
+                "The pages of `{endpoint}` contradict each other ({what}), and reading on could lose records: nothing is wrong with your settings; {later}."
             ),
-            Problem::Refused { status, message, .. } => (
-                FailureType::SystemError,
-                format!("100ms refused `{endpoint}` ({status}{}): report it with the log of this sync.", said(message)),
+        ),
+        Problem::BadId => said(
+            SystemError,
+            Reach::Single,
+            format!(
+                "100ms gave an id that cannot be asked for at `{endpoint}`, because it is empty, `.` or `..`: report it with the log of this sync."
             ),
-            Problem::NotSent(what) => (
-                FailureType::TransientError,
-                format!(
-                    "100ms could not be reached for `{endpoint}` {tried} ({what}): check `api_url` and whether this machine reaches the internet; {LATER}."
-                ),
-            ),
-            Problem::Certificate(what) => (
-                FailureType::ConfigError,
-                format!(
-                    "The certificate of the server at `api_url` is not trusted ({what}): check `api_url`; when a corporate proxy stands in between, let `SSL_CERT_FILE` name a PEM file with its certificate."
-                ),
-            ),
-            Problem::NotPublic => (
-                FailureType::ConfigError,
-                "The setting `api_url` leads to a loopback or private address, which is not allowed here: use a public address.".to_owned(),
-            ),
-            Problem::TooSlow(_) | Problem::TooLarge(_) => (
-                FailureType::TransientError,
-                format!("100ms answered `{endpoint}` without an end {tried} ({}): nothing is wrong with your settings; {LATER}.", error.problem),
-            ),
-            Problem::BadId => (
-                FailureType::SystemError,
-                format!("100ms gave an id that cannot be asked for at `{endpoint}` (empty, `.` or `..`): report it with the log of this sync."),
-            ),
-            Problem::NoAnswer(what) => (
-                FailureType::TransientError,
-                format!(
-                    "100ms did not answer `{endpoint}` completely {tried} ({what}): nothing is wrong with your settings; {LATER}."
-                ),
-            ),
-            Problem::Unreadable(what) => (
-                FailureType::TransientError,
-                format!(
-                    "100ms answered `{endpoint}` with something that is not its documented JSON {tried} ({what}): check for a proxy in between; {LATER}."
-                ),
-            ),
-            Problem::Inconsistent(what) => (
-                FailureType::TransientError,
-                format!(
-                    "The pages of `{endpoint}` contradict each other ({what}): reading on could lose records, so it stopped; {LATER}."
-                ),
-            ),
-        };
-        Self { kind, message, internal }
+        ),
     }
 }
 
+/// The part of the table for what 100ms, or a server in its place, refused.
+fn refusal(error: &ApiError, status: u16, message: &str, retry_after: Option<Duration>, occasion: Occasion) -> Said {
+    use FailureType::{ConfigError, SystemError, TransientError};
+    let (endpoint, later, why) = (&error.endpoint, occasion.later(), quoted(message));
+    let tried = tried(error.tries, error.elapsed);
+    let said = |kind, reach, message| Said { kind, reach, message };
+    match status {
+        401 => said(ConfigError, Reach::Credentials, unauthorized(error, &why)),
+        403 => said(ConfigError, Reach::Permission, forbidden(error, &why, occasion)),
+        _ if matches!(error.gave_up, GaveUp::WaitTooLong(_)) => said(
+            TransientError,
+            Reach::Single,
+            format!(
+                "100ms answered {status} to `{endpoint}` and asks to wait {:.1} h, longer than a sync waits: nothing is wrong with your settings; {later}.",
+                retry_after.unwrap_or_default().as_secs_f64() / 3600.0
+            ),
+        ),
+        429 => said(
+            TransientError,
+            Reach::Single,
+            format!(
+                "100ms limited the rate of requests to `{endpoint}`, although it was asked {tried}: nothing is wrong with your settings; {later}, and a lower `num_workers` helps."
+            ),
+        ),
+        408 | 425 | 500..=599 => said(
+            TransientError,
+            Reach::Single,
+            format!("100ms answered {status} to `{endpoint}` {tried}: nothing is wrong with your settings; {later}."),
+        ),
+        300..=399 => said(
+            ConfigError,
+            Reach::Network,
+            format!(
+                "The server at `api_url` answered {status} (a redirect) to `{endpoint}`: check `api_url`, or leave it out for `https://api.100ms.live`."
+            ),
+        ),
+        404 => said(
+            ConfigError,
+            Reach::Single,
+            format!(
+                "The server at `api_url` does not know `{endpoint}` (404): check `api_url`, or leave it out for `https://api.100ms.live`."
+            ),
+        ),
+        400 if endpoint.ends_with(EVENTS) && message.to_ascii_lowercase().contains("type") => said(
+            ConfigError,
+            Reach::Single,
+            format!(
+                "100ms does not accept the types of events that `analytics_event_types` asks for (400{why}): choose among those that 100ms documents, or leave it empty for all."
+            ),
+        ),
+        _ => said(
+            SystemError,
+            Reach::Single,
+            format!("100ms refused `{endpoint}` ({status}{why}): report it with the log of this sync."),
+        ),
+    }
+}
+
+/// The only endpoint that takes a setting of the user's in its query.
+const EVENTS: &str = "/analytics/events";
+
+fn unauthorized(error: &ApiError, why: &str) -> String {
+    let (what, mend) = match error.is_minted {
+        true => ("app access key and app secret", "copy both again from the Developer section of the 100ms dashboard"),
+        false => ("management token", "paste a new one, or use app credentials, which do not expire"),
+    };
+    let (clocks, besides) = clocks(error);
+    format!("100ms did not accept the {what} at `{}` (401{why}){clocks}: {mend}{besides}.", error.endpoint)
+}
+
+fn forbidden(error: &ApiError, why: &str, occasion: Occasion) -> String {
+    let who = if error.is_minted { "these app credentials" } else { "this management token" };
+    let or = match occasion {
+        Occasion::Sync => ", or leave this stream out of the sync",
+        Occasion::Question => "",
+    };
+    let (clocks, besides) = clocks(error);
+    format!(
+        "100ms does not let {who} read `{}` (403{why}){clocks}: give the permission in the 100ms dashboard{or}{besides}.",
+        error.endpoint
+    )
+}
+
+/// What the clocks have to do with a refused token, which is not valid before or after its time: what they say,
+/// and what to do about it besides.
+fn clocks(error: &ApiError) -> (String, &'static str) {
+    let skewed = error.clocks.as_ref().filter(|clocks| clocks.skew().is_some());
+    let Some((server, local)) = skewed.and_then(|clocks| Some((clocks.server?, clocks.local))) else {
+        return (String::new(), "");
+    };
+    let time = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S").to_string();
+    let what = format!("; its clock says {}, this machine's {} (UTC)", time(server), time(local));
+    (what, ", and set the clock of this machine")
+}
+
 /// The vendor's sentence behind a status, when there is one.
-fn said(message: &str) -> String {
+fn quoted(message: &str) -> String {
     match message.trim_end_matches('.') {
         "" => String::new(),
         message => format!(", \"{message}\""),
@@ -234,17 +342,19 @@ fn tried(tries: u32, elapsed: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Clocks;
 
     fn failure(problem: Problem) -> Failure {
-        ApiError {
+        let error = ApiError {
             problem,
             gave_up: GaveUp::TriesExhausted,
             endpoint: "/v2/rooms".into(),
             tries: 6,
             elapsed: Duration::from_secs(94),
             clocks: None,
-        }
-        .into()
+            is_minted: true,
+        };
+        Failure::of(&error, Occasion::Sync)
     }
 
     fn refused(status: u16) -> Failure {
@@ -268,6 +378,63 @@ mod tests {
                 TransientError
             ]
         );
+    }
+
+    #[test]
+    fn clocks_are_named_when_they_differ() {
+        let at = |seconds: i64| DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap();
+        let sentence = |server: i64, is_minted: bool| {
+            let error = ApiError {
+                problem: Problem::Refused { status: 401, message: String::new(), retry_after: None },
+                gave_up: GaveUp::NotRetryable,
+                endpoint: "/v2/rooms".into(),
+                tries: 2,
+                elapsed: Duration::from_secs(1),
+                clocks: Some(Box::new(Clocks { server: Some(at(server)), local: at(0) })),
+                is_minted,
+            };
+            Failure::of(&error, Occasion::Sync).message
+        };
+        assert_eq!(
+            sentence(-60, true),
+            "100ms did not accept the app access key and app secret at `/v2/rooms` (401); its clock says 2023-11-14 22:12:20, this machine's 2023-11-14 22:13:20 (UTC): copy both again from the Developer section of the 100ms dashboard, and set the clock of this machine."
+        );
+        assert_eq!(
+            sentence(9, false),
+            "100ms did not accept the management token at `/v2/rooms` (401): paste a new one, or use app credentials, which do not expire."
+        );
+    }
+
+    #[test]
+    fn event_types_that_100ms_refuses_are_the_users_to_mend() {
+        let refused = |endpoint: &str, message: &str| {
+            let error = ApiError {
+                problem: Problem::Refused { status: 400, message: message.into(), retry_after: None },
+                gave_up: GaveUp::NotRetryable,
+                endpoint: endpoint.into(),
+                tries: 1,
+                elapsed: Duration::ZERO,
+                clocks: None,
+                is_minted: true,
+            };
+            Failure::of(&error, Occasion::Sync)
+        };
+        let types = refused("/v2/analytics/events", "invalid event type: client.joined");
+        assert_eq!(types.kind, FailureType::ConfigError);
+        assert!(types.message.contains("`analytics_event_types`") && types.message.contains("client.joined"));
+        assert_eq!(refused("/v2/analytics/events", "room_id is required").kind, FailureType::SystemError);
+        assert_eq!(refused("/v2/rooms", "invalid type").kind, FailureType::SystemError);
+    }
+
+    #[test]
+    fn only_credentials_and_network_concern_everything() {
+        let reach = |problem: Problem| failure(problem).concerns_all();
+        assert!(refused(401).concerns_all() && refused(302).concerns_all());
+        assert!(reach(Problem::NotSent("refused".into())) && reach(Problem::Certificate("unknown issuer".into())));
+        for status in [400, 403, 404, 429, 500, 503] {
+            assert!(!refused(status).concerns_all(), "{status}");
+        }
+        assert!(!reach(Problem::NoAnswer("reset".into())) && !reach(Problem::Unreadable("HTML".into())));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! - [`redact`]: masks what is secret in all that is said.
 //! - [`config`]: what the user sets. [`failure`]: what the user reads when something goes wrong.
 //! - [`nearest`]: what somebody meant who mistyped a name.
+//! - [`terminal`]: what a person sees instead of messages.
 //! - [`commands`]: `spec`, `check`, `discover`, `read`.
 
 pub mod airbyte;
@@ -20,3 +21,4 @@ pub mod nearest;
 pub mod redact;
 pub mod streams;
 pub mod sync;
+pub mod terminal;

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 
 async fn run_until_signalled(arguments: Arguments) -> ExitCode {
     let (stop, stopped) = watch::channel(false);
-    let command = run(arguments, Environment::from_variables(), std::io::stdout(), stopped);
+    let command = run(arguments, Environment::of_process(), std::io::stdout(), stopped);
     tokio::pin!(command);
     tokio::select! {
         ended = &mut command => exit_code(ended),
@@ -75,7 +75,11 @@ fn exit_code((ending, written): (Ending, std::io::Result<()>)) -> ExitCode {
             let _ = writeln!(std::io::stderr(), "source-100ms: the output cannot be written: {error}");
             ExitCode::FAILURE
         }
-        Ok(()) if ending == Ending::Well => ExitCode::SUCCESS,
-        Ok(()) => ExitCode::FAILURE,
+        Ok(()) => match ending {
+            Ending::Well => ExitCode::SUCCESS,
+            // As for every other command line that cannot be understood.
+            Ending::Misused => ExitCode::from(2),
+            Ending::Failed | Ending::Stopped => ExitCode::FAILURE,
+        },
     }
 }

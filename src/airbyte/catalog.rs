@@ -45,30 +45,37 @@ fn read_stream((position, entry): (usize, &Value)) -> Result<ConfiguredStream, I
         ));
     };
     let place = |key: &str| format!("`{key}` of the stream `{}`", shown(name));
-    let sync_mode = match entry.get("sync_mode").and_then(Value::as_str) {
-        Some("full_refresh") => SyncMode::FullRefresh,
-        Some("incremental") => SyncMode::Incremental,
-        _ => return unreadable(format!("has an unknown {}: use `full_refresh` or `incremental`", place("sync_mode"))),
+    let sync_mode = match entry.get("sync_mode").filter(|mode| !mode.is_null()) {
+        Some(mode) if mode == "full_refresh" => SyncMode::FullRefresh,
+        Some(mode) if mode == "incremental" => SyncMode::Incremental,
+        mode => return unreadable(wrong_mode(mode, &place("sync_mode"), &["full_refresh", "incremental"])),
     };
     match entry.get("destination_sync_mode") {
         None | Some(Value::Null) => {}
         Some(Value::String(mode)) if DESTINATION_SYNC_MODES.contains(&mode.as_str()) => {}
-        Some(_) => {
-            let modes = DESTINATION_SYNC_MODES.join("`, `");
-            return unreadable(format!("has an unknown {}: use one of `{modes}`", place("destination_sync_mode")));
-        }
+        mode => return unreadable(wrong_mode(mode, &place("destination_sync_mode"), &DESTINATION_SYNC_MODES)),
     }
     let columns = match stream.get("json_schema") {
         None | Some(Value::Null) => None,
         Some(Value::Object(schema)) => read_columns(schema, &place("json_schema.properties"))?,
         Some(_) => {
             return unreadable(format!(
-                "has a {} that is no object: copy it from the output of `discover`",
+                "has something else than an object as {}: copy it from the output of `discover`",
                 place("json_schema")
             ));
         }
     };
     Ok(ConfiguredStream { name: name.to_owned(), sync_mode, columns })
+}
+
+/// What is wrong with a mode that is none of the `known` ones.
+fn wrong_mode(mode: Option<&Value>, place: &str, known: &[&str]) -> String {
+    let mend = format!("use one of `{}`", known.join("`, `"));
+    match mode {
+        None => format!("has no {place}: {mend}"),
+        Some(Value::String(mode)) => format!("has {place} as `{}`, which does not exist: {mend}", shown(mode)),
+        Some(_) => format!("has something else than a string as {place}: {mend}"),
+    }
 }
 
 /// What the platform may send (its newer modes included).
@@ -80,7 +87,9 @@ fn read_columns(schema: &Map<String, Value>, place: &str) -> Result<Option<Vec<(
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(properties)) if properties.is_empty() => Ok(None),
         Some(Value::Object(properties)) => Ok(Some(properties.clone().into_iter().collect())),
-        Some(_) => unreadable(format!("has a {place} that is no object: copy it from the output of `discover`")),
+        Some(_) => {
+            unreadable(format!("has something else than an object as {place}: copy it from the output of `discover`"))
+        }
     }
 }
 

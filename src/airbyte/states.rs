@@ -27,7 +27,7 @@ pub fn read_states(states: &Value) -> Result<SavedStates, InputError> {
         Value::Array(entries) => entries.iter().try_for_each(|entry| saved.read_entry(entry))?,
         Value::Object(entry) if is_message(entry) => saved.read_entry(states)?,
         Value::Object(by_stream) => saved.read_map(by_stream)?,
-        _ => return unreadable("is neither a list of state messages nor an object: use what the last sync wrote"),
+        _ => return unreadable("holds neither a list of states nor an object: use what the last sync wrote"),
     }
     Ok(saved)
 }
@@ -99,7 +99,7 @@ impl SavedStates {
             }
             _ => {
                 return unreadable(format!(
-                    "has a state of the stream `{}` that is no object: use what the last sync wrote",
+                    "gives the stream `{}` a state that is not an object: use what the last sync wrote",
                     shown(name)
                 ));
             }

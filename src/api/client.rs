@@ -86,6 +86,17 @@ pub type Listener = Arc<dyn Fn(Notice) + Send + Sync>;
 pub struct Client {
     pub(super) shared: Arc<Shared>,
     asked: AtomicU64,
+    retried: AtomicU64,
+    limited: AtomicU64,
+}
+
+/// What the requests of a client took besides the requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effort {
+    /// Requests that were sent again because something went wrong.
+    pub retries: u64,
+    /// Requests that were refused because of the rate limit and waited for it.
+    pub waits: u64,
 }
 
 /// What all streams share.
@@ -145,17 +156,26 @@ impl Client {
             redact: settings.redact,
             clocks: Observed::default(),
         };
-        Ok(Self { shared: Arc::new(shared), asked: AtomicU64::new(0) })
+        Ok(Self::of(Arc::new(shared)))
     }
 
     /// Another client of the same workspace, which shares all but the count of its requests.
     pub fn another(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), asked: AtomicU64::new(0) }
+        Self::of(Arc::clone(&self.shared))
+    }
+
+    fn of(shared: Arc<Shared>) -> Self {
+        Self { shared, asked: AtomicU64::new(0), retried: AtomicU64::new(0), limited: AtomicU64::new(0) }
     }
 
     /// The requests this client has made, every try counted.
     pub fn requests(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// How often a request of this client was sent again, and how often it waited for the rate limit.
+    pub fn effort(&self) -> Effort {
+        Effort { retries: self.retried.load(Ordering::Relaxed), waits: self.limited.load(Ordering::Relaxed) }
     }
 
     /// When reading began: the earlier of the server's clock and this machine's at the first answer with
@@ -244,6 +264,7 @@ impl Client {
                         tries,
                         elapsed,
                         clocks: self.clocks().map(Box::new),
+                        is_minted: self.shared.tokens.are_minted(),
                     });
                 }
             }
@@ -270,11 +291,13 @@ impl Client {
     fn pause(&self, get: &Get<'_>, problem: &Problem, permit: Permit<'_>) {
         let Problem::Refused { retry_after, .. } = problem else { return };
         let (wait, pace) = permit.refused(*retry_after);
+        self.limited.fetch_add(1, Ordering::Relaxed);
         let (endpoint, until) = (get.endpoint(), Utc::now() + wait);
         (self.shared.listener)(Notice::RateLimited { endpoint, until, wait, pace });
     }
 
     fn retrying(&self, get: &Get<'_>, problem: Problem, wait: Duration) {
+        self.retried.fetch_add(1, Ordering::Relaxed);
         (self.shared.listener)(Notice::Retrying { endpoint: get.endpoint(), problem, wait });
     }
 

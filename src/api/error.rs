@@ -20,6 +20,8 @@ pub struct ApiError {
     pub elapsed: Duration,
     /// What the clocks said at the last answer of any request; `None` before the first.
     pub clocks: Option<Box<Clocks>>,
+    /// Whether the token was minted from app credentials rather than pasted.
+    pub is_minted: bool,
 }
 
 /// Why a request is not tried again.
@@ -105,7 +107,7 @@ impl ApiError {
     /// A request that would be of no use, so that it was not sent or is not sent again.
     pub(super) fn unsent(problem: Problem, endpoint: String) -> Self {
         let gave_up = GaveUp::NotRetryable;
-        Self { problem, gave_up, endpoint, tries: 1, elapsed: Duration::ZERO, clocks: None }
+        Self { problem, gave_up, endpoint, tries: 1, elapsed: Duration::ZERO, clocks: None, is_minted: false }
     }
 
     /// The HTTP status, when 100ms refused.

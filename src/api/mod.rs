@@ -42,7 +42,7 @@ mod transport;
 
 pub use answers::{Answer, Key, Keyed, Members, Raw};
 pub use auth::{Credentials, OnMinted, TokenProblem, expiry};
-pub use client::{Client, Listener, Notice, Settings};
+pub use client::{Client, Effort, Listener, Notice, Settings};
 pub use clocks::Clocks;
 pub use endpoints::{
     EventFilter, List, ListFilter, PAGE_SIZE, Page, SMALL_PAGE, WebhookFilter, WebhookPage, repeated_token,

@@ -1,12 +1,12 @@
 //! `check`: the cheapest requests that prove what the streams need.
 
-use serde_json::Map;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::{Abort, Ending, Environment, Typed, connect, said};
 use crate::airbyte::{CheckStatus, FailureType, Level, Message};
 use crate::api::{ApiError, Client, List, ListFilter, Policy, SMALL_PAGE};
-use crate::failure::Failure;
+use crate::failure::{Failure, Occasion, Reach};
 use crate::sync::Output;
 
 /// Answers SUCCEEDED, or FAILED with a sentence to act on. When the connector cannot tell (no network,
@@ -18,7 +18,7 @@ pub(super) async fn run(typed: Typed, environment: &Environment, output: &Output
     };
     let (status, message) = match proven {
         Ok(()) => (CheckStatus::Succeeded, None),
-        Err(Abort::Failure(Failure { kind: FailureType::ConfigError, message, internal })) => {
+        Err(Abort::Failure(Failure { kind: FailureType::ConfigError, message, internal, .. })) => {
             said(output.log(Level::Debug, internal).await)?;
             (CheckStatus::Failed, Some(message))
         }
@@ -28,20 +28,53 @@ pub(super) async fn run(typed: Typed, environment: &Environment, output: &Output
     Ok(Ending::Well)
 }
 
-async fn prove(typed: Map<String, serde_json::Value>, environment: &Environment, output: &Output) -> Result<(), Abort> {
-    let (_, client) = connect(&typed, Policy::brisk(), environment, output).await?;
-    ask_each_list(&client).await.map_err(|error| Failure::from(error).outside_a_sync())?;
-    Ok(())
+/// A list that is asked for, and the streams that need it.
+struct Probe {
+    list: List,
+    /// Whether to ask for what is live or enabled only; `None` for lists without such a filter.
+    flag: Option<bool>,
+    streams: &'static str,
 }
 
-/// Sessions, rooms, templates and recordings: a token may be allowed to read one and not the other.
-async fn ask_each_list(client: &Client) -> Result<(), ApiError> {
-    let few = ListFilter { limit: Some(SMALL_PAGE), ..ListFilter::default() };
-    let few_live = ListFilter { flag: Some(true), ..few.clone() };
-    for (list, filter) in
-        [(List::SESSIONS, &few_live), (List::ROOMS, &few_live), (List::TEMPLATES, &few), (List::RECORDINGS, &few)]
+const PROBES: [Probe; 4] = [
+    Probe { list: List::SESSIONS, flag: Some(true), streams: "`sessions`, `active_room_peers` and `analytics_events`" },
+    Probe { list: List::ROOMS, flag: Some(true), streams: "`rooms` and `analytics_events`" },
+    Probe {
+        list: List::TEMPLATES,
+        flag: None,
+        streams: "`templates`, `template_settings` and `templates_destinations`",
+    },
+    Probe { list: List::RECORDINGS, flag: None, streams: "`recordings`" },
+];
+
+impl Probe {
+    async fn ask(&self, client: &Client) -> Result<(), ApiError> {
+        let few = ListFilter { flag: self.flag, limit: Some(SMALL_PAGE), ..ListFilter::default() };
+        client.list::<&'static RawValue, _>(self.list, &few, |_| ()).await.map(drop)
+    }
+}
+
+/// A token may be allowed to read one list and not another: it is of use as long as it may read any.
+async fn prove(typed: Map<String, Value>, environment: &Environment, output: &Output) -> Result<(), Abort> {
+    let (_, client) = connect(&typed, Policy::brisk(), environment, output).await?;
+    let mut forbidden = Vec::new();
+    for probe in &PROBES {
+        if let Err(error) = probe.ask(&client).await {
+            let failure = Failure::of(&error, Occasion::Question);
+            if failure.reach != Reach::Permission {
+                return Err(failure.into());
+            }
+            forbidden.push((probe.streams, failure));
+        }
+    }
+    if forbidden.len() == PROBES.len()
+        && let Some((_, failure)) = forbidden.pop()
     {
-        client.list::<&'static RawValue, _>(list, filter, |_| ()).await?;
+        return Err(failure.into());
+    }
+    for (streams, failure) in forbidden {
+        let warning = format!("{streams} cannot be read. {}", failure.message);
+        said(output.log(Level::Warn, warning).await)?;
     }
     Ok(())
 }

@@ -1,43 +1,90 @@
 //! `discover`: the built-in schemas, and the fields 100ms has added since.
 
 use futures_util::future::join_all;
-use serde_json::Map;
+use serde_json::{Map, Value};
 
+use super::selection::unknown;
 use super::{Abort, Ending, Environment, connect, said};
 use crate::airbyte::{Catalog, Level, Message, Stream, SyncMode};
-use crate::api::{Client, Policy};
-use crate::failure::Failure;
+use crate::api::{ApiError, Client, Policy};
+use crate::config::Config;
+use crate::failure::{Failure, Occasion, Reach};
 use crate::streams::{self, Description};
 use crate::sync::Output;
 
-type Added = Map<String, serde_json::Value>;
+type Added = Map<String, Value>;
 
 pub(super) async fn run(
-    typed: Map<String, serde_json::Value>,
+    typed: Map<String, Value>,
+    names: &[String],
     environment: &Environment,
     output: &Output,
 ) -> Result<Ending, Abort> {
     let (config, client) = connect(&typed, Policy::brisk(), environment, output).await?;
-    let wanted = |description: &&Description| config.extra_streams.iter().any(|extra| extra.name() == description.name);
-    let offered: Vec<&Description> = streams::ALL.iter().chain(streams::EXTRA.iter().filter(wanted)).collect();
-    let added = join_all(offered.iter().map(|description| sample(description, &client, output))).await;
-    let streams = offered.into_iter().zip(added).map(|(description, added)| offer(description, added)).collect();
+    let chosen = chosen(names, &config)?;
+    let samples = join_all(chosen.iter().map(|description| sample(description, &client))).await;
+    let mut streams = Vec::with_capacity(chosen.len());
+    let mut missing = Vec::new();
+    for (description, sample) in chosen.into_iter().zip(samples) {
+        let added = match sample {
+            Ok(added) => added,
+            Err(error) => {
+                missing.push((description.name, Failure::of(&error, Occasion::Question)));
+                Added::new()
+            }
+        };
+        streams.push(offer(description, added));
+    }
+    // Whoever cannot sign in cannot read anything either: that is no answer but an error.
+    if let Some((_, refused)) = missing.iter().find(|(_, failure)| failure.reach == Reach::Credentials) {
+        return Err(refused.clone().into());
+    }
+    for warning in warnings(&missing, streams.len()) {
+        said(output.log(Level::Warn, warning).await)?;
+    }
     said(output.message(Message::Catalog { catalog: Catalog { streams } }).await)?;
     Ok(Ending::Well)
 }
 
-/// Fields the built-in schema does not know. Without an answer the built-in schema stands.
-async fn sample(description: &Description, client: &Client, output: &Output) -> Added {
-    match (description.sample)(client).await {
-        Ok(added) => added,
-        Err(error) => {
-            let why = Failure::from(error).outside_a_sync().message;
-            let warning = format!("`{}` is offered with its built-in fields only. {why}", description.name);
-            // A closed output is found out with the catalog.
-            let _ = output.log(Level::Warn, warning).await;
-            Added::new()
+/// The streams named, also those that are offered only on request; else those that the configuration offers.
+fn chosen(names: &[String], config: &Config) -> Result<Vec<&'static Description>, Failure> {
+    let every: Vec<&'static Description> = streams::every().collect();
+    if let Some(name) = names.iter().find(|name| streams::named(name.trim()).is_none()) {
+        return Err(Failure::config(unknown(name.trim(), &every)));
+    }
+    let is_named = |description: &&&Description| names.iter().any(|name| name.trim() == description.name);
+    let is_extra =
+        |description: &&Description| config.extra_streams.iter().any(|extra| extra.name() == description.name);
+    Ok(match names.is_empty() {
+        false => every.iter().filter(is_named).copied().collect(),
+        true => streams::ALL.iter().chain(streams::EXTRA.iter().filter(is_extra)).collect(),
+    })
+}
+
+/// Fields that the built-in schema does not know.
+async fn sample(description: &Description, client: &Client) -> Result<Added, ApiError> {
+    (description.sample)(client).await
+}
+
+/// One warning for each reason, however many streams it concerns.
+fn warnings(missing: &[(&'static str, Failure)], streams: usize) -> Vec<String> {
+    let mut reasons: Vec<(Vec<&'static str>, &Failure)> = Vec::new();
+    for (name, failure) in missing {
+        // A network that is down has a reason for each endpoint, and still is one reason.
+        match reasons.iter_mut().find(|(_, reason)| reason.is_same_trouble(failure)) {
+            Some((names, _)) => names.push(name),
+            None => reasons.push((vec![name], failure)),
         }
     }
+    let sentence = |(names, failure): (Vec<&str>, &Failure)| {
+        let who = match names.len() {
+            all if all == streams && all > 1 => "All streams are".to_owned(),
+            1 => format!("`{}` is", names[0]),
+            _ => format!("`{}` are", names.join("`, `")),
+        };
+        format!("{who} offered with the built-in columns only. {}", failure.message)
+    };
+    reasons.into_iter().map(sentence).collect()
 }
 
 fn offer(description: &Description, added: Added) -> Stream {

@@ -1,74 +1,39 @@
-//! What can be typed: arguments in, one file a command, exit code out.
+//! What can be typed, and what becomes of it: arguments in, one file a command, ending out.
 
+mod arguments;
 mod check;
 mod discover;
+mod files;
+mod presentation;
 mod read;
+mod selection;
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
 use chrono::Utc;
-use clap::{Args, Parser, Subcommand};
+use clap::CommandFactory;
 use serde_json::{Map, Value};
 
-use crate::airbyte::{Level, Message, Spec, parse_json};
+use crate::airbyte::{Level, Message, Spec};
 use crate::api::{self, Client, Credentials, Policy};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::redact::Redactor;
 use crate::sync::{Output, OutputClosed, Stop, stopped};
 
+pub use arguments::Arguments;
+use arguments::Command;
+use files::{File, Role};
+use presentation::Presentation;
+
 /// The page that platforms link beside the form. This project has no web site, so the link leads to what the
 /// form asks for first: the vendor's page on credentials. `metadata.yaml` names the same one.
 const DOCUMENTATION: &str = "https://www.100ms.live/docs/concepts/v2/concepts/security-and-tokens";
 /// A pasted token that expires sooner is worth a warning.
 const EXPIRES_SOON: chrono::TimeDelta = chrono::TimeDelta::days(3);
-
-/// Reads rooms, sessions, recordings and more from 100ms, in the Airbyte protocol.
-#[derive(Debug, Clone, Parser)]
-#[command(name = "source-100ms", version, about, disable_help_subcommand = true)]
-pub struct Arguments {
-    #[command(subcommand)]
-    command: Option<Command>,
-    /// Logs every retry and skipped child
-    #[arg(long, global = true)]
-    debug: bool,
-    /// Accepted and ignored, for callers of low-code connectors
-    #[arg(long, global = true, hide = true, value_name = "FILE")]
-    manifest_path: Option<PathBuf>,
-    /// Accepted and ignored, for callers of low-code connectors
-    #[arg(long, global = true, hide = true, value_name = "FILE")]
-    components_path: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Subcommand)]
-enum Command {
-    /// Prints what can be configured
-    Spec,
-    /// Proves that the credentials work
-    Check(ConfigFile),
-    /// Prints the streams and their schemas
-    Discover(ConfigFile),
-    /// Reads the streams of a configured catalog
-    Read {
-        #[command(flatten)]
-        config: ConfigFile,
-        /// The configured catalog: which streams and columns, and how
-        #[arg(long, value_name = "FILE")]
-        catalog: PathBuf,
-        /// The state that the last sync wrote
-        #[arg(long, value_name = "FILE")]
-        state: Option<PathBuf>,
-    },
-}
-
-#[derive(Debug, Clone, Args)]
-struct ConfigFile {
-    /// The configuration, as JSON
-    #[arg(long = "config", value_name = "FILE")]
-    path: PathBuf,
-}
+/// The largest factor for waits; more would be a sync that never ends.
+const LARGEST_TIME_SCALE: f64 = 1_000.0;
 
 /// What the process finds around it.
 #[derive(Debug, Clone)]
@@ -78,20 +43,47 @@ pub struct Environment {
     /// `LOG_LEVEL=debug`.
     pub is_verbose: bool,
     /// `SOURCE_100MS_TIME_SCALE`: multiplies every wait, for tests.
-    pub time_scale: f64,
+    pub time_scale: Result<f64, Failure>,
+    /// Somebody sees what is written to standard output.
+    pub is_seen: bool,
+    /// Somebody sees what is written to standard error.
+    pub is_watched: bool,
 }
 
 impl Environment {
-    /// Reads the variables.
+    /// What the variables say, for a program that keeps the output for itself.
     pub fn from_variables() -> Self {
         let variable = |name: &str| std::env::var(name).unwrap_or_default().to_ascii_lowercase();
-        let scale = variable("SOURCE_100MS_TIME_SCALE").parse::<f64>().ok();
         Self {
             is_cloud: variable("DEPLOYMENT_MODE") == "cloud",
             is_verbose: matches!(variable("LOG_LEVEL").as_str(), "debug" | "trace"),
-            time_scale: scale.filter(|scale| scale.is_finite() && *scale > 0.0).unwrap_or(1.0),
+            time_scale: time_scale(variable("SOURCE_100MS_TIME_SCALE").trim()),
+            is_seen: false,
+            is_watched: false,
         }
     }
+
+    /// The same, and who sees what is written to standard output and standard error.
+    pub fn of_process() -> Self {
+        Self {
+            is_seen: std::io::stdout().is_terminal(),
+            is_watched: std::io::stderr().is_terminal(),
+            ..Self::from_variables()
+        }
+    }
+}
+
+fn time_scale(typed: &str) -> Result<f64, Failure> {
+    if typed.is_empty() {
+        return Ok(1.0);
+    }
+    let scale = typed.parse::<f64>().ok();
+    scale.filter(|scale| *scale > 0.0 && *scale <= LARGEST_TIME_SCALE).ok_or_else(|| {
+        let typed = crate::airbyte::shown(typed);
+        Failure::config(format!(
+            "The environment variable `SOURCE_100MS_TIME_SCALE` is `{typed}`, which is not a number above 0 and up to 1000: leave it out unless you test the connector."
+        ))
+    })
 }
 
 /// How a command ended.
@@ -101,6 +93,8 @@ pub enum Ending {
     Well,
     /// A failure has been reported.
     Failed,
+    /// The command line asks for something that makes no sense here.
+    Misused,
     /// A signal was obeyed.
     Stopped,
 }
@@ -117,25 +111,32 @@ impl<F: Into<Failure>> From<F> for Abort {
     }
 }
 
-/// Runs the command in `arguments`, writing messages to `writer`, until it is done or `stop` turns true.
+/// Runs the command in `arguments`, writing to `writer`, until it is done or `stop` turns true.
 pub async fn run<W: Write + Send + 'static>(
     arguments: Arguments,
     environment: Environment,
-    writer: W,
-    stop: Stop,
+    mut writer: W,
+    mut stop: Stop,
 ) -> (Ending, std::io::Result<()>) {
+    if let Command::Completions { shell } = arguments.command {
+        let mut text = Vec::new();
+        clap_complete::generate(shell, &mut Arguments::command(), "source-100ms", &mut text);
+        return (Ending::Well, writer.write_all(&text));
+    }
+    if let Some(advice) = presentation::misuse(&arguments, &environment) {
+        return (Ending::Misused, writeln!(std::io::stderr(), "{advice}"));
+    }
+    let typed = tokio::select! {
+        typed = configuration(&arguments.command) => typed,
+        () = stopped(&mut stop) => return (Ending::Stopped, Ok(())),
+    };
     let is_verbose = arguments.debug || environment.is_verbose;
     let level = if is_verbose { Level::Debug } else { Level::Info };
-    let config = match &arguments.command {
-        Some(Command::Check(config) | Command::Discover(config) | Command::Read { config, .. }) => Some(&config.path),
-        Some(Command::Spec) | None => None,
-    };
-    let typed = config.map(|path| read_object("config", path));
     // What must never be printed is known before anything is.
-    let redactor = Redactor::new(typed.iter().flatten().flat_map(Config::secrets));
+    let redactor = Redactor::new(typed.iter().flat_map(Config::secrets));
+    let (presentation, writer) = Presentation::of(&arguments, &environment, Box::new(writer));
     let (output, thread) = Output::start(writer, redactor, level);
-    let ending = dispatch(arguments.command, typed, &environment, &output, stop).await;
-    let ending = match ending {
+    let ending = match dispatch(arguments.command, typed, &environment, &presentation, &output, stop).await {
         Ok(ending) => ending,
         Err(Abort::OutputClosed) => Ending::Failed,
         Err(Abort::Failure(failure)) => {
@@ -146,6 +147,9 @@ pub async fn run<W: Write + Send + 'static>(
     };
     drop(output);
     let written = tokio::task::spawn_blocking(|| thread.join()).await;
+    if ending == Ending::Stopped {
+        presentation.say_how_to_go_on();
+    }
     match written {
         Ok(Ok(written)) => (ending, written),
         // Both mean that the writer panicked.
@@ -155,22 +159,29 @@ pub async fn run<W: Write + Send + 'static>(
 
 type Typed = Result<Map<String, Value>, Failure>;
 
+/// What stands in the file of `--config`; nothing for the commands that need none.
+async fn configuration(command: &Command) -> Typed {
+    let Some(path) = command.config() else { return Ok(Map::new()) };
+    files::refuse_second_stdin(command.files())?;
+    File { role: Role::Config, path: path.to_owned() }.object().await
+}
+
 async fn dispatch(
-    command: Option<Command>,
-    typed: Option<Typed>,
+    command: Command,
+    typed: Typed,
     environment: &Environment,
+    presentation: &Presentation,
     output: &Output,
     stop: Stop,
 ) -> Result<Ending, Abort> {
-    let typed = typed.unwrap_or_else(|| Ok(Map::new()));
     match command {
-        None => Err(Failure::config("No command was given: use `spec`, `check`, `discover` or `read`.").into()),
-        Some(Command::Spec) => spec(output).await,
-        Some(Command::Check(_)) => stoppable(check::run(typed, environment, output), stop).await,
-        Some(Command::Discover(_)) => stoppable(discover::run(typed?, environment, output), stop).await,
-        Some(Command::Read { catalog, state, .. }) => {
-            read::run(typed?, &catalog, state.as_deref(), environment, output, stop).await
+        Command::Completions { .. } => Ok(Ending::Well),
+        Command::Spec => spec(output).await,
+        Command::Check(_) => stoppable(check::run(typed, environment, output), stop).await,
+        Command::Discover { streams, .. } => {
+            stoppable(discover::run(typed?, &streams, environment, output), stop).await
         }
+        Command::Read(read) => read::run(typed?, &read, presentation, environment, output, stop).await,
     }
 }
 
@@ -197,28 +208,7 @@ fn said<T>(written: Result<T, OutputClosed>) -> Result<T, Abort> {
     written.map_err(|OutputClosed| Abort::OutputClosed)
 }
 
-/// The JSON value in a file.
-fn read_json(flag: &str, path: &Path) -> Result<Value, Failure> {
-    let shown = path.display().to_string();
-    let fail = |problem: &str| Failure::file(flag, &shown, problem);
-    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => fail("does not exist: check the path"),
-        std::io::ErrorKind::IsADirectory => fail("is a directory: name a file"),
-        std::io::ErrorKind::PermissionDenied => fail("may not be read by this user: check its permissions"),
-        _ => fail("cannot be read: check the path"),
-    })?;
-    let text = String::from_utf8(bytes).map_err(|_| fail("is not UTF-8 text: save it as UTF-8"))?;
-    parse_json(&text).map_err(|error| fail(&error.to_string()))
-}
-
-fn read_object(flag: &str, path: &Path) -> Typed {
-    match read_json(flag, path)? {
-        Value::Object(object) => Ok(object),
-        _ => Err(Failure::file(flag, &path.display().to_string(), "is not a JSON object: write it as `{…}`")),
-    }
-}
-
-/// Checks the configuration and makes a client of it; warns of a token that ends soon.
+/// Checks the configuration and makes a client of it; warns of what has no effect, and of a token that ends soon.
 async fn connect(
     typed: &Map<String, Value>,
     policy: Policy,
@@ -231,6 +221,7 @@ async fn connect(
         said(output.log(Level::Warn, doubt).await)?;
     }
     let config = Config::read(typed, now)?;
+    let time_scale = environment.time_scale.clone()?;
     if let Credentials::Token(token) = &config.credentials
         && let Some(expires) = api::expiry(token, now)?.filter(|expires| *expires < now + EXPIRES_SOON)
     {
@@ -243,7 +234,7 @@ async fn connect(
         api_url: config.api_url.clone(),
         credentials: config.credentials.clone(),
         workers: config.num_workers,
-        policy: policy.scaled(environment.time_scale),
+        policy: policy.scaled(time_scale),
         public_only: environment.is_cloud,
         redact: Arc::new(move |text| redactor.redact(text).into_owned()),
         on_minted: Arc::new(move |token| minted.add(token)),

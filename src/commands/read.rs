@@ -1,42 +1,68 @@
-//! `read`: catalog and state in, engine on.
+//! `read`: streams and state in, engine on.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::Utc;
 use serde_json::{Map, Value};
 
-use super::{Abort, Ending, Environment, connect, read_json, said};
-use crate::airbyte::{self, ConfiguredStream, Level, Progress, SavedStates};
+use super::arguments::ReadArguments;
+use super::files::{File, Role};
+use super::presentation::Presentation;
+use super::selection::{self, Selection, unknown};
+use super::{Abort, Ending, Environment, connect, said};
+use crate::airbyte::{self, ConfiguredStream, Level, Progress, SavedStates, SyncMode};
 use crate::api::{Client, Policy};
 use crate::config::{AnalyticsRooms, Config, RecordingUrls};
 use crate::failure::Failure;
 use crate::streams::{self, Description, EventRooms, Format, Options, Reading, Since, Timestamp, Written};
 use crate::sync::state::{self, Position};
-use crate::sync::{self, Beginning, Job, Output, Stop};
+use crate::sync::{self, Beginning, Job, Output, Stop, stopped};
+use crate::terminal::{Folder, States};
 
 pub(super) async fn run(
     typed: Map<String, Value>,
-    catalog: &Path,
-    state: Option<&Path>,
+    arguments: &ReadArguments,
+    presentation: &Presentation,
     environment: &Environment,
     output: &Output,
-    stop: Stop,
+    mut stop: Stop,
 ) -> Result<Ending, Abort> {
     let (config, client) = connect(&typed, Policy::patient(), environment, output).await?;
-    let configured = configured_streams(catalog)?;
-    let saved = saved_states(state)?;
-    warn_of_ignored(&saved, output).await?;
-    let mut jobs = Vec::with_capacity(configured.len());
+    // Whoever names a stream wants it, also one that is offered only on request.
+    let offered: Vec<&'static Description> = streams::every().collect();
+    let folder = presentation.folder.clone().transpose()?;
+    // Catalog and state may come from a pipe that nobody writes to.
+    let (selection, mut saved, mut kept) = tokio::select! {
+        read = async {
+            let selection = selected(arguments, &offered).await?;
+            let (saved, kept) = saved_states(arguments, folder.as_ref()).await?;
+            Ok::<_, Failure>((selection, saved, kept))
+        } => read?,
+        () = stopped(&mut stop) => return Ok(Ending::Stopped),
+    };
+    for (level, remark) in selection.remarks {
+        said(output.log(level, remark).await)?;
+    }
+    warn_of_ignored(&saved, &offered, output).await?;
+    let mut jobs = Vec::with_capacity(selection.streams.len());
     let mut is_incomplete = false;
-    for stream in &configured {
-        match streams::named(&stream.name) {
-            Some(description) => jobs.push(job(description, stream, &config, &client, &saved, output).await?),
-            None => {
-                is_incomplete = true;
-                refuse_unknown(&stream.name, output).await?;
-            }
+    for stream in &selection.streams {
+        let Some(description) = offered.iter().find(|description| description.name == stream.name) else {
+            is_incomplete = true;
+            refuse_unknown(&stream.name, &offered, output).await?;
+            continue;
+        };
+        for doubt in selection::doubtful_columns(stream, description) {
+            said(output.log(Level::Warn, doubt).await)?;
         }
+        if let Some(folder) = &folder {
+            prepare(folder, description, stream.sync_mode, &mut saved, &mut kept)?;
+        }
+        jobs.push(job(description, stream, &config, &client, &saved, output).await?);
+    }
+    for job in &jobs {
+        presentation.progress.watch(job.description.name, &job.client);
     }
     let outcome = sync::run(jobs, config.num_workers, output.clone(), stop).await;
     Ok(match (outcome.was_stopped, outcome.is_incomplete || is_incomplete) {
@@ -46,23 +72,73 @@ pub(super) async fn run(
     })
 }
 
-fn configured_streams(path: &Path) -> Result<Vec<ConfiguredStream>, Failure> {
-    let catalog = read_json("catalog", path)?;
-    airbyte::read_catalog(&catalog)
-        .map_err(|error| Failure::file("catalog", &path.display().to_string(), &error.to_string()))
+async fn selected(arguments: &ReadArguments, offered: &[&'static Description]) -> Result<Selection, Failure> {
+    match &arguments.catalog {
+        Some(path) => {
+            let file = File { role: Role::Catalog, path: path.clone() };
+            selection::of_catalog(&file, arguments.incremental, offered).await
+        }
+        None => selection::of_names(&arguments.streams, arguments.incremental, offered),
+    }
 }
 
-fn saved_states(path: Option<&Path>) -> Result<SavedStates, Failure> {
-    let Some(path) = path else { return Ok(SavedStates::default()) };
-    let states = read_json("state", path)?;
-    airbyte::read_states(&states)
-        .map_err(|error| Failure::file("state", &path.display().to_string(), &error.to_string()))
+/// The states to go on from, and, when they are those of a folder, what the folder remembers with them.
+async fn saved_states(arguments: &ReadArguments, folder: Option<&Folder>) -> Result<(SavedStates, States), Failure> {
+    let path: Option<PathBuf> = arguments.state.clone().or_else(|| folder.and_then(Folder::state));
+    let Some(path) = path else { return Ok(Default::default()) };
+    let file = File { role: Role::State, path };
+    let values = file.values().await?;
+    let kept = States::of(&values);
+    let states = match <[Value; 1]>::try_from(values) {
+        Ok([only]) => only,
+        Err(messages) => Value::Array(state_messages(messages, &file)?),
+    };
+    let saved = airbyte::read_states(&states).map_err(|error| file.failure(&error.to_string()))?;
+    Ok((saved, kept))
 }
 
-async fn warn_of_ignored(saved: &SavedStates, output: &Output) -> Result<(), Abort> {
+/// The states among saved messages; of several of one stream, the last counts.
+fn state_messages(messages: Vec<Value>, file: &File) -> Result<Vec<Value>, Failure> {
+    let is_empty = messages.is_empty();
+    let is_state = |message: &Value| matches!(message["type"].as_str(), Some("STATE" | "STREAM" | "GLOBAL" | "LEGACY"));
+    let states: Vec<Value> = messages.into_iter().filter(is_state).collect();
+    match states.is_empty() && !is_empty {
+        true => Err(file.failure("holds messages, but no STATE among them: save the whole output of `read`")),
+        false => Ok(states),
+    }
+}
+
+/// Makes the file of a stream ready. A stream goes on from the folder's state when it is read incrementally,
+/// or when a full read of it was cut; else it is read anew, into an empty file.
+fn prepare(
+    folder: &Folder,
+    description: &Description,
+    mode: SyncMode,
+    saved: &mut SavedStates,
+    kept: &mut States,
+) -> Result<(), Failure> {
+    let state = saved.by_stream.get(description.name).filter(|_| description.cursor.is_some());
+    let goes_on = match mode {
+        SyncMode::Incremental => state.is_some(),
+        SyncMode::FullRefresh => state.is_some_and(|state| state["resume"].is_object()),
+    };
+    if !goes_on {
+        saved.by_stream.remove(description.name);
+    }
+    folder.begin(description.name, !goes_on, kept).map_err(|error| {
+        let name = description.name;
+        Failure::config(format!(
+            "The file of `{name}` in the folder of `--output` cannot be written ({}): give this user permission to write there.",
+            error.kind()
+        ))
+    })
+}
+
+async fn warn_of_ignored(saved: &SavedStates, offered: &[&'static Description], output: &Output) -> Result<(), Abort> {
     for ignored in &saved.ignored {
         said(output.log(Level::Warn, format!("The state has {ignored}, which this connector does not use.")).await)?;
     }
+    let is_known = |name: &str| offered.iter().any(|description| description.name == name);
     let mut unknown: Vec<&String> = saved.by_stream.keys().filter(|name| !is_known(name)).collect();
     unknown.sort();
     for name in unknown {
@@ -76,10 +152,6 @@ async fn warn_of_ignored(saved: &SavedStates, output: &Output) -> Result<(), Abo
         )?;
     }
     Ok(())
-}
-
-fn is_known(name: &str) -> bool {
-    streams::named(name).is_some()
 }
 
 /// A stream ready to be read.
@@ -140,13 +212,8 @@ fn options(config: &Config) -> Options {
     }
 }
 
-async fn refuse_unknown(name: &str, output: &Output) -> Result<(), Abort> {
-    let ours: Vec<String> = streams::every().map(|description| format!("`{}`", description.name)).collect();
-    let failure = Failure::config(format!(
-        "The catalog has a stream `{}`, which this connector does not have: choose among {}.",
-        airbyte::shown(name),
-        ours.join(", ")
-    ));
+async fn refuse_unknown(name: &str, offered: &[&'static Description], output: &Output) -> Result<(), Abort> {
+    let failure = Failure::config(unknown(name, offered));
     said(output.message(failure.to_message(Some(name))).await)?;
     said(output.progress(name, Progress::Incomplete).await)
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::backlog::{Backlog, Circle, Left, Replacement};
 use super::progress::{PENDING_BYTES, Progress, SIGN_OF_LIFE};
 use super::state::Position;
-use super::{Job, Output, OutputClosed, Stop, stopped};
+use super::{Job, Output, OutputClosed, Stop, Together, stopped};
 use crate::airbyte::{Level, Progress as Status, SyncMode};
 use crate::api::{Client, repeated_token};
 use crate::failure::Failure;
@@ -58,6 +58,8 @@ pub(super) struct Driver {
     next_list: usize,
     tasks: JoinSet<(u64, Fetched)>,
     last_state: Instant,
+    last_words: Instant,
+    together: Together,
     began: Instant,
     /// The cursor, if it must be compared with the clocks first.
     unproven_cursor: Option<Timestamp>,
@@ -67,7 +69,7 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(job: Job, workers: usize, output: Output) -> Self {
+    pub(super) fn new(job: Job, workers: usize, output: Output, together: Together) -> Self {
         let description = job.description;
         let is_finished = job.position == Position::Finished;
         let mut driver = Self {
@@ -80,6 +82,8 @@ impl Driver {
             next_list: if is_finished { description.lists.len() } else { 0 },
             tasks: JoinSet::new(),
             last_state: Instant::now(),
+            last_words: Instant::now(),
+            together,
             began: Instant::now(),
             unproven_cursor: Some(job.beginning.cursor).filter(|_| job.beginning.mode == SyncMode::Incremental),
             progress: Progress::new(job.beginning),
@@ -100,7 +104,8 @@ impl Driver {
     }
 
     /// Reads the stream and reports how it went; true when it is complete.
-    pub(super) async fn run(mut self, mut stop: Stop) -> bool {
+    pub(super) async fn run(mut self) -> bool {
+        let mut stop = self.together.stop.subscribe();
         let ended = self.read(&mut stop).await;
         self.tasks.abort_all();
         let reported = match ended {
@@ -297,7 +302,13 @@ impl Driver {
         // Between two lists nothing is pending of the first: the state must say that the next one is.
         self.begin_next_list();
         let state = self.progress.state(self.backlog.slices(PENDING_BYTES), self.stream.remember(false));
-        self.output.state(self.description.name, state).await
+        self.output.state(self.description.name, state).await?;
+        if self.last_words.elapsed() < SIGN_OF_LIFE {
+            return Ok(());
+        }
+        self.last_words = Instant::now();
+        let sofar = format!("Reading `{}`: {} so far.", self.description.name, self.account());
+        self.output.log(Level::Info, sofar).await
     }
 
     async fn complete(mut self) -> Result<(), OutputClosed> {
@@ -306,10 +317,23 @@ impl Driver {
         self.tasks.shutdown().await;
         self.output.state(name, state).await?;
         self.output.progress(name, Status::Complete).await?;
-        let (records, requests) = (self.progress.records, self.client.requests());
         let seconds = self.began.elapsed().as_secs_f64();
-        let summary = format!("Read `{name}`: {records} records with {requests} requests in {seconds:.2} s.");
-        self.output.log(Level::Info, summary).await
+        self.output.log(Level::Info, format!("Read `{name}`: {} in {seconds:.2} s.", self.account())).await
+    }
+
+    /// What has been read, and what it took.
+    fn account(&self) -> String {
+        let counted = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let (requests, effort) = (self.client.requests(), self.client.effort());
+        let repeated = [
+            (effort.retries, "retry", "retries"),
+            (effort.waits, "wait for the rate limit", "waits for the rate limit"),
+        ]
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, one, many)| format!(", {count} {}", if count == 1 { one } else { many }))
+        .collect::<String>();
+        format!("{} with {}{repeated}", counted(self.progress.records, "record"), counted(requests, "request"))
     }
 
     /// Writes how far it came and why no further.
@@ -319,15 +343,24 @@ impl Driver {
             return Err(OutputClosed);
         }
         if let Cut::Failed(failure) = &cut {
-            self.output.message(failure.to_message(Some(name))).await?;
+            // What no stream can be read for is said once, and not of this stream alone.
+            let (is_news, stream) =
+                if failure.concerns_all() { (self.together.give_up(), None) } else { (true, Some(name)) };
+            if is_news {
+                self.output.message(failure.to_message(stream)).await?;
+            }
         }
         // A stream that is read whole each time has no state of being half read.
         if self.description.cursor.is_some() && self.progress.records > 0 {
             self.checkpoint().await?;
         }
         self.output.progress(name, Status::Incomplete).await?;
-        let why = if matches!(cut, Cut::Stopped) { "asked to stop" } else { "see the error" };
-        let records = self.progress.records;
-        self.output.log(Level::Warn, format!("`{name}` is incomplete after {records} records: {why}.")).await
+        let why =
+            if matches!(cut, Cut::Stopped) && !self.together.is_hopeless() { "asked to stop" } else { "see the error" };
+        if self.progress.records == 0 && self.together.is_hopeless() {
+            // The error has said all there is to say.
+            return Ok(());
+        }
+        self.output.log(Level::Warn, format!("`{name}` is incomplete after {}: {why}.", self.account())).await
     }
 }

@@ -24,6 +24,7 @@ mod writer;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -72,20 +73,52 @@ pub struct Outcome {
     pub was_stopped: bool,
 }
 
+/// What all streams share besides the output.
+#[derive(Clone)]
+struct Together {
+    /// Turns true when somebody asks to stop, and when no stream can be read any more.
+    stop: watch::Sender<bool>,
+    /// Whether a failure that concerns every stream has been told.
+    is_hopeless: Arc<AtomicBool>,
+}
+
+impl Together {
+    /// Ends all streams, because none can be read; true when nobody has said why yet.
+    fn give_up(&self) -> bool {
+        let is_first = !self.is_hopeless.swap(true, Ordering::Relaxed);
+        self.stop.send_replace(true);
+        is_first
+    }
+
+    fn is_hopeless(&self) -> bool {
+        self.is_hopeless.load(Ordering::Relaxed)
+    }
+}
+
 /// Reads all `jobs` and returns when each has ended, one way or another.
-pub async fn run(jobs: Vec<Job>, workers: usize, output: Output, stop: Stop) -> Outcome {
+pub async fn run(jobs: Vec<Job>, workers: usize, output: Output, mut stop: Stop) -> Outcome {
+    let together = Together { stop: watch::Sender::new(*stop.borrow()), is_hopeless: Arc::default() };
     let mut streams = JoinSet::new();
     let mut names = HashMap::new();
     for job in jobs {
         let name = job.description.name;
-        let task = streams.spawn(Driver::new(job, workers, output.clone()).run(stop.clone()));
+        let task = streams.spawn(Driver::new(job, workers, output.clone(), together.clone()).run());
         names.insert(task.id(), name);
     }
     let mut outcome = Outcome::default();
-    while let Some(ended) = streams.join_next_with_id().await {
+    loop {
+        let ended = tokio::select! {
+            ended = streams.join_next_with_id() => ended,
+            () = stopped(&mut stop), if !outcome.was_stopped => {
+                outcome.was_stopped = true;
+                together.stop.send_replace(true);
+                continue;
+            }
+        };
         match ended {
-            Ok((_, is_complete)) => outcome.is_incomplete |= !is_complete,
-            Err(error) => {
+            None => return outcome,
+            Some(Ok((_, is_complete))) => outcome.is_incomplete |= !is_complete,
+            Some(Err(error)) => {
                 outcome.is_incomplete = true;
                 if let Some(name) = names.get(&error.id()) {
                     report_panic(name, &output).await;
@@ -93,8 +126,6 @@ pub async fn run(jobs: Vec<Job>, workers: usize, output: Output, stop: Stop) -> 
             }
         }
     }
-    outcome.was_stopped = *stop.borrow();
-    outcome
 }
 
 /// A stream's own task has panicked: it is incomplete, the others go on.

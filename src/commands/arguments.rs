@@ -1,0 +1,148 @@
+//! What can be typed.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// The version of the package, with commit and day where the build knows them.
+const VERSION: &str = env!("SOURCE_100MS_VERSION");
+
+/// Reads rooms, sessions, recordings and more from 100ms, in the Airbyte protocol.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "source-100ms", version = VERSION, about, disable_help_subcommand = true,
+    subcommand_required = true, arg_required_else_help = true, after_help = ALL_EXAMPLES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+    /// Logs every retry, and everything that is passed over
+    #[arg(long, global = true)]
+    pub(super) debug: bool,
+    /// Writes messages of the protocol even where a person would get sentences
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Accepted and ignored, for callers of low-code connectors
+    #[arg(long, global = true, hide = true, value_name = "FILE")]
+    manifest_path: Option<PathBuf>,
+    /// Accepted and ignored, for callers of low-code connectors
+    #[arg(long, global = true, hide = true, value_name = "FILE")]
+    components_path: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum Command {
+    /// Prints what can be configured
+    #[command(after_help = SPEC_EXAMPLES)]
+    Spec,
+    /// Proves that the credentials work
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(ConfigFile),
+    /// Prints the streams and their schemas
+    #[command(after_help = DISCOVER_EXAMPLES)]
+    Discover {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Prints a configured catalog, ready for `read --catalog`, instead of the message
+        #[arg(long)]
+        configured: bool,
+        /// Offers only these streams, separated by commas
+        #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+        streams: Vec<String>,
+    },
+    /// Reads streams
+    #[command(after_help = READ_EXAMPLES)]
+    Read(ReadArguments),
+    /// Prints completions for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct ConfigFile {
+    /// The configuration, as JSON; `-` is standard input
+    #[arg(long = "config", value_name = "FILE")]
+    pub(super) path: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct ReadArguments {
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
+    /// Which streams and columns to read, and how: a configured catalog, or what `discover` printed
+    #[arg(long, value_name = "FILE", required_unless_present = "streams", conflicts_with = "streams")]
+    pub(super) catalog: Option<PathBuf>,
+    /// Reads these streams with all their columns, separated by commas; no catalog is needed
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(super) streams: Vec<String>,
+    /// Reads only what has changed since the last time, for streams that have a cursor
+    #[arg(long)]
+    pub(super) incremental: bool,
+    /// Where the last read ended: its state, or the STATE messages it wrote
+    #[arg(long, value_name = "FILE", conflicts_with = "output")]
+    pub(super) state: Option<PathBuf>,
+    /// Writes a `.jsonl` file for each stream and `state.json` to this folder, and goes on from there the next time
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) output: Option<PathBuf>,
+}
+
+impl Command {
+    /// The file with the configuration, for the commands that need one.
+    pub(super) fn config(&self) -> Option<&Path> {
+        match self {
+            Self::Check(config) | Self::Discover { config, .. } => Some(&config.path),
+            Self::Read(read) => Some(&read.config.path),
+            Self::Spec | Self::Completions { .. } => None,
+        }
+    }
+
+    /// All files that are read.
+    pub(super) fn files(&self) -> Vec<&Path> {
+        let (catalog, state) = match self {
+            Self::Read(read) => (read.catalog.as_deref(), read.state.as_deref()),
+            _ => (None, None),
+        };
+        [self.config(), catalog, state].into_iter().flatten().collect()
+    }
+}
+
+const ALL_EXAMPLES: &str = "\
+Examples:
+  source-100ms check --config config.json
+  source-100ms read --config config.json --streams sessions,rooms --output data
+
+Each command has its own: source-100ms read --help";
+
+const SPEC_EXAMPLES: &str = "\
+Examples:
+  source-100ms spec
+  source-100ms spec > spec.json";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  source-100ms check --config config.json
+  source-100ms check --config - < config.json";
+
+const DISCOVER_EXAMPLES: &str = "\
+Examples:
+  source-100ms discover --config config.json
+  source-100ms discover --config config.json --configured > catalog.json
+  source-100ms discover --config config.json --configured --streams sessions,rooms > catalog.json";
+
+const READ_EXAMPLES: &str = "\
+Examples:
+  # Into a folder; the second time, only what has changed is read and added.
+  source-100ms read --config config.json --streams sessions,rooms --incremental --output data
+  source-100ms read --config config.json --streams sessions,rooms --incremental --output data
+
+  # As a platform reads: messages to standard output, and the state by file.
+  source-100ms discover --config config.json --configured > catalog.json
+  source-100ms read --config config.json --catalog catalog.json > messages.jsonl
+  source-100ms read --config config.json --catalog catalog.json --state messages.jsonl > changes.jsonl";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  source-100ms completions bash > source-100ms.bash
+  source-100ms completions zsh > _source-100ms";

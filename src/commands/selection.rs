@@ -1,0 +1,131 @@
+//! Which streams are read, and how: from a configured catalog, from what `discover` printed, or from names.
+
+use serde_json::{Value, json};
+
+use super::files::File;
+use crate::airbyte::{self, ConfiguredStream, Level, SyncMode};
+use crate::failure::Failure;
+use crate::nearest::nearest;
+use crate::streams::Description;
+
+/// What is to be read.
+#[derive(Debug)]
+pub(super) struct Selection {
+    /// The streams, in the order they were named.
+    pub(super) streams: Vec<ConfiguredStream>,
+    /// What the log should say of the choice.
+    pub(super) remarks: Vec<(Level, String)>,
+}
+
+/// The streams of the file of `--catalog`.
+///
+/// # Errors
+/// When it holds no catalog that can be understood.
+pub(super) async fn of_catalog(
+    file: &File,
+    is_incremental: bool,
+    offered: &[&'static Description],
+) -> Result<Selection, Failure> {
+    let values = file.values().await?;
+    let catalog = the_catalog(values).ok_or_else(|| {
+        file.failure("holds messages, but no CATALOG among them: save the whole output of `discover`")
+    })?;
+    let read = |catalog: &Value| airbyte::read_catalog(catalog).map_err(|error| file.failure(&error.to_string()));
+    if !is_discovered(&catalog) {
+        let remark = "`--incremental` has no effect on a configured catalog, which says how each stream is read.";
+        let remarks = if is_incremental { vec![(Level::Warn, remark.to_owned())] } else { Vec::new() };
+        return Ok(Selection { streams: read(&catalog)?, remarks });
+    }
+    let mut streams = read(&configured(&catalog))?;
+    for stream in &mut streams {
+        stream.sync_mode = mode(&stream.name, is_incremental, offered);
+    }
+    let how = if is_incremental { "incrementally where they have a cursor" } else { "whole" };
+    let remark = format!("The catalog is what `discover` printed: all its streams are read, {how}.");
+    Ok(Selection { streams, remarks: vec![(Level::Info, remark)] })
+}
+
+/// The streams named on the command line, with all their columns.
+///
+/// # Errors
+/// When there is no such stream.
+pub(super) fn of_names(
+    names: &[String],
+    is_incremental: bool,
+    offered: &[&'static Description],
+) -> Result<Selection, Failure> {
+    let mut streams: Vec<ConfiguredStream> = Vec::new();
+    for name in names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
+        let found = offered.iter().find(|description| description.name == name);
+        let name = found.ok_or_else(|| Failure::config(unknown(name, offered)))?.name;
+        if streams.iter().all(|stream| stream.name != name) {
+            let sync_mode = mode(name, is_incremental, offered);
+            streams.push(ConfiguredStream { name: name.to_owned(), sync_mode, columns: None });
+        }
+    }
+    match streams.is_empty() {
+        true => Err(Failure::config(format!("`--streams` names no stream: choose among {}.", names_of(offered)))),
+        false => Ok(Selection { streams, remarks: Vec::new() }),
+    }
+}
+
+/// Why there is no stream `name`, and what to do about it.
+pub(super) fn unknown(name: &str, offered: &[&'static Description]) -> String {
+    let shown = airbyte::shown(name);
+    match nearest(name, offered.iter().map(|description| description.name)) {
+        Some(meant) => format!("There is no stream `{shown}`: use `{meant}` if that is what you mean."),
+        None => format!("There is no stream `{shown}`: choose among {}.", names_of(offered)),
+    }
+}
+
+/// The columns of `stream` that neither its schema nor, as far as is known, the API has, each with the name
+/// that may be meant.
+pub(super) fn doubtful_columns(stream: &ConfiguredStream, description: &Description) -> Vec<String> {
+    let columns = stream.columns.iter().flatten().map(|(column, _)| column);
+    let near = |column: &String| {
+        let is_known = description.columns.contains(&column.as_str());
+        let meant = nearest(column, description.columns.iter().copied()).filter(|_| !is_known)?;
+        Some(format!(
+            "`{}` of the catalog has a column `{}`, which is not a column of this stream and stays empty unless 100ms has it: use `{meant}` if that is what you mean.",
+            stream.name,
+            airbyte::shown(column)
+        ))
+    };
+    columns.filter_map(near).collect()
+}
+
+fn names_of(offered: &[&'static Description]) -> String {
+    offered.iter().map(|description| format!("`{}`", description.name)).collect::<Vec<_>>().join(", ")
+}
+
+fn mode(name: &str, is_incremental: bool, offered: &[&'static Description]) -> SyncMode {
+    let has_cursor = offered.iter().any(|description| description.name == name && description.cursor.is_some());
+    if is_incremental && has_cursor { SyncMode::Incremental } else { SyncMode::FullRefresh }
+}
+
+/// The catalog among the lines of a file: alone, or as a message between others.
+fn the_catalog(values: Vec<Value>) -> Option<Value> {
+    let is_alone = values.len() == 1;
+    let (mut messages, others): (Vec<Value>, Vec<Value>) =
+        values.into_iter().partition(|value| value["type"] == "CATALOG");
+    match messages.pop() {
+        Some(mut message) => Some(message["catalog"].take()),
+        None if is_alone => others.into_iter().next(),
+        None => None,
+    }
+}
+
+/// Whether these are streams on offer rather than a choice among them.
+fn is_discovered(catalog: &Value) -> bool {
+    let streams = catalog["streams"].as_array();
+    streams.is_some_and(|streams| {
+        !streams.is_empty() && streams.iter().all(|stream| stream["name"].is_string() && stream.get("stream").is_none())
+    })
+}
+
+/// The streams on offer, all chosen.
+fn configured(catalog: &Value) -> Value {
+    let streams = catalog["streams"].as_array().into_iter().flatten();
+    let chosen = streams.map(|stream| json!({"stream": stream, "sync_mode": "full_refresh"}));
+    json!({"streams": chosen.collect::<Vec<_>>()})
+}
