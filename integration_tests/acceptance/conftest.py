@@ -1,6 +1,7 @@
 """What all suites share: the binary, the image, the fake API, and a rule against skipping."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,15 @@ def large_fake(fake_binary):
     api = Fake(fake_binary, seed=7, scale="large")
     yield api
     api.close()
+
+
+@pytest.fixture(scope="session")
+def docker_on_the_host(tmp_path_factory) -> str:
+    """A folder for the front of PATH: `docker run` from there sees the fake API, which is on loopback."""
+    program = tmp_path_factory.mktemp("programs") / "docker"
+    program.write_text(f'#!/bin/sh\nshift\nexec {shutil.which("docker")} run --network=host "$@"\n')
+    program.chmod(0o755)
+    return str(program.parent)
 
 
 @pytest.fixture(scope="session")
