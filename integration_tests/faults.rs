@@ -2,14 +2,14 @@
 //!
 //! Every read asks for `--debug`, so that the search for planted secrets has the most to search.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet};
 
-use fake_100ms::{Counts, Fake, Fault, FaultPlan, Options, RetryHint, Scale, Truth, When};
+use fake_100ms::{Fake, Fault, FaultPlan, RetryHint, When};
 use serde_json::{Value, json};
 
-use crate::harness::{Call, Finished, INCREMENTAL, STREAMS, assert_same_records, catalog, config, config_with, states};
+use crate::harness::{STREAMS, assert_same_records, config, config_with, masked, short_pages, until_answered};
 use crate::messages::{FailureType, Level, Status, TraceError, Transcript};
+use crate::platform::{Warehouse, assert_completes, examine, read_all, read_on};
 
 /// Every route that a full read asks.
 const ROUTES: [&str; 10] = [
@@ -24,106 +24,6 @@ const ROUTES: [&str; 10] = [
     "/v2/recording-assets/{id}/presigned-url",
     "/v2/analytics/events",
 ];
-
-/// What a platform keeps from one read to the next: the last version of each record, the last states.
-#[derive(Default)]
-pub struct Warehouse {
-    tables: BTreeMap<&'static str, BTreeMap<String, Value>>,
-    pub states: BTreeMap<String, Value>,
-}
-
-impl Warehouse {
-    pub fn load(&mut self, transcript: &Transcript) {
-        for stream in STREAMS {
-            let table = self.tables.entry(stream).or_default();
-            // Without a cursor a stream is read whole each time, and replaced.
-            if !INCREMENTAL.contains(&stream) {
-                table.clear();
-            }
-            table.extend(transcript.by_key(stream).0);
-        }
-        self.states.extend(transcript.last_states());
-    }
-
-    pub fn assert_is(&self, truth: &Truth) {
-        for stream in STREAMS {
-            assert!(!truth.streams[stream].is_empty(), "{stream} is empty: the test proves nothing");
-            assert_same_records(stream, &self.tables[stream], &truth.streams[stream]);
-        }
-    }
-}
-
-/// A read of all streams that goes on from `saved`.
-pub fn read_on(config: &Value, saved: &BTreeMap<String, Value>) -> Call {
-    Call::read(config, &catalog(&STREAMS, "incremental")).file("state", &states(saved)).argument("--debug")
-}
-
-/// A first read of all streams.
-pub fn read_all(fake: &Fake) -> Call {
-    read_on(&config(fake), &BTreeMap::new())
-}
-
-/// The transcript of any run, good or bad: no secret, no panic, everything in order.
-pub fn examine(run: &Finished, fake: &Fake) -> Transcript {
-    assert_no_secret(run, &fake.secrets());
-    assert!(!run.stderr.contains("internal error"), "{}", run.report(fake));
-    assert!(fake.unexpected().is_empty(), "requests against the documents: {:#?}", fake.unexpected());
-    let transcript = run.transcript();
-    transcript.assert_in_order();
-    transcript
-}
-
-/// Searches for all secrets in one pass: a large workspace has thousands of them.
-pub fn assert_no_secret(run: &Finished, secrets: &[String]) {
-    const PREFIX: usize = 6;
-    assert!(secrets.len() > 20, "the fake has planted only {} secrets", secrets.len());
-    let mut by_prefix: HashMap<&[u8], Vec<&[u8]>> = HashMap::new();
-    for secret in secrets {
-        by_prefix.entry(&secret.as_bytes()[..PREFIX]).or_default().push(secret.as_bytes());
-    }
-    for printed in [run.stdout.as_slice(), run.stderr.as_bytes()] {
-        for (at, prefix) in printed.windows(PREFIX).enumerate() {
-            let candidates = by_prefix.get(prefix).map(Vec::as_slice).unwrap_or_default();
-            let found = candidates.iter().any(|secret| printed[at..].starts_with(secret));
-            assert!(!found, "`{}` printed a secret at byte {at}", run.arguments[0]);
-        }
-    }
-}
-
-/// Reads what is left on a good day, and asserts that nothing is missing then.
-pub fn assert_completes(mut warehouse: Warehouse, fake: &Fake) {
-    fake.clear_faults();
-    let run = read_on(&config(fake), &warehouse.states).run();
-    warehouse.load(&run.good(fake));
-    warehouse.assert_is(&fake.truth());
-}
-
-/// Hides what differs from run to run: times, ids, and numbers that depend on the moment.
-pub fn masked(sentence: &str) -> String {
-    let words: Vec<&str> = sentence.split(' ').collect();
-    let masked_word = |(at, word): (usize, &&str)| {
-        let (before, after) = (at.checked_sub(1).map(|before| words[before]), words.get(at + 1));
-        let is_seconds = after.is_some_and(|after| after.trim_end_matches([':', '.', ',', ')']) == "s");
-        match before {
-            _ if is_seconds && word.parse::<f64>().is_ok() => "[t]".to_owned(),
-            Some("column") => format!("[n]{}", word.trim_start_matches(|letter: char| letter.is_ascii_digit())),
-            _ => word.split('/').map(without_id).collect::<Vec<_>>().join("/"),
-        }
-    };
-    words.iter().enumerate().map(masked_word).collect::<Vec<_>>().join(" ")
-}
-
-fn without_id(segment: &str) -> &str {
-    let is_id = segment.len() == 24 && segment.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_id { "{id}" } else { segment }
-}
-
-/// A fake with short pages, so that every list has several.
-pub fn fake(seed: u64) -> Fake {
-    let counts =
-        Counts { rooms: 22, sessions: 120, recordings: 50, templates: 6, events_per_room: 10, ..Counts::default() };
-    Fake::start(Options { seed, scale: Scale::Custom(counts), max_page: 20, ..Options::default() })
-}
 
 /// Runs `test` for each case, a few at a time as most of them wait, and gives the results in order.
 fn for_each<C: Sync, R: Send>(cases: &[C], test: impl Fn(&C) -> R + Sync) -> Vec<R> {
@@ -147,7 +47,7 @@ fn everywhere(times: u64, fault: Fault) -> FaultPlan {
 /// Reads under `plan` and asserts that it made no difference; gives the transcript of that.
 fn rides_out(name: &str, plan: FaultPlan, may_repeat: bool) -> Transcript {
     eprintln!("riding out: {name}");
-    let fake = fake(21);
+    let fake = short_pages(21);
     fake.set_faults(plan);
     let run = read_all(&fake).run();
     let transcript = run.good(&fake);
@@ -236,7 +136,7 @@ fn minted_tokens_are_renewed_when_refused() {
 
 #[test]
 fn null_instead_of_objects_loses_no_item() {
-    let fake = fake(22);
+    let fake = short_pages(22);
     fake.set_faults(FaultPlan::new().on("*", When::Always, Fault::null_everything()));
     let run = read_all(&fake).run();
     let transcript = run.good(&fake);
@@ -259,7 +159,7 @@ fn a_child_that_is_gone_is_skipped() {
         ("/v2/analytics/events", "analytics_events"),
     ];
     for_each(&children, |(route, stream)| {
-        let fake = fake(23);
+        let fake = short_pages(23);
         fake.set_faults(FaultPlan::new().on(route, When::First(4), Fault::NotFound));
         let run = read_all(&fake).run();
         let transcript = run.good(&fake);
@@ -271,7 +171,10 @@ fn a_child_that_is_gone_is_skipped() {
         let (records, truth) = (transcript.by_key(stream).0, &truth.streams[*stream]);
         assert!(!records.is_empty() && records.len() < truth.len(), "{} of {} in {stream}", records.len(), truth.len());
         assert!(records.keys().all(|key| truth.contains_key(key)), "{stream}");
-        assert!(transcript.logs(Level::Debug).iter().any(|log| log.ends_with("skipped.")), "{stream}: nobody says so");
+        let beginning = route.split('{').next().expect("a route");
+        let is_about = |log: &&&str| log.contains(beginning) && log.ends_with("skipped.");
+        let told = transcript.logs(Level::Debug).iter().filter(is_about).count();
+        assert_eq!(told, 4, "{stream}: {:?}", transcript.logs(Level::Debug));
     });
 }
 
@@ -324,7 +227,7 @@ fn assert_ends(transcript: &Transcript, fails: &[&str], kind: FailureType, case:
 /// good day goes on to the whole truth.
 pub fn fails_alone(case: &Lasting, time_scale: &str) -> Vec<Sentences> {
     eprintln!("failing: {}", case.name);
-    let fake = fake(24);
+    let fake = short_pages(24);
     fake.set_faults(case.plan.clone());
     let run = read_all(&fake).variable("SOURCE_100MS_TIME_SCALE", time_scale).run();
     let transcript = examine(&run, &fake);
@@ -453,15 +356,6 @@ fn without_endpoint(sentence: &str) -> String {
     format!("{before}`[endpoint]`{after}")
 }
 
-/// Waits until the fake has answered `count` requests since it was last reset.
-pub fn until_answered(fake: &Fake, count: u64) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while fake.total_requests() < count {
-        assert!(Instant::now() < deadline, "only {} of {count} requests came", fake.total_requests());
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn what_strikes_in_the_middle_is_told_and_the_next_read_goes_on() {
     let pasted = |fake: &Fake| {
@@ -470,7 +364,7 @@ fn what_strikes_in_the_middle_is_told_and_the_next_read_goes_on() {
     };
     let mut sentences = Vec::new();
 
-    let fake_of_token = fake(25);
+    let fake_of_token = short_pages(25);
     let config_of_token = pasted(&fake_of_token);
     let voided = is_struck(fake_of_token, &config_of_token, FailureType::ConfigError, |fake| {
         fake.void_tokens();
@@ -478,7 +372,7 @@ fn what_strikes_in_the_middle_is_told_and_the_next_read_goes_on() {
     });
     sentences.push(("the pasted token is voided", voided));
 
-    let fake_of_secret = fake(26);
+    let fake_of_secret = short_pages(26);
     let config_of_secret = config(&fake_of_secret);
     let rotated = is_struck(fake_of_secret, &config_of_secret, FailureType::ConfigError, |fake| {
         fake.rotate_secret();
@@ -486,12 +380,12 @@ fn what_strikes_in_the_middle_is_told_and_the_next_read_goes_on() {
     });
     sentences.push(("the app secret is rotated", rotated));
 
-    let fake_of_network = fake(27);
+    let fake_of_network = short_pages(27);
     let config_of_network = config(&fake_of_network);
     // The same workspace at another address stands for the same one, back again.
     let gone = is_struck(fake_of_network, &config_of_network, FailureType::TransientError, |gone| {
         drop(gone);
-        fake(27)
+        short_pages(27)
     });
     sentences.push(("the network is gone", gone));
     insta::assert_json_snapshot!("in_the_middle", sentences);

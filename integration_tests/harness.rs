@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use fake_100ms::{Fake, Options};
+use fake_100ms::{Counts, Fake, Options, Scale, is_same};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -119,7 +119,9 @@ impl Call {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_source-100ms"));
+        // Another build can be tried with the same tests.
+        let binary = std::env::var("SOURCE_100MS_BINARY");
+        let mut command = Command::new(binary.as_deref().unwrap_or(env!("CARGO_BIN_EXE_source-100ms")));
         // Like a platform's: nothing of ours, no writable working directory.
         command.args(&self.arguments).env_clear().envs(self.environment.iter().cloned()).current_dir("/");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -281,7 +283,7 @@ pub fn assert_same_records(
             .as_object()
             .expect("a record")
             .keys()
-            .filter(|column| !same(&actual[*column], &expected[*column]))
+            .filter(|column| !is_same(&actual[*column], &expected[*column]))
             .collect();
         let detail = || {
             columns
@@ -298,19 +300,38 @@ pub fn assert_same_records(
     }
 }
 
-/// The parser may miss a long fraction, such as a mean, by its last bits.
-fn same_number(a: Option<f64>, b: Option<f64>) -> bool {
-    a.zip(b).is_some_and(|(a, b)| (a - b).abs() <= a.abs().max(b.abs()) * 1e-14)
+/// A fake with short pages, so that every list has several.
+pub fn short_pages(seed: u64) -> Fake {
+    let counts =
+        Counts { rooms: 22, sessions: 120, recordings: 50, templates: 6, events_per_room: 10, ..Counts::default() };
+    Fake::start(Options { seed, scale: Scale::Custom(counts), max_page: 20, ..Options::default() })
 }
 
-/// Equal as JSON Schema means it: 12 and 12.0 are the same number.
-fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a == b || same_number(a.as_f64(), b.as_f64()),
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| same(value, other)))
-        }
-        _ => a == b,
+/// Waits until the fake has answered `count` requests since it was last reset.
+pub fn until_answered(fake: &Fake, count: u64) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while fake.total_requests() < count {
+        assert!(Instant::now() < deadline, "only {} of {count} requests came", fake.total_requests());
+        std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Hides what differs from run to run: times, ids, and numbers that depend on the moment.
+pub fn masked(sentence: &str) -> String {
+    let words: Vec<&str> = sentence.split(' ').collect();
+    let masked_word = |(at, word): (usize, &&str)| {
+        let (before, after) = (at.checked_sub(1).map(|before| words[before]), words.get(at + 1));
+        let is_seconds = after.is_some_and(|after| after.trim_end_matches([':', '.', ',', ')']) == "s");
+        match before {
+            _ if is_seconds && word.parse::<f64>().is_ok() => "[t]".to_owned(),
+            Some("column") => format!("[n]{}", word.trim_start_matches(|letter: char| letter.is_ascii_digit())),
+            _ => word.split('/').map(without_id).collect::<Vec<_>>().join("/"),
+        }
+    };
+    words.iter().enumerate().map(masked_word).collect::<Vec<_>>().join(" ")
+}
+
+fn without_id(segment: &str) -> &str {
+    let is_id = segment.len() == 24 && segment.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id { "{id}" } else { segment }
 }

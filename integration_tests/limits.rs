@@ -7,9 +7,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use fake_100ms::{Counts, Fake, Fault, FaultPlan, LoggedRequest, Options, RetryHint, Scale, When};
 use serde_json::json;
 
-use crate::faults::{Lasting, examine, fails_alone, read_all, read_on, until_answered};
-use crate::harness::{Call, Finished, INCREMENTAL, STREAMS, assert_same_records, catalog, config_with};
+use crate::faults::{Lasting, fails_alone};
+use crate::harness::{Call, Finished, INCREMENTAL, STREAMS, assert_same_records, catalog, config_with, until_answered};
 use crate::messages::{FailureType, Message, Reason, Status, StreamStatus, Trace, Transcript};
+use crate::platform::{examine, read_all, read_on};
 
 fn fake(seed: u64, plan: FaultPlan) -> Fake {
     let counts = Counts { rooms: 80, sessions: 200, recordings: 200, templates: 40, ..Counts::default() };

@@ -7,6 +7,8 @@ mod harness;
 /// The protocol's messages, defined a second time and strictly.
 #[allow(dead_code, reason = "parsing checks the fields that no test reads")]
 mod messages;
+/// What a platform keeps, and what it may expect of any output.
+mod platform;
 
 /// What is refused, and in which words.
 mod bad_input;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use fake_100ms::key_of;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -193,21 +194,10 @@ pub struct Transcript {
     pub messages: Vec<Message>,
 }
 
-/// The columns that identify a record.
-pub fn primary_key(stream: &str) -> &'static [&'static str] {
-    match stream {
-        "template_settings" => &["template_id"],
-        "templates_destinations" => &["template_id", "destination_type", "id"],
-        "peer_quality" => &["session_id", "peer_id", "direction", "kind", "track_id", "rid"],
-        _ => &["id"],
-    }
-}
-
 impl Record {
     /// The key, as the fake's truth spells it.
     pub fn key(&self) -> String {
-        let part = |column: &&str| self.data[*column].as_str().expect("keys are strings").to_owned();
-        primary_key(&self.stream).iter().map(part).collect::<Vec<_>>().join("|")
+        key_of(&self.stream, &self.data).expect("keys are strings")
     }
 }
 
@@ -251,8 +241,8 @@ impl Transcript {
         })
     }
 
-    /// The last state of every stream, as platforms keep them.
-    pub fn last_states(&self) -> BTreeMap<String, Value> {
+    /// Every state with its stream, in their order.
+    pub fn all_states(&self) -> Vec<(String, Value)> {
         let states = self.messages.iter().filter_map(|message| match message {
             Message::State { state } => Some(&state.stream),
             _ => None,
@@ -260,6 +250,11 @@ impl Transcript {
         states
             .map(|stream| (stream.stream_descriptor.name.clone(), Value::Object(stream.stream_state.clone())))
             .collect()
+    }
+
+    /// The last state of every stream, as platforms keep them.
+    pub fn last_states(&self) -> BTreeMap<String, Value> {
+        self.all_states().into_iter().collect()
     }
 
     pub fn statuses_of(&self, stream: &str) -> Vec<Status> {

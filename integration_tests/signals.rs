@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use fake_100ms::{Counts, Fake, Fault, FaultPlan, Options, RetryHint, Scale, When};
 
-use crate::faults::{Warehouse, assert_completes, assert_no_secret, examine, fake, masked, read_all};
-use crate::harness::{Call, Finished, Running, STREAMS, assert_same_records, catalog, config};
+use crate::harness::{Call, Finished, Running, STREAMS, assert_same_records, catalog, config, masked, short_pages};
 use crate::messages::{Status, Transcript};
+use crate::platform::{Warehouse, assert_completes, assert_no_secret, examine, read_all};
 
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
@@ -50,7 +50,7 @@ fn assert_all_ended(transcript: &Transcript) {
 /// Ends a read under `plan` by `signal` after some bytes, and goes on from where it was cut.
 fn is_cut_cleanly(name: &str, signal: i32, bytes: usize, plan: FaultPlan) {
     eprintln!("signal {signal}: {name}");
-    let fake = fake(41);
+    let fake = short_pages(41);
     fake.set_faults(plan);
     let mut running = read_all(&fake).start();
     let read = read_some(&mut running, bytes);
@@ -87,7 +87,7 @@ fn a_signal_ends_a_read_soon_and_whole() {
 
 #[test]
 fn a_signal_is_obeyed_although_nobody_reads() {
-    let fake = fake(42);
+    let fake = short_pages(42);
     let mut running = read_all(&fake).start();
     // Long enough that the pipe is full: it holds 64 kB, and there is more to say.
     std::thread::sleep(Duration::from_secs(3));
@@ -105,7 +105,7 @@ fn a_signal_is_obeyed_although_nobody_reads() {
 #[test]
 fn a_signal_ends_check_and_discover_without_an_answer() {
     for (name, call) in [("check", Call::check as fn(&_) -> _), ("discover", Call::discover)] {
-        let fake = fake(43);
+        let fake = short_pages(43);
         fake.set_faults(FaultPlan::new().on("*", When::Always, Fault::EndlessStall));
         // Real time, so that it waits for the stalled answer.
         let running = call(&config(&fake)).variable("SOURCE_100MS_TIME_SCALE", "1").start();
@@ -123,7 +123,7 @@ fn a_signal_ends_check_and_discover_without_an_answer() {
 #[test]
 fn a_reader_that_goes_away_ends_it_quietly() {
     for bytes in [1, 5_000, 100_000] {
-        let fake = fake(44);
+        let fake = short_pages(44);
         fake.set_faults(FaultPlan::new().latency(20, 10));
         let mut running = read_all(&fake).start();
         let read = read_some(&mut running, bytes);
@@ -163,7 +163,7 @@ fn all_commands(fake: &Fake, directory: &std::path::Path) -> Vec<Vec<String>> {
 
 #[test]
 fn a_full_disk_is_one_sentence() {
-    let (fake, directory) = (fake(45), tempfile::tempdir().expect("a temporary directory"));
+    let (fake, directory) = (short_pages(45), tempfile::tempdir().expect("a temporary directory"));
     let mut sentences = Vec::new();
     for arguments in all_commands(&fake, directory.path()) {
         let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
@@ -178,7 +178,7 @@ fn a_full_disk_is_one_sentence() {
 
 #[test]
 fn a_pipe_closed_from_the_start_is_quiet() {
-    let (fake, directory) = (fake(46), tempfile::tempdir().expect("a temporary directory"));
+    let (fake, directory) = (short_pages(46), tempfile::tempdir().expect("a temporary directory"));
     for arguments in all_commands(&fake, directory.path()) {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);

@@ -1,4 +1,5 @@
-//! Bad days on end: faults of all kinds, kills, and reads that go on from what is left, until all is there.
+//! Bad days on end: faults of all kinds, limits that come and go, a wrong clock, changes that show late, kills,
+//! and reads that go on from what is left, until all is there.
 //!
 //! The short form runs with the other tests. For the long one, in accelerated time:
 //! `SOAK_SEEDS=1,2,3 SOAK_SCALE=large cargo test soak -- --nocapture`
@@ -6,11 +7,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use fake_100ms::{Counts, Fake, FaultPlan, Options, Scale};
+use chrono::TimeDelta;
+use fake_100ms::{Counts, DateHeader, Fake, FaultPlan, Options, RetryHint, Scale};
+use serde_json::{Value, json};
 
-use crate::faults::{Warehouse, examine, read_on};
-use crate::harness::{STREAMS, TIME_SCALE, config};
+use crate::harness::{STREAMS, TIME_SCALE, config_with};
 use crate::messages::{Status, Transcript};
+use crate::platform::{Warehouse, examine, read_on};
 
 /// A soak that has not come to its end by then makes no progress.
 const MOST_ROUNDS: u64 = 60;
@@ -52,14 +55,41 @@ fn seeds() -> Vec<u64> {
     seeds.split(',').map(|seed| seed.trim().parse().expect("SOAK_SEEDS holds numbers and commas")).collect()
 }
 
+/// How late what is written may show.
+const LAG: TimeDelta = TimeDelta::minutes(5);
+
+/// Clocks as far from the right one as a server's may be.
+fn wrong_date(random: &mut fastrand::Rng) -> DateHeader {
+    match random.u8(0..6) {
+        0 => DateHeader::True,
+        1 => DateHeader::Skewed(TimeDelta::seconds(random.i64(-30..=30))),
+        2 => DateHeader::Skewed(TimeDelta::days(random.i64(-4000..=4000))),
+        3 => DateHeader::Jumping(TimeDelta::seconds(random.i64(1..=100_000))),
+        4 => DateHeader::Missing,
+        _ => DateHeader::Text("noon".to_owned()),
+    }
+}
+
+/// Every room is asked for its events in every sync, so that the truth is due at the end.
+fn everywhere(fake: &Fake) -> Value {
+    config_with(fake, json!({"analytics_rooms": "all"}))
+}
+
 /// One read on a bad day; the first ones are killed. True when all streams came to their end.
-fn round(fake: &Fake, dice: &mut fastrand::Rng, extent: &Extent, number: u64, warehouse: &mut Warehouse) -> bool {
+fn round(fake: &Fake, random: &mut fastrand::Rng, extent: &Extent, number: u64, warehouse: &mut Warehouse) -> bool {
     // From days on which nearly everything fails to good ones, so that there is an end.
     let intensity = (0.9 - extent.improvement * number as f64).max(0.05);
-    fake.set_faults(FaultPlan::random_mix(dice.u64(..), intensity));
-    let bytes = if number < extent.kills { dice.usize(1..extent.bytes) } else { usize::MAX };
+    let limits_are_on = number % 2 == 1;
+    let mut plan = FaultPlan::random_mix(random.u64(..), intensity);
+    if limits_are_on {
+        plan = plan.limits_at_times(80.0, RetryHint::Seconds(1));
+    }
+    fake.set_faults(plan);
+    fake.set_date(wrong_date(random));
+    fake.advance_small(0.2);
+    let bytes = if number < extent.kills { random.usize(1..extent.bytes) } else { usize::MAX };
     let began = Instant::now();
-    let run = read_on(&config(fake), &warehouse.states).start().kill_after(bytes);
+    let run = read_on(&everywhere(fake), &warehouse.states).start().kill_after(bytes);
     let transcript = examine(&run, fake);
     assert!(run.stderr.is_empty(), "round {number}: {}", run.stderr);
     warehouse.load(&transcript);
@@ -80,11 +110,15 @@ fn tell(number: u64, intensity: f64, transcript: &Transcript, took: Duration, st
 /// Reads the workspace of `seed` through bad days; gives how long that took.
 fn soak(seed: u64) -> Duration {
     let (began, extent) = (Instant::now(), extent());
-    let fake = Fake::start(Options { seed, scale: extent.scale.clone(), ..Options::default() });
-    let mut dice = fastrand::Rng::with_seed(seed);
+    let fake = Fake::start(Options { seed, scale: extent.scale.clone(), lag: LAG, ..Options::default() });
+    let mut random = fastrand::Rng::with_seed(seed);
     let mut warehouse = Warehouse::default();
-    let rounds = (0..MOST_ROUNDS).find(|number| round(&fake, &mut dice, &extent, *number, &mut warehouse));
+    let rounds = (0..MOST_ROUNDS).find(|number| round(&fake, &mut random, &extent, *number, &mut warehouse));
     let rounds = rounds.unwrap_or_else(|| panic!("seed {seed}: no end after {MOST_ROUNDS} rounds"));
+    // What was written last shows by then.
+    fake.clear_faults();
+    fake.let_time_pass(LAG);
+    warehouse.load(&read_on(&everywhere(&fake), &warehouse.states).run().good(&fake));
     warehouse.assert_is(&fake.truth());
     let mut by_status: BTreeMap<u16, u64> = BTreeMap::new();
     for request in fake.requests() {

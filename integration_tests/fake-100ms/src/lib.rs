@@ -7,7 +7,8 @@
 //! - [`Fake`]: a running server on a loopback port, with its controls; stops when dropped.
 //! - [`Options`], [`Scale`], [`Counts`]: how large the workspace is and how the server behaves.
 //! - [`Readings`]: both answers to each question the documents leave open.
-//! - [`Truth`]: the records a correct connector emits, computed from the workspace itself.
+//! - [`Truth`]: the records a correct connector emits, computed from the workspace itself; [`key_of`]
+//!   and [`is_same`] compare with it.
 //! - [`Changes`]: what one round of [`Fake::advance`] touched.
 //! - [`FaultPlan`], [`FaultRule`], [`When`], [`Fault`]: what goes wrong on the wire, and when.
 //! - [`DateHeader`], [`Options::lag`]: a clock that is wrong, and lists that show late what was written.
@@ -48,5 +49,5 @@ pub use readings::{
 };
 pub use requests::{LoggedRequest, RequestCount};
 pub use tokens::TokenClaims;
-pub use truth::Truth;
+pub use truth::{Truth, is_same, key_of};
 pub use workspace::advance::Changes;

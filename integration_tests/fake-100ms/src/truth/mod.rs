@@ -3,6 +3,7 @@
 //! One module per family of streams says what their records hold; `mask` says what is hidden.
 
 mod broadcasts;
+mod compare;
 mod events;
 mod mask;
 mod presence;
@@ -12,6 +13,8 @@ mod rooms;
 mod sessions;
 mod templates;
 pub(crate) mod webhooks;
+
+pub use self::compare::{is_same, key_of};
 
 use std::collections::BTreeMap;
 
