@@ -10,6 +10,8 @@ mod messages;
 /// What a platform keeps, and what it may expect of any output.
 mod platform;
 
+/// What attacks found: clocks, lag, hostile answers, planted secrets.
+mod attacks;
 /// What is refused, and in which words.
 mod bad_input;
 /// Without a platform around: names, pipes, folders, terminals, typing errors.
