@@ -4,10 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{TimeDelta, Utc};
 use fake_100ms::{Fake, Fault, FaultPlan, RetryHint, When};
 use serde_json::{Value, json};
 
-use crate::harness::{STREAMS, assert_same_records, config, config_with, masked, short_pages, until_answered};
+use crate::harness::{
+    Call, STREAMS, assert_same_records, catalog, config, config_with, masked, short_pages, short_pages_at,
+    until_answered,
+};
 use crate::messages::{FailureType, Level, Status, TraceError, Transcript};
 use crate::platform::{Warehouse, assert_completes, examine, read_all, read_on};
 
@@ -47,7 +51,7 @@ fn everywhere(times: u64, fault: Fault) -> FaultPlan {
 /// Reads under `plan` and asserts that it made no difference; gives the transcript of that.
 fn rides_out(name: &str, plan: FaultPlan, may_repeat: bool) -> Transcript {
     eprintln!("riding out: {name}");
-    let fake = short_pages(21);
+    let fake = short_pages_at(21, Utc::now() - TimeDelta::hours(1));
     fake.set_faults(plan);
     let run = read_all(&fake).run();
     let transcript = run.good(&fake);
@@ -145,7 +149,10 @@ fn null_instead_of_objects_loses_no_item() {
     // The peers of a live room and the destinations of a template are such objects themselves.
     for stream in ["sessions", "rooms", "templates", "template_settings", "analytics_events", "recordings"] {
         let keys: BTreeSet<_> = transcript.by_key(stream).0.into_keys().collect();
-        assert_eq!(keys, truth.streams[stream].keys().cloned().collect(), "{stream}");
+        // Joins and leaves are made from such objects, too.
+        let is_made_from_peers = |key: &String| key.ends_with(".join") || key.ends_with(".leave");
+        let expected = truth.streams[stream].keys().filter(|key| !is_made_from_peers(key)).cloned().collect();
+        assert_eq!(keys, expected, "{stream}");
     }
     assert!(transcript.records_of("sessions").all(|session| session.data["peers"] == json!([])));
 }
@@ -174,7 +181,8 @@ fn a_child_that_is_gone_is_skipped() {
         let beginning = route.split('{').next().expect("a route");
         let is_about = |log: &&&str| log.contains(beginning) && log.ends_with("skipped.");
         let told = transcript.logs(Level::Debug).iter().filter(is_about).count();
-        assert_eq!(told, 4, "{stream}: {:?}", transcript.logs(Level::Debug));
+        // Some rooms have nobody in them besides.
+        assert!(told >= 4, "{stream}: {told} of 4 are named: {:?}", transcript.logs(Level::Debug));
     });
 }
 
@@ -208,11 +216,11 @@ fn sentences(case: &'static str, error: &TraceError) -> Sentences {
 }
 
 /// The streams that ended badly each have one error and no good end; the others are complete.
-fn assert_ends(transcript: &Transcript, fails: &[&str], kind: FailureType, case: &str) {
-    for stream in STREAMS {
-        let of_stream = |error: &&&TraceError| error.stream_descriptor.as_ref().is_some_and(|at| at.name == stream);
+fn assert_ends(transcript: &Transcript, streams: &[&str], fails: &[&str], kind: FailureType, case: &str) {
+    for stream in streams {
+        let of_stream = |error: &&&TraceError| error.stream_descriptor.as_ref().is_some_and(|at| at.name == *stream);
         let errors: Vec<_> = transcript.errors().iter().filter(of_stream).copied().cloned().collect();
-        let (last, count) = match fails.contains(&stream) {
+        let (last, count) = match fails.contains(stream) {
             true => (Status::Incomplete, 1),
             false => (Status::Complete, 0),
         };
@@ -229,13 +237,17 @@ pub fn fails_alone(case: &Lasting, time_scale: &str) -> Vec<Sentences> {
     eprintln!("failing: {}", case.name);
     let fake = short_pages(24);
     fake.set_faults(case.plan.clone());
-    let run = read_all(&fake).variable("SOURCE_100MS_TIME_SCALE", time_scale).run();
+    // The events are read from the list of sessions as well: where that fails, they would fail by chance.
+    let shares_the_list = |stream: &&&str| case.fails == ["sessions"] && **stream == "analytics_events";
+    let streams: Vec<&str> = STREAMS.iter().filter(|stream| !shares_the_list(stream)).copied().collect();
+    let call = Call::read(&config(&fake), &catalog(&streams, "incremental")).argument("--debug");
+    let run = call.variable("SOURCE_100MS_TIME_SCALE", time_scale).run();
     let transcript = examine(&run, &fake);
     assert_eq!(run.status.code(), Some(1), "{}: {}", case.name, run.report(&fake));
     assert!(run.stderr.is_empty(), "{}: {}", case.name, run.stderr);
-    assert_ends(&transcript, case.fails, case.kind, case.name);
+    assert_ends(&transcript, &streams, case.fails, case.kind, case.name);
     let truth = fake.truth();
-    for stream in STREAMS.iter().filter(|stream| !case.fails.contains(stream)) {
+    for stream in streams.iter().filter(|stream| !case.fails.contains(stream)) {
         assert_same_records(stream, &transcript.by_key(stream).0, &truth.streams[*stream]);
     }
     let mut warehouse = Warehouse::default();
@@ -340,7 +352,10 @@ fn is_struck(fake: Fake, config: &Value, kind: FailureType, happen: impl FnOnce(
     let ends_well = |stream: &&&str| transcript.statuses_of(stream).last() == Some(&Status::Complete);
     let (complete, cut): (Vec<&str>, Vec<&str>) = STREAMS.iter().partition(|stream| ends_well(stream));
     assert!(cut.len() >= 2, "only {cut:?} were struck");
-    assert_ends(&transcript, &cut, kind, "struck");
+    // What strikes them all is said once.
+    assert!(cut.iter().all(|stream| transcript.statuses_of(stream).last() == Some(&Status::Incomplete)), "{cut:?}");
+    let errors = transcript.errors();
+    assert!(errors.len() == 1 && errors[0].failure_type == kind, "{errors:?}");
     for stream in complete {
         assert_same_records(stream, &transcript.by_key(stream).0, &truth.streams[stream]);
     }

@@ -301,7 +301,11 @@ fn states_of_airbytes_own_connector_are_used() {
         // It wrote whole seconds.
         let cursor = late(stream);
         let cursor = cursor - TimeDelta::nanoseconds(i64::from(cursor.timestamp_subsec_nanos()));
-        let state = json!({key: cursor.format("%Y-%m-%dT%H:%M:%SZ").to_string()});
+        let mut state = json!({key: cursor.format("%Y-%m-%dT%H:%M:%SZ").to_string()});
+        if stream == "analytics_events" {
+            // Else joins and leaves are read from the beginning: no sync has read them before.
+            state["swept_at"] = Value::Null;
+        }
         let saved = json!([{"type": "STREAM", "stream": descriptor(stream, &state)}]);
         // What was written may become visible only minutes later, and events an hour: so far before the cursor
         // is read again.

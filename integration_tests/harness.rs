@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use fake_100ms::{Counts, Fake, Options, Scale, is_same};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -302,9 +303,15 @@ pub fn assert_same_records(
 
 /// A fake with short pages, so that every list has several.
 pub fn short_pages(seed: u64) -> Fake {
+    short_pages_at(seed, Options::default().now)
+}
+
+/// The same at another time. Where the server does not say the time, its clock must not be a year from this
+/// machine's.
+pub fn short_pages_at(seed: u64, now: DateTime<Utc>) -> Fake {
     let counts =
         Counts { rooms: 22, sessions: 120, recordings: 50, templates: 6, events_per_room: 10, ..Counts::default() };
-    Fake::start(Options { seed, scale: Scale::Custom(counts), max_page: 20, ..Options::default() })
+    Fake::start(Options { seed, scale: Scale::Custom(counts), max_page: 20, now, ..Options::default() })
 }
 
 /// Waits until the fake has answered `count` requests since it was last reset.

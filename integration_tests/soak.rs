@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
 use fake_100ms::{Counts, DateHeader, Fake, FaultPlan, Options, RetryHint, Scale};
 use serde_json::{Value, json};
 
@@ -110,7 +110,9 @@ fn tell(number: u64, intensity: f64, transcript: &Transcript, took: Duration, st
 /// Reads the workspace of `seed` through bad days; gives how long that took.
 fn soak(seed: u64) -> Duration {
     let (began, extent) = (Instant::now(), extent());
-    let fake = Fake::start(Options { seed, scale: extent.scale.clone(), lag: LAG, ..Options::default() });
+    // Of today: whoever is told a wrong time, or none, must rely on this machine's clock.
+    let now = Utc::now() - TimeDelta::hours(12);
+    let fake = Fake::start(Options { seed, scale: extent.scale.clone(), lag: LAG, now, ..Options::default() });
     let mut random = fastrand::Rng::with_seed(seed);
     let mut warehouse = Warehouse::default();
     let rounds = (0..MOST_ROUNDS).find(|number| round(&fake, &mut random, &extent, *number, &mut warehouse));

@@ -6,7 +6,7 @@ use super::files::File;
 use crate::airbyte::{self, ConfiguredStream, Level, SyncMode};
 use crate::failure::Failure;
 use crate::nearest::nearest;
-use crate::streams::Description;
+use crate::streams::{self, Description};
 
 /// What is to be read.
 #[derive(Debug)]
@@ -74,7 +74,10 @@ pub(super) fn unknown(name: &str, offered: &[&'static Description]) -> String {
     let shown = airbyte::shown(name);
     match nearest(name, offered.iter().map(|description| description.name)) {
         Some(meant) => format!("There is no stream `{shown}`: use `{meant}` if that is what you mean."),
-        None => format!("There is no stream `{shown}`: choose among {}.", names_of(offered)),
+        None => {
+            let always: Vec<&'static Description> = offered.iter().take(streams::ALL.len()).copied().collect();
+            format!("There is no stream `{shown}`: choose among {}.", names_of(&always))
+        }
     }
 }
 

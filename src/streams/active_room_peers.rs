@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError};
 use super::gaps::{Gaps, OF_THIS_ONE};
-use super::record::{Computed, Identity, Record, Rows, id, record};
+use super::record::{Identity, Label, Record, Rows, id, record};
 use super::schema;
 use super::slice::Slice;
 use super::time::Time;
@@ -27,9 +27,9 @@ record! {
         /// Unique id of the peer.
         id: Identity<'a>,
         /// The room.
-        room_id: Computed<&'a str>,
+        room_id: Label<'a>,
         /// The session that is going on in the room.
-        session_id: Computed<&'a str>,
+        session_id: Label<'a>,
         /// The name shown to others.
         name: Text<'a>,
         /// The role in the room's template.
@@ -97,8 +97,8 @@ impl ActiveRoomPeers {
                 peer.id.0 = peer.id.0.take().or(key);
                 let id = peer.id.0.as_deref().ok_or_else(|| RecordError::new(None, "id", "is missing"))?;
                 peer.joined_at.readable(id, "joined_at")?;
-                peer.room_id.0 = Some(room);
-                peer.session_id.0 = Some(session);
+                peer.room_id = room.into();
+                peer.session_id = session.into();
                 rows.push(&self.reading.format, &peer, None)?;
             }
             Ok(rows)

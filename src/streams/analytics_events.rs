@@ -48,7 +48,7 @@ record! {
         /// The peer, when there was one.
         peer_id: Computed<Label<'a>>,
         /// The room.
-        room_id: Computed<Cow<'a, str>>,
+        room_id: Computed<Label<'a>>,
         /// Your own id of the user, when known.
         user_id: Computed<Label<'a>>,
         /// Where the event comes from: `analytics` as 100ms returns it, or `sessions` for a join or a leave, which is made from the people in a session.
@@ -431,7 +431,7 @@ impl<'a> EventRecord<'a> {
         self.created_at.0 = Some(time);
         self.session_id.0 = Some(Label::Raw(data.session_id));
         self.peer_id.0 = Some(Label::Raw(data.peer_id));
-        self.room_id.0 = Some(text(data.room_id.0).unwrap_or_else(|| room.to_owned().into()));
+        self.room_id.0 = Some(text(data.room_id.0).unwrap_or_else(|| room.to_owned().into()).into());
         self.user_id.0 = Some(Label::Raw(data.user_id));
         self.source.0 = Some("analytics");
         Ok(time)
@@ -484,7 +484,7 @@ impl<'a> Passage<'a> {
             timestamp: time.into(),
             session_id: Computed(Some(Label::Text(self.session.into()))),
             peer_id: Computed(Some(Label::Text(self.id.as_ref().into()))),
-            room_id: Computed(self.room.map(Into::into)),
+            room_id: Computed(self.room.map(Label::from)),
             user_id: Computed(Some(Label::Raw(self.user_id))),
             source: Computed(Some("sessions")),
             data: Object(Some(self.entry)),

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 
 use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError, Times};
 use super::gaps::{Gaps, OF_THIS_ONE};
-use super::record::{Computed, Derived, Identity, Rows, id, record, times};
+use super::record::{Computed, Derived, Identity, Label, Rows, id, record, times};
 use super::slice::Slice;
 use super::time::{Time, Timestamp};
 use super::values::{Object, Text, text};
@@ -31,21 +31,21 @@ record! {
     /// How good one track of one person was in a session.
     PeerQualityRecord {
         /// The session.
-        session_id: Computed<Cow<'a, str>>,
+        session_id: Computed<Label<'a>>,
         /// The person in it.
-        peer_id: Computed<Cow<'a, str>>,
+        peer_id: Computed<Label<'a>>,
         /// The room.
-        room_id: Computed<Cow<'a, str>>,
+        room_id: Computed<Label<'a>>,
         /// `publish` for what the person sent, `subscribe` for what they received.
         direction: Computed<&'static str>,
         /// `video` or `audio`.
         kind: Computed<&'static str>,
         /// The track; empty when 100ms does not name it.
-        track_id: Computed<Cow<'a, str>>,
+        track_id: Computed<Label<'a>>,
         /// What the track shows: camera, microphone, screen and others.
         r#type: Text<'a>,
         /// The simulcast layer, `h`, `m` or `l`; empty when there are no layers.
-        rid: Computed<Cow<'a, str>>,
+        rid: Computed<Label<'a>>,
         /// When the session ended. The cursor of this stream.
         session_ended_at: Computed<Timestamp>,
         /// The time of the first measurement.
@@ -310,12 +310,12 @@ fn record_of<'a>(
     let mut record = PeerQualityRecord {
         session_id: Computed(Some(session.id.as_str().into())),
         peer_id: Computed(Some(peer.into())),
-        room_id: Computed(session.room.as_deref().map(Into::into)),
+        room_id: Computed(session.room.as_deref().map(Label::from)),
         direction: Computed(Some(direction)),
         kind: Computed(Some(kind)),
-        track_id: Computed(Some(text(track.track_id.0).unwrap_or_default())),
+        track_id: Computed(Some(text(track.track_id.0).unwrap_or_default().into())),
         r#type: track.r#type,
-        rid: Computed(Some(text(track.rid.0).unwrap_or_default())),
+        rid: Computed(Some(text(track.rid.0).unwrap_or_default().into())),
         session_ended_at: Computed(Some(session.ended_at)),
         time_series: track.time_series,
         ..PeerQualityRecord::default()

@@ -242,6 +242,18 @@ impl Default for Label<'_> {
     }
 }
 
+impl<'a> From<&'a str> for Label<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Label<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        Self::Text(text)
+    }
+}
+
 impl<'a> Column<'a> for Label<'a> {
     fn is_set(&self) -> bool {
         !matches!(self, Self::Raw(Text(None)))

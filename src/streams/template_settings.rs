@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::contract::{Reading, Remark, Step, Stream, StreamError};
 use super::gaps::{Gaps, OF_THIS_ONE};
-use super::record::{Computed, Rows, record};
+use super::record::{Computed, Label, Rows, record};
 use super::slice::Slice;
 use super::template_parents::{self, Parent};
 use super::time::Timestamp;
@@ -21,9 +21,9 @@ record! {
     /// The settings of a template.
     TemplateSettingsRecord {
         /// The template.
-        template_id: Computed<&'a str>,
+        template_id: Label<'a>,
         /// The template's name.
-        template_name: Computed<&'a str>,
+        template_name: Label<'a>,
         /// The template's roles by name.
         roles: Object<'a>,
         /// Region, recording, room state, retries and more; credentials are masked.
@@ -78,8 +78,8 @@ impl TemplateSettings {
 
 fn record_of<'a>(parent: &'a Parent, settings: Raw<'a>) -> TemplateSettingsRecord<'a> {
     TemplateSettingsRecord {
-        template_id: Computed(Some(&parent.id)),
-        template_name: Computed(parent.name.as_deref()),
+        template_id: parent.id.as_str().into(),
+        template_name: parent.name.as_deref().map(Label::from).unwrap_or_default(),
         roles: Object(parent.roles.as_deref()),
         settings: Object(settings),
         updated_at: Computed(Some(parent.updated_at)),

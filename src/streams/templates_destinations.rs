@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 
 use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError};
 use super::gaps::{Gaps, OF_THIS_ONE};
-use super::record::{Computed, Rows, record};
+use super::record::{Label, Rows, record};
 use super::schema::snake_case;
 use super::slice::Slice;
 use super::template_parents::{self, Parent};
@@ -31,11 +31,11 @@ record! {
     /// One destination of a template.
     DestinationRecord {
         /// The template.
-        template_id: Computed<&'a str>,
+        template_id: Label<'a>,
         /// The key of the destination within its kind.
-        id: Computed<Cow<'a, str>>,
+        id: Label<'a>,
         /// Its kind: rtmp, hls, browser_recording, transcription, recording or recording_storage.
-        destination_type: Computed<&'a str>,
+        destination_type: Label<'a>,
         /// Its name.
         name: Text<'a>,
         /// The role it belongs to.
@@ -138,9 +138,9 @@ impl TemplatesDestinations {
 fn record_of<'a>(template: &'a str, kind: &'a str, id: Cow<'a, str>, config: &'a RawValue) -> DestinationRecord<'a> {
     let Labels { name, role } = labels(config);
     DestinationRecord {
-        template_id: Computed(Some(template)),
-        id: Computed(Some(id)),
-        destination_type: Computed(Some(kind)),
+        template_id: template.into(),
+        id: id.into(),
+        destination_type: kind.into(),
         name: Text(name),
         role: Text(role),
         config: Object(Some(config)),
