@@ -28,13 +28,30 @@ impl<'de> Deserialize<'de> for Key<'de> {
                 formatter.write_str("an object key")
             }
             fn visit_borrowed_bytes<E: serde::de::Error>(self, key: &'de [u8]) -> Result<Self::Value, E> {
-                Ok(Key(String::from_utf8_lossy(key)))
+                Ok(Key(lossy(key)))
             }
             fn visit_bytes<E: serde::de::Error>(self, key: &[u8]) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(String::from_utf8_lossy(key).into_owned())))
+                Ok(Key(Cow::Owned(lossy(key).into_owned())))
             }
         }
         deserializer.deserialize_bytes(Text)
+    }
+}
+
+/// The text of `bytes`, in which half a surrogate pair (three bytes that begin with 0xED) and U+0000 are
+/// U+FFFD.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => Cow::Borrowed(text),
+        _ => {
+            let mut mended = bytes.to_vec();
+            for at in 0..mended.len().saturating_sub(2) {
+                if mended[at] == 0xed && mended[at + 1] >= 0xa0 {
+                    mended[at..at + 3].copy_from_slice("\u{fffd}".as_bytes());
+                }
+            }
+            String::from_utf8_lossy(&mended).replace('\0', "\u{fffd}").into()
+        }
     }
 }
 
@@ -148,6 +165,6 @@ mod tests {
     #[test]
     fn an_escaped_key_is_the_same_key_and_an_odd_one_is_no_error() {
         assert_eq!(keys(r#"{"\u006eame":1}"#), [Some("name".into())]);
-        assert!(keys(r#"{"a\ud83d":1}"#)[0].as_deref().unwrap().starts_with("a\u{fffd}"));
+        assert_eq!(keys(r#"{"a\ud83db":1}"#), [Some("a\u{fffd}b".into())]);
     }
 }

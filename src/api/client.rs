@@ -200,6 +200,11 @@ impl Client {
         Ok(self.clocks())
     }
 
+    /// Has the listener say that `endpoint` is not there (any more).
+    pub fn skipped(&self, endpoint: String) {
+        (self.shared.listener)(Notice::Skipped { endpoint });
+    }
+
     /// Has the listener say something.
     pub fn note(&self, sentence: String) {
         (self.shared.listener)(Notice::Note(sentence));

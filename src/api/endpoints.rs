@@ -158,32 +158,38 @@ impl Client {
         };
         let (next, content) = self.get(get, read).await?;
         let next = match next {
-            Next::PerhapsEnd(last) if self.ends_at(list, filter, &last).await => None,
-            Next::Page(last) | Next::PerhapsEnd(last) => Some(last),
+            Next::PerhapsEnd { last, items } if self.ends_at(list, filter, &last, items).await => None,
+            Next::Page(last) | Next::PerhapsEnd { last, .. } => Some(last),
             Next::End => None,
         };
         refuse_repeated_page(Page { content, next }, filter.start, endpoint)
     }
 
-    /// Whether `list` ends at a short page whose last item is `last`. That is the documented end, but a
-    /// server may cap its pages below the limit it states: the page behind the first such page tells.
-    async fn ends_at(&self, list: List, filter: &ListFilter<'_>, last: &str) -> bool {
+    /// Whether `list` ends at a short page of so many `items`, whose last item is `last`. That is the
+    /// documented end, but a server may cap its pages below the limit it states: the page behind tells.
+    async fn ends_at(&self, list: List, filter: &ListFilter<'_>, last: &str, items: u64) -> bool {
         if filter.limit.is_some() {
             // Somebody who wants a few items does not ask for the next page.
             return true;
         }
         let further = list.page(&ListFilter { start: Some(last), ..filter.clone() }, SMALL_PAGE);
         let endpoint = further.endpoint();
-        let end = self.shared.short_pages.end(list.path);
-        let ends = end.get_or_try_init(|| async {
-            // A page that ends where the one before it did repeats its items.
-            let is_end = |page: ListPage<IgnoredAny>| page.items.is_empty() || page.last.as_deref() == Some(last);
-            let ends = self.get(further, |body| Ok(is_end(ListPage::read(body)?))).await?;
-            (self.shared.listener)(Notice::ShortPage { endpoint, goes_on: !ends });
-            Ok::<_, ApiError>(ends)
-        });
+        let known = self.shared.short_pages.of(list.path);
+        let mut known = known.lock().await;
+        if known.goes_on || items <= known.most_items_at_an_end {
+            return !known.goes_on;
+        }
+        // A page that ends where the one before it did repeats its items.
+        let is_end = |page: ListPage<IgnoredAny>| page.items.is_empty() || page.last.as_deref() == Some(last);
         // Nothing is lost by asking again for a page that could not be had.
-        *ends.await.unwrap_or(&false)
+        let Ok(ends) = self.get(further, |body| Ok(is_end(ListPage::read(body)?))).await else { return false };
+        if ends {
+            known.most_items_at_an_end = items;
+        } else {
+            known.goes_on = true;
+        }
+        (self.shared.listener)(Notice::ShortPage { endpoint, goes_on: !ends });
+        ends
     }
 
     /// One item of `list` by its id; `None` when there is no such item.

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
-use tokio::sync::OnceCell;
 
 use super::answers::Raw;
 use super::transport::Unreadable;
@@ -31,7 +30,12 @@ pub(super) enum Next {
     End,
     Page(String),
     /// The page is shorter than the limit it states, which is the documented end, and yet it has a token.
-    PerhapsEnd(String),
+    PerhapsEnd {
+        /// The token.
+        last: String,
+        /// How many items the page has.
+        items: u64,
+    },
 }
 
 impl<'a, T: Deserialize<'a>> ListPage<T> {
@@ -60,7 +64,9 @@ impl<'a, T: Deserialize<'a>> ListPage<T> {
     pub(super) fn next(&mut self) -> Next {
         let items = self.items.len() as u64;
         match self.last.take() {
-            Some(last) if items > 0 && self.limit.is_some_and(|limit| items < limit) => Next::PerhapsEnd(last),
+            Some(last) if items > 0 && self.limit.is_some_and(|limit| items < limit) => {
+                Next::PerhapsEnd { last, items }
+            }
             Some(last) if items > 0 => Next::Page(last),
             _ => Next::End,
         }
@@ -103,14 +109,24 @@ fn token(raw: Raw<'_>) -> Result<Option<String>, serde_json::Error> {
     Ok(Some(token).filter(|token| !token.is_empty()))
 }
 
-/// Which lists end at a page that is shorter than the limit it states: all of them, as documented, unless
-/// a server caps its pages below the limit it states. Found out once for each list.
+/// What is known of pages that are shorter than the limit they state: they end a list, as documented,
+/// unless a server caps its pages below the limit it states.
 #[derive(Default)]
-pub(super) struct ShortPages(Mutex<HashMap<&'static str, Arc<OnceCell<bool>>>>);
+pub(super) struct ShortPage {
+    /// A page of so many items was the last of its list. It says nothing of larger pages: the server's cap
+    /// may lie between.
+    pub(super) most_items_at_an_end: u64,
+    /// Items came behind a short page: such pages end no list.
+    pub(super) goes_on: bool,
+}
+
+/// What is known of short pages, for each path.
+#[derive(Default)]
+pub(super) struct ShortPages(Mutex<HashMap<&'static str, Arc<tokio::sync::Mutex<ShortPage>>>>);
 
 impl ShortPages {
     /// What is known of the list at `path`. Whoever asks first finds out, and the others wait.
-    pub(super) fn end(&self, path: &'static str) -> Arc<OnceCell<bool>> {
+    pub(super) fn of(&self, path: &'static str) -> Arc<tokio::sync::Mutex<ShortPage>> {
         let mut lists = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(lists.entry(path).or_default())
     }
@@ -140,7 +156,7 @@ mod tests {
         ] {
             assert_eq!(next(end), Next::End, "{end}");
         }
-        assert_eq!(next(r#"{"limit":2,"data":[{}],"last":"x"}"#), Next::PerhapsEnd("x".into()));
+        assert_eq!(next(r#"{"limit":2,"data":[{}],"last":"x"}"#), Next::PerhapsEnd { last: "x".into(), items: 1 });
         // The server may serve fewer than asked and say so: not the end.
         assert_eq!(next(r#"{"limit":1,"data":[{}],"last":"x"}"#), Next::Page("x".into()));
         assert_eq!(next(r#"{"data":[{}],"last":507}"#), Next::Page("507".into()));

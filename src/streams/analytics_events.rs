@@ -380,8 +380,11 @@ impl AnalyticsEvents {
                 return Ok(Step { children: vec![Slice { token: None, ..slice.clone() }], ..Step::default() });
             }
             // The room is gone.
-            Err(error) if error.is_not_found() => return Ok(Step::default()),
-            page => page,
+            Err(error) if error.is_not_found() => {
+                self.reading.client.skipped(format!("{}?room_id={room}", error.endpoint));
+                return Ok(Step::default());
+            }
+            page => page.map_err(|error| ApiError { endpoint: format!("{}?room_id={room}", error.endpoint), ..error }),
         };
         let Some(page) = self.refused.allow(page, OF_THIS_ONE)? else { return Ok(Step::default()) };
         Ok(Step { rows: page.content?, rest: slice.rest(page.next), ..Step::default() })
