@@ -108,7 +108,10 @@ impl Files {
         fs::create_dir_all(folder)?;
         let files = Self { folder: folder.to_owned() };
         let credentials = json!({"auth_type": "app_credentials", "app_access_key": fake.access_key(), "app_secret": fake.app_secret()});
-        let config = json!({"credentials": credentials, "start_date": "2018-01-01T00:00:00Z", "api_url": fake.url()});
+        // Every room is asked in both syncs, so that every event can be compared: late events of old sessions
+        // come with the daily sweep otherwise.
+        let config = json!({"credentials": credentials, "start_date": "2018-01-01T00:00:00Z", "api_url": fake.url(),
+            "analytics_rooms": "all"});
         fs::write(files.folder.join("config.json"), serde_json::to_string_pretty(&config)?)?;
         Ok(files)
     }

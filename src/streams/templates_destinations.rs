@@ -14,14 +14,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::future::join;
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError};
 use super::gaps::{Gaps, OF_THIS_ONE};
-use super::record::{Label, Rows, record};
+use super::record::{Column, Label, Rows, record};
 use super::schema::snake_case;
+use super::secrets::{Masked, Place};
 use super::slice::Slice;
 use super::template_parents::{self, Parent};
 use super::values::{Object, Text, text};
@@ -41,7 +43,50 @@ record! {
         /// The role it belongs to.
         role: Text<'a>,
         /// All its settings; stream keys and credentials are masked.
-        config: Object<'a>,
+        config: Config<'a>,
+    }
+}
+
+/// The settings of a destination, and what the key above them says about them.
+#[derive(Clone, Copy)]
+pub(crate) struct Config<'a> {
+    raw: Raw<'a>,
+    place: Place,
+}
+
+impl Default for Config<'_> {
+    fn default() -> Self {
+        Self { raw: None, place: Place::Open }
+    }
+}
+
+impl<'a> Column<'a> for Config<'a> {
+    fn is_set(&self) -> bool {
+        self.raw.is_some()
+    }
+    fn set(&mut self, value: &'a RawValue) {
+        self.raw = Some(value);
+    }
+}
+
+impl Serialize for Config<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.place {
+            Place::Open => Object(self.raw).serialize(serializer),
+            place => serializer.collect_map(self.raw.map(|raw| ("value", Masked::new(raw, place)))),
+        }
+    }
+}
+
+impl JsonSchema for Config<'_> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Config".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Object::json_schema(generator)
     }
 }
 
@@ -83,7 +128,7 @@ impl TemplatesDestinations {
     async fn destinations_of(&self, parent: Parent) -> Result<Rows, StreamError> {
         let client = &self.reading.client;
         let by_kind = |answer: Raw<'_>| self.rows_by_kind(&parent.id, answer);
-        let recordings = |answer: Raw<'_>| self.rows_of_kind(&parent.id, "recording", answer);
+        let recordings = |answer: Raw<'_>| self.rows_of_kind(&parent.id, "recording", Place::Open, answer);
         let (by_kind, recordings) = join(
             client.template_part(&parent.id, "destinations", by_kind),
             client.template_part(&parent.id, "recordings", recordings),
@@ -94,7 +139,13 @@ impl TemplatesDestinations {
             rows.append(self.refused.allow(part, OF_THIS_ONE)?.flatten().transpose()?.unwrap_or_default());
         }
         if let Some(upload) = parent.settings.as_deref().and_then(upload) {
-            self.push(&mut rows, &parent.id, "recording_storage", UPLOAD.into(), upload)?;
+            self.push(
+                &mut rows,
+                &parent.id,
+                "recording_storage",
+                UPLOAD.into(),
+                Config { raw: Some(upload), place: Place::Open },
+            )?;
         }
         Ok(rows)
     }
@@ -102,22 +153,24 @@ impl TemplatesDestinations {
     fn rows_by_kind(&self, template: &str, answer: Raw<'_>) -> Result<Rows, StreamError> {
         let mut rows = Rows::default();
         for (kind, destinations) in members(template, answer)? {
+            // A kind nobody knows may have the name of a secret.
+            let place = kind.as_deref().map_or(Place::Open, |kind| Place::Open.below(kind));
             let kind = kind.as_deref().map_or(Cow::Borrowed("destination"), kind_of);
             // A plain value beside the kinds is not a destination.
             if destinations.get().starts_with(['{', '[']) {
-                rows.append(self.rows_of_kind(template, &kind, Some(destinations))?);
+                rows.append(self.rows_of_kind(template, &kind, place, Some(destinations))?);
             }
         }
         Ok(rows)
     }
 
-    fn rows_of_kind(&self, template: &str, kind: &str, answer: Raw<'_>) -> Result<Rows, StreamError> {
+    fn rows_of_kind(&self, template: &str, kind: &str, place: Place, answer: Raw<'_>) -> Result<Rows, StreamError> {
         let mut rows = Rows::default();
         let mut ids = HashSet::new();
         for (position, (key, config)) in members(template, answer)?.into_iter().enumerate() {
             let named = key.or_else(|| text(labels(config).name)).unwrap_or_else(|| position.to_string().into());
             let unique = if ids.contains(&named) { format!("{named}#{position}").into() } else { named };
-            self.push(&mut rows, template, kind, unique.clone(), config)?;
+            self.push(&mut rows, template, kind, unique.clone(), Config { raw: Some(config), place })?;
             ids.insert(unique);
         }
         Ok(rows)
@@ -129,21 +182,21 @@ impl TemplatesDestinations {
         template: &str,
         kind: &str,
         id: Cow<'_, str>,
-        config: &RawValue,
+        config: Config<'_>,
     ) -> Result<(), StreamError> {
         Ok(rows.push(&self.reading.format, &record_of(template, kind, id, config), None)?)
     }
 }
 
-fn record_of<'a>(template: &'a str, kind: &'a str, id: Cow<'a, str>, config: &'a RawValue) -> DestinationRecord<'a> {
-    let Labels { name, role } = labels(config);
+fn record_of<'a>(template: &'a str, kind: &'a str, id: Cow<'a, str>, config: Config<'a>) -> DestinationRecord<'a> {
+    let Labels { name, role } = config.raw.map(labels).unwrap_or_default();
     DestinationRecord {
         template_id: template.into(),
         id: id.into(),
         destination_type: kind.into(),
         name: Text(name),
         role: Text(role),
-        config: Object(Some(config)),
+        config,
         others: Vec::new(),
     }
 }
