@@ -331,11 +331,21 @@ pub fn masked(sentence: &str) -> String {
         let is_seconds = after.is_some_and(|after| after.trim_end_matches([':', '.', ',', ')']) == "s");
         match before {
             _ if is_seconds && word.parse::<f64>().is_ok() => "[t]".to_owned(),
+            _ if is_clock(word) => "[clock]".to_owned(),
+            _ if after == Some(&"requests") && word.parse::<f64>().is_ok() => "[n]".to_owned(),
             Some("column") => format!("[n]{}", word.trim_start_matches(|letter: char| letter.is_ascii_digit())),
             _ => word.split('/').map(without_id).collect::<Vec<_>>().join("/"),
         }
     };
     words.iter().enumerate().map(masked_word).collect::<Vec<_>>().join(" ")
+}
+
+/// A date, or a time of day.
+fn is_clock(word: &str) -> bool {
+    let digits =
+        |from: usize, to: usize| word.get(from..to).is_some_and(|part| part.bytes().all(|b| b.is_ascii_digit()));
+    let has = |at: usize, separator: u8| word.as_bytes().get(at) == Some(&separator);
+    (digits(0, 4) && has(4, b'-') && has(7, b'-')) || (digits(0, 2) && has(2, b':') && digits(3, 5) && has(5, b':'))
 }
 
 fn without_id(segment: &str) -> &str {

@@ -359,6 +359,6 @@ mod tests {
         let filter = EventFilter { room: "r", ..EventFilter::default() };
         let answer = client(url, 0.001).analytics_events::<&RawValue, _>(&filter, |_| ()).await;
         assert!(matches!(answer.unwrap_err().problem, Problem::Unreadable(_)));
-        assert_eq!(requests.lock().unwrap().len(), 10);
+        assert_eq!(requests.lock().unwrap().len(), 6);
     }
 }

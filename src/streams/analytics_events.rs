@@ -384,7 +384,11 @@ impl AnalyticsEvents {
                 self.reading.client.skipped(format!("{}?room_id={room}", error.endpoint));
                 return Ok(Step::default());
             }
-            page => page.map_err(|error| ApiError { endpoint: format!("{}?room_id={room}", error.endpoint), ..error }),
+            // A refusal of this room alone is told with its id.
+            Err(error) if error.status().is_some_and(|status| OF_THIS_ONE.contains(&status)) => {
+                Err(ApiError { endpoint: format!("{}?room_id={room}", error.endpoint), ..error })
+            }
+            page => page,
         };
         let Some(page) = self.refused.allow(page, OF_THIS_ONE)? else { return Ok(Step::default()) };
         Ok(Step { rows: page.content?, rest: slice.rest(page.next), ..Step::default() })
