@@ -141,9 +141,10 @@ impl Progress {
             return state::finished(field, self.cursor, known.into_iter(), memory);
         };
         let resume = Resume { until, latest: self.latest, pending };
-        let recent = self.recent.iter().map(|(_, hash)| *hash).filter(|hash| !self.known.contains(hash));
-        let recent = known.into_iter().chain(recent);
-        let state = state::under_way(field, self.mode, self.cursor, &resume, recent, memory);
+        // A sync that is cut again and again knows more each time: the state must not grow with it.
+        let recent = self.recent.iter().rev().map(|(_, hash)| *hash);
+        let recent: BTreeSet<u64> = recent.chain(known).take(2 * MOST_RECENT).collect();
+        let state = state::under_way(field, self.mode, self.cursor, &resume, recent.into_iter(), memory);
         self.last_state_bytes = serde_json::to_string(&state).map_or(0, |text| text.len());
         state
     }
