@@ -300,10 +300,8 @@ fn what_stays_ends_one_stream_and_no_other() {
         case("JSON cut in the middle", on("/v2/sessions", After(7), InvalidJson), &["sessions"], TransientError),
         case("empty body", on("/v2/recordings", After(2), EmptyBody), &["recordings"], TransientError),
         case("broken gzip", on("/v2/recordings", After(1), CorruptGzip), &["recordings"], TransientError),
-        case("401 on a route", on(SETTINGS, Always, Unauthorized), &["template_settings"], ConfigError),
         case("403 on a route", on(EVENTS, After(8), Forbidden), &["analytics_events"], ConfigError),
         case("404 on a list", on("/v2/recordings", Always, NotFound), &["recordings"], ConfigError),
-        case("302", on("/v2/recordings", After(1), Status(302)), &["recordings"], ConfigError),
         case("400", on("/v2/sessions", After(7), Status(400)), &["sessions"], SystemError),
         case(
             "a page token that repeats: sessions",
