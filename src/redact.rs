@@ -2,7 +2,7 @@
 //!
 //! A server that echoes a token may echo a piece of it, cut anywhere, escaped or percent-encoded; and what it
 //! echoes may end in a log line, an error, or a page token that a state would keep. So a piece of text is masked
-//! when it is [`SHORTEST_PIECE`] bytes or more of a secret, wherever in the secret they stand.
+//! when it is `SHORTEST_PIECE` bytes or more of a secret, wherever in the secret they stand.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

@@ -97,26 +97,26 @@ impl Remark {
     }
 }
 
-/// What is known of a stream before anything is read: [`Stream`]'s constants, for code that meets all
+/// What is known of a stream before anything is read: `Stream`'s constants, for code that meets all
 /// streams alike.
 pub struct Description {
-    /// See [`Stream::NAME`].
+    /// See `Stream::NAME`.
     pub name: &'static str,
-    /// See [`Stream::PRIMARY_KEY`].
+    /// See `Stream::PRIMARY_KEY`.
     pub primary_key: &'static [&'static str],
-    /// See [`Stream::CURSOR`].
+    /// See `Stream::CURSOR`.
     pub cursor: Option<&'static str>,
-    /// See [`Stream::LISTS`].
+    /// See `Stream::LISTS`.
     pub lists: &'static [&'static str],
-    /// See [`Stream::LOOK_BACK`].
+    /// See `Stream::LOOK_BACK`.
     pub look_back: TimeDelta,
-    /// See [`Stream::MEMORY`].
+    /// See `Stream::MEMORY`.
     pub memory: &'static [&'static str],
     /// All columns, in order.
     pub columns: &'static [&'static str],
-    /// See [`Stream::open`].
+    /// See `Stream::open`.
     pub open: fn(Reading) -> Arc<dyn Opened>,
-    /// See [`Stream::sample`].
+    /// See `Stream::sample`.
     pub sample: for<'a> fn(&'a Client) -> Sampled<'a>,
     schema: fn() -> Value,
 }
@@ -155,13 +155,13 @@ impl Description {
 
 /// A stream being read, whatever its type.
 pub trait Opened: Send + Sync {
-    /// See [`Stream::list`].
+    /// See `Stream::list`.
     fn list(&self, list: &'static str) -> Option<Slice>;
-    /// See [`Stream::fetch`].
+    /// See `Stream::fetch`.
     fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>>;
-    /// See [`Stream::finish`].
+    /// See `Stream::finish`.
     fn finish(&self) -> Result<Vec<Remark>, StreamError>;
-    /// See [`Stream::remember`].
+    /// See `Stream::remember`.
     fn remember(&self, is_finished: bool) -> Map<String, Value>;
 }
 
@@ -190,7 +190,7 @@ pub struct Reading {
     pub since: Since,
     /// Records that changed at or after this are read: [`Since::due`] with the stream's look-back.
     pub due: Timestamp,
-    /// What this stream's saved state remembers beside its cursor, see [`Stream::remember`].
+    /// What this stream's saved state remembers beside its cursor, see `Stream::remember`.
     pub memory: Map<String, Value>,
     /// What the user chose for single streams.
     pub options: Options,
