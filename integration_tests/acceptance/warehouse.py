@@ -162,7 +162,9 @@ class Warehouse:
         )
 
     def source(self) -> airbyte.Source:
-        return airbyte.get_source("source-100ms", config=self.fake.config(), **self.start_with)
+        # Every room is asked in each sync, so that every event can be compared: `auto` leaves late ones to a sweep.
+        config = self.fake.config() | {"analytics_rooms": "all"}
+        return airbyte.get_source("source-100ms", config=config, **self.start_with)
 
     def cache(self) -> DuckDBCache | PostgresCache:
         files = self.folder / "files"
