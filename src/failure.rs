@@ -99,6 +99,18 @@ impl Failure {
         ))
     }
 
+    /// A page token or an id that repeats a secret, and which no state may hold.
+    pub fn secret_in_pages(stream: &str) -> Self {
+        Self {
+            kind: FailureType::SystemError,
+            message: format!(
+                "100ms answered `{stream}` with a page token or an id that repeats one of your secrets, such as the token of the request: reading on would write it into the saved state; report it to 100ms."
+            ),
+            internal: "a page token or an id holds a secret".into(),
+            reach: Reach::Single,
+        }
+    }
+
     /// As an error message of the protocol.
     pub fn to_message(&self, stream: Option<&str>) -> Message {
         Message::error(self.kind, self.message.clone(), self.internal.clone(), stream)

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError};
 use super::gaps::{Gaps, OF_THIS_ONE};
-use super::record::{Identity, Label, Record, Rows, id, record};
+use super::record::{Identity, Label, Record, Rows, hide_others, id, record};
 use super::schema;
 use super::slice::Slice;
 use super::time::Time;
@@ -94,6 +94,7 @@ impl ActiveRoomPeers {
         let shape = |peers: Keyed<'_, ActivePeerRecord<'_>>| -> Result<Rows, StreamError> {
             let mut rows = Rows::default();
             for (key, mut peer) in peers {
+                hide_others(key.as_deref(), &mut peer.others);
                 peer.id.0 = peer.id.0.take().or(key);
                 let id = peer.id.0.as_deref().ok_or_else(|| RecordError::new(None, "id", "is missing"))?;
                 peer.joined_at.readable(id, "joined_at")?;

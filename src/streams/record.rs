@@ -173,6 +173,14 @@ pub(crate) fn masked<'a>(key: &str, value: &'a RawValue) -> Masked<'a> {
     Masked::new(value, Place::Open.below(key))
 }
 
+/// Leaves out what no column knows of an entry that stands under `key` in a map, when `key` is the name of a
+/// secret: such an entry is none of the map's items, and all that is in it may be the secret.
+pub(crate) fn hide_others(key: Option<&str>, others: &mut Others<'_>) {
+    if key.is_some_and(|key| Place::Open.below(key) != Place::Open) {
+        others.clear();
+    }
+}
+
 macro_rules! raw_columns {
     ($($type:ident)+) => {$(
         impl<'a> Column<'a> for $type<'a> {

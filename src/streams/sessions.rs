@@ -15,7 +15,7 @@ use chrono::TimeDelta;
 use serde_json::{Map, Value};
 
 use super::contract::{Reading, RecordError, Step, Stream, StreamError, Times};
-use super::record::{Computed, Derived, Identity, Rows, Shape, id, record, times};
+use super::record::{Computed, Derived, Identity, Rows, Shape, hide_others, id, record, times};
 use super::schema;
 use super::slice::Slice;
 use super::time::{Time, Timestamp};
@@ -158,6 +158,7 @@ fn read_peers<'a>(peers: &Derived<'a, Vec<PeerEntry<'a>>>, id: &str) -> Result<V
     for (key, mut peer) in members {
         let joined_at = peer.joined_at.readable(id, "peers.joined_at")?;
         let left_at = peer.left_at.readable(id, "peers.left_at")?;
+        hide_others(key.as_deref(), &mut peer.others);
         peer.duration.0 = joined_at.zip(left_at).map(|(joined_at, left_at)| left_at.seconds_since(joined_at));
         // Old entries lack the id; then the key is the id.
         peer.id.0 = peer.id.0.take().or(key);
@@ -253,5 +254,13 @@ mod tests {
         let peer = &record(json).0["peers"][0];
         assert_eq!(peer["newField"]["a"], 1);
         assert_ne!(peer["newField"]["credentials"]["b"], "x");
+    }
+
+    #[test]
+    fn a_secret_among_the_peers_stays_here() {
+        let json = r#"{"id":"s","created_at":"2024-05-01T10:00:00Z","peers":{"streamKey":{"value":"x","more":["x"]},"p":{"new":1}}}"#;
+        let peers = &record(json).0["peers"];
+        assert!(!peers.to_string().contains("\"x\""), "{peers}");
+        assert!(peers.to_string().contains("\"new\":1"), "{peers}");
     }
 }

@@ -121,6 +121,16 @@ impl Slice {
         ListFilter { start: self.token.as_deref(), ..ListFilter::default() }
     }
 
+    /// What 100ms gave it and a saved state would hold: its page token and its ids.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let ids = match &self.scope {
+            Scope::Whole | Scope::Window(_) => [None, None],
+            Scope::Room(id) | Scope::Below(id) => [Some(id), None],
+            Scope::Session { room, session } => [Some(room), Some(session)],
+        };
+        ids.into_iter().chain([self.token.as_ref()]).flatten().map(String::as_str)
+    }
+
     /// The slice that holds both, when both are windows of one list: what it reads again is allowed, what
     /// neither held is not in between when the two are neighbours.
     pub fn joined(&self, other: &Self) -> Option<Self> {

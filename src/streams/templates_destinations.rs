@@ -73,7 +73,10 @@ impl Serialize for Config<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.place {
             Place::Open => Object(self.raw).serialize(serializer),
-            place => serializer.collect_map(self.raw.map(|raw| ("value", Masked::new(raw, place)))),
+            place => match self.raw {
+                Some(raw) if raw.get().starts_with('{') => Masked::new(raw, place).serialize(serializer),
+                raw => serializer.collect_map(raw.map(|raw| ("value", Masked::new(raw, place)))),
+            },
         }
     }
 }
@@ -168,6 +171,7 @@ impl TemplatesDestinations {
         let mut rows = Rows::default();
         let mut ids = HashSet::new();
         for (position, (key, config)) in members(template, answer)?.into_iter().enumerate() {
+            let place = key.as_deref().map_or(place, |key| place_of(place, key, config));
             let named = key.or_else(|| text(labels(config).name)).unwrap_or_else(|| position.to_string().into());
             let unique = if ids.contains(&named) { format!("{named}#{position}").into() } else { named };
             self.push(&mut rows, template, kind, unique.clone(), Config { raw: Some(config), place })?;
@@ -205,6 +209,13 @@ fn record_of<'a>(template: &'a str, kind: &'a str, id: Cow<'a, str>, config: Con
 fn members<'a>(template: &str, answer: Raw<'a>) -> Result<Keyed<'a, &'a RawValue>, RecordError> {
     Members::of(answer)
         .map_err(|_| RecordError::new(Some(template), "destinations", "is neither an object nor an array"))
+}
+
+/// The place of a destination under `key`: one that has the name of a secret may be one, unless it says itself
+/// that this is what it is called.
+fn place_of(kind: Place, key: &str, config: &RawValue) -> Place {
+    let is_called_so = text(labels(config).name).is_some_and(|name| name == key);
+    if kind == Place::Open && !is_called_so { Place::Open.below(key) } else { kind }
 }
 
 fn kind_of(key: &str) -> Cow<'static, str> {

@@ -235,6 +235,9 @@ impl Driver {
         if let Some(began) = self.client.began() {
             self.progress.began(began.into());
         }
+        if step.rest.iter().chain(&step.children).any(|slice| self.holds_secret(slice)) {
+            return Err(Cut::Failed(Failure::secret_in_pages(self.description.name)));
+        }
         let left = Left { rest: step.rest, children: step.children, seen: step.seen };
         let busy = self.tasks.len() + self.backlog.waiting() + 1;
         let may_cut = busy < self.workers && self.client.idle_workers() > 1;
@@ -255,6 +258,11 @@ impl Driver {
                 self.write(step.rows, replacement, begun, stop).await
             }
         }
+    }
+
+    /// Whether a saved state would hold a secret with this slice: masked there, it could not be asked with again.
+    fn holds_secret(&self, slice: &Slice) -> bool {
+        slice.texts().any(|text| self.output.redactor().holds_secret(text))
     }
 
     /// Writes rows that took more requests: with them their page is done.
