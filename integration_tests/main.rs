@@ -18,6 +18,8 @@ mod bad_input;
 mod by_hand;
 /// `spec`, `check`, `discover`, `--help`: what they answer, and one record of every stream.
 mod commands;
+/// Joins, leaves and events: what is there, and what it costs to know what happened.
+mod engagement;
 /// What goes wrong on the wire: what passes is ridden out, what stays ends one stream and no other.
 mod faults;
 /// What looks odd and must work all the same.

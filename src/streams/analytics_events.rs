@@ -21,7 +21,9 @@ use chrono::{TimeDelta, Utc};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::contract::{EventRooms, Reading, RecordError, Remark, Seen, Since, Step, Stream, StreamError, Times};
+use super::contract::{
+    EventRooms, Reading, RecordError, Remark, SETTLING, Seen, Since, Step, Stream, StreamError, Times,
+};
 use super::gaps::{Gaps, OF_THIS_ONE};
 use super::record::{Computed, Derived, Identity, Label, Record, Rows, id, record, times};
 use super::schema;
@@ -343,11 +345,15 @@ impl AnalyticsEvents {
 
     fn choose(&self, rooms: &[ParentRoom<'_>], is_sweep: bool) -> Result<Vec<String>, RecordError> {
         let mut chosen = Vec::with_capacity(rooms.len());
+        // In a new room joins are tried at once, and what failed may be told late. Of an edit it is enough that
+        // one sync sees it.
+        let edited_from = self.reading.since.due(SETTLING);
         for room in rooms {
             let id = id(room.id.0)?;
             let (created_at, updated_at) = times(&id, room.created_at, room.updated_at)?;
             let is_new = || {
-                created_at.max(updated_at) >= self.reading.due && locked(&self.asked).insert(id.clone().into_owned())
+                (created_at >= self.reading.due || updated_at >= edited_from)
+                    && locked(&self.asked).insert(id.clone().into_owned())
             };
             if is_sweep || is_new() {
                 chosen.push(id.into_owned());

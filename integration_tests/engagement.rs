@@ -1,0 +1,228 @@
+//! `analytics_events` as people ask it: who came, who left, and what it costs to know what happened.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::TimeDelta;
+use fake_100ms::{Counts, Fake, FilterEffect, Options, Readings, Scale};
+use serde_json::{Value, json};
+
+use crate::harness::{Call, catalog, config, config_with, fake, requests_by_route, states};
+use crate::messages::{Record, Transcript};
+use crate::platform::{Connection, Warehouse};
+
+const EVENTS: &str = "analytics_events";
+
+/// The requests of a sync for events and the lists that lead to them.
+fn requests(fake: &Fake) -> u64 {
+    requests_by_route(fake).values().filter_map(Value::as_u64).sum()
+}
+
+fn requests_for_events(fake: &Fake) -> u64 {
+    requests_by_route(fake).get("/v2/analytics/events").and_then(Value::as_u64).unwrap_or(0)
+}
+
+/// The joins and leaves that the people in the sessions of `transcript` say there were in the last 30 days:
+/// the id of each event and its time.
+fn passages(transcript: &Transcript, fake: &Fake) -> BTreeMap<String, String> {
+    let earliest = (fake.now() - TimeDelta::days(30)).format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+    let peers = transcript.records_of("sessions").flat_map(|session| session.data["peers"].as_array().unwrap());
+    let moves = peers.flat_map(|peer| {
+        let id = peer["id"].as_str().unwrap();
+        [("join", &peer["joined_at"]), ("leave", &peer["left_at"])].map(|(kind, time)| (format!("{id}.{kind}"), time))
+    });
+    let timed = moves.filter_map(|(id, time)| Some((id, time.as_str()?.to_owned())));
+    timed.filter(|(_, time)| *time >= earliest).collect()
+}
+
+fn joins_and_leaves(transcript: &Transcript) -> impl Iterator<Item = &Record> {
+    transcript.records_of(EVENTS).filter(|event| event.data["source"] == "sessions")
+}
+
+#[test]
+fn everybody_in_a_session_has_joined_and_whoever_is_gone_has_left() {
+    let fake = fake(120);
+    let streams = ["sessions", EVENTS];
+    let transcript = Call::read(&config(&fake), &catalog(&streams, "full_refresh")).run().good(&fake);
+    let expected = passages(&transcript, &fake);
+    let emitted: BTreeMap<String, String> = joins_and_leaves(&transcript)
+        .map(|event| (event.key(), event.data["created_at"].as_str().unwrap().to_owned()))
+        .collect();
+    assert!(expected.keys().filter(|id| id.ends_with(".join")).count() > 100, "the test proves little");
+    assert_eq!(emitted, expected);
+    assert_eq!(joins_and_leaves(&transcript).count(), expected.len(), "each came once");
+    // Somebody who joins again is another peer of the same user, and so another join.
+    let mut times_joined: HashMap<[&str; 2], u32> = HashMap::new();
+    for event in joins_and_leaves(&transcript).filter(|event| event.data["type"] == "peer.join") {
+        let who = ["session_id", "user_id"].map(|column| event.data[column].as_str().unwrap_or_default());
+        *times_joined.entry(who).or_default() += 1;
+    }
+    assert!(times_joined.iter().any(|([_, user], times)| !user.is_empty() && *times > 1), "nobody joined twice");
+}
+
+#[test]
+fn somebody_who_was_in_leaves_in_a_later_sync() {
+    let fake = fake(121);
+    let mut connection = Connection::of(&fake, &[EVENTS]);
+    connection.sync();
+    let has_left = |connection: &Connection<'_>, peer: &str| connection.has(EVENTS, &format!("{peer}.leave"));
+    let peer_of = |key: &String| key.strip_suffix(".join").map(str::to_owned);
+    let is_in: BTreeSet<String> = connection.records[EVENTS]
+        .iter()
+        .filter(|(_, event)| event["type"] == "peer.join" && event["data"]["left_at"].is_null())
+        .filter_map(|(key, _)| peer_of(key))
+        .collect();
+    assert!(is_in.len() > 3 && !is_in.iter().any(|peer| has_left(&connection, peer)), "{is_in:?}");
+    let mut gone = BTreeSet::new();
+    for _ in 0..5 {
+        fake.advance();
+        let transcript = connection.sync();
+        let leaves = joins_and_leaves(&transcript).filter(|event| event.data["type"] == "peer.leave");
+        gone.extend(
+            leaves.map(|event| event.data["peer_id"].as_str().unwrap().to_owned()).filter(|id| is_in.contains(id)),
+        );
+        connection.assert_is_up_to_date();
+    }
+    assert!(!gone.is_empty(), "nobody left: the test proves nothing");
+    for peer in gone {
+        let join = &connection.records[EVENTS][&format!("{peer}.join")];
+        let leave = &connection.records[EVENTS][&format!("{peer}.leave")];
+        assert_eq!(join["data"]["left_at"], leave["data"]["left_at"], "the join says when {peer} left");
+    }
+}
+
+/// Many rooms, many sessions in 30 days, nothing lately.
+fn meetings(rooms: usize, sessions: usize, seed: u64) -> Fake {
+    let counts = Counts {
+        rooms,
+        sessions,
+        peers_per_session: 2,
+        events_per_room: 2,
+        templates: 4,
+        recordings: 10,
+        lately: Some(0),
+        varied: false,
+        ..Counts::default()
+    };
+    Fake::start(Options { seed, scale: Scale::Custom(counts), gzip: false, ..Options::default() })
+}
+
+#[test]
+fn a_sync_costs_as_much_as_happened_since() {
+    let (rooms, sessions) = (2_000, 4_000);
+    let fake = meetings(rooms, sessions, 122);
+    let mut modes = ["auto", "all", "recent"].map(|mode| {
+        let mut connection = Connection::of(&fake, &[EVENTS]);
+        connection.config = config_with(&fake, json!({"analytics_rooms": mode}));
+        connection
+    });
+    let mut sync = || {
+        [0, 1, 2].map(|mode| {
+            fake.reset_requests();
+            modes[mode].sync();
+            requests(&fake)
+        })
+    };
+    let first = sync();
+    let earlier = fake.advance_small(1.0);
+    sync();
+    let later = fake.advance_small(2.0);
+    let then = sync();
+    // What happened in the hour before the cursor is asked about once more: events may arrive late.
+    let changed = |stream: &str| earlier.streams[stream].union(&later.streams[stream]).count() as u64;
+    let (since, edited) = (changed("sessions"), changed("rooms"));
+    eprintln!(
+        "{rooms} rooms, {sessions} sessions; since then {since} sessions, {edited} rooms edited: first {first:?}, then {then:?} requests"
+    );
+    assert!(since >= 40, "only {since} sessions changed");
+    let rooms = rooms as u64;
+    assert!(first[0] >= rooms && first[1] >= rooms, "the first sync asks every room");
+    assert!(then[1] >= rooms, "`all` asks every room each time");
+    for mode in [0, 2] {
+        assert!(then[mode] <= 3 * since + edited + rooms / 100, "{} requests for {since} sessions", then[mode]);
+    }
+}
+
+#[test]
+fn every_room_is_asked_again_after_a_day_and_not_before() {
+    let fake = meetings(300, 300, 123);
+    let mut connection = Connection::of(&fake, &[EVENTS]);
+    connection.sync();
+    let swept_at = |connection: &Connection<'_>| connection.states[EVENTS]["swept_at"].clone();
+    let first_sweep = swept_at(&connection);
+    assert!(first_sweep.is_string());
+    for (hours, sweeps) in [(20, false), (3, false), (1, true), (1, false)] {
+        fake.let_time_pass(TimeDelta::hours(hours));
+        fake.reset_requests();
+        let before = swept_at(&connection);
+        connection.sync();
+        assert_eq!(requests_for_events(&fake) >= 300, sweeps, "after {hours} more hours");
+        assert_eq!(swept_at(&connection) != before, sweeps);
+    }
+}
+
+#[test]
+fn nothing_is_asked_for_events_when_only_joins_and_leaves_are_wanted() {
+    let fake = fake(124);
+    let config = config_with(&fake, json!({"analytics_event_types": ["peer.join"]}));
+    let transcript = Call::read(&config, &catalog(&[EVENTS], "full_refresh")).run().good(&fake);
+    assert!(transcript.records_of(EVENTS).count() > 100);
+    assert!(transcript.records().all(|event| event.data["type"] == "peer.join"));
+    assert_eq!(requests_for_events(&fake), 0);
+}
+
+#[test]
+fn whatever_the_filters_do_the_events_are_there_after_a_day() {
+    use FilterEffect::{FindsNothing, Ignored, Narrows};
+    for (by_session, by_error) in
+        [(Ignored, FindsNothing), (FindsNothing, Ignored), (FindsNothing, FindsNothing), (Narrows, Ignored)]
+    {
+        let readings =
+            Readings { event_id_filters: by_session, event_error_filter: by_error, ..Readings::documented() };
+        let fake = Fake::start(Options { seed: 125, readings, ..Options::default() });
+        let mut connection = Connection::of(&fake, &[EVENTS]);
+        connection.sync();
+        for _ in 0..5 {
+            fake.advance();
+            connection.sync();
+        }
+        connection.sync_after_a_day();
+        connection.assert_is_complete();
+    }
+}
+
+/// Reads the events of `fake` with so many kills, and then to the end; the largest state on the way.
+fn read_with_kills(fake: &Fake, mode: &str, kills: usize, seed: u64) -> (Warehouse, usize) {
+    let config = config_with(fake, json!({"analytics_rooms": mode}));
+    let (mut random, mut warehouse, mut largest) = (fastrand::Rng::with_seed(seed), Warehouse::default(), 0);
+    let mut hit = 0;
+    for round in 0.. {
+        let call = Call::read(&config, &catalog(&[EVENTS], "incremental")).file("state", &states(&warehouse.states));
+        let bytes = if round < kills { random.usize(100_000..4_000_000) } else { usize::MAX };
+        let run = call.start().kill_after(bytes);
+        let transcript = run.transcript();
+        transcript.assert_in_order();
+        let sizes = transcript.all_states().into_iter().map(|(_, state)| state.to_string().len());
+        largest = sizes.max().unwrap_or(0).max(largest);
+        warehouse.load(&transcript);
+        if run.status.success() {
+            break;
+        }
+        hit += 1;
+    }
+    assert!(hit > kills / 2, "only {hit} kills hit: the test proves little");
+    (warehouse, largest)
+}
+
+#[test]
+fn a_state_stays_small_however_many_rooms_and_sessions_there_are() {
+    const LARGEST: usize = 64 * 1024;
+    let fake = meetings(10_000, 20_000, 126);
+    for (mode, seed) in [("auto", 1), ("recent", 2)] {
+        let (warehouse, largest) = read_with_kills(&fake, mode, 6, seed);
+        eprintln!("{mode}: the largest state has {largest} bytes");
+        assert!(largest < LARGEST, "{mode}: a state of {largest} bytes");
+        if mode == "auto" {
+            warehouse.assert_has(&[EVENTS], &fake.truth());
+        }
+    }
+}
