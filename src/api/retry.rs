@@ -77,6 +77,10 @@ pub(super) fn scaled(wait: Duration, factor: f64) -> Duration {
     Duration::try_from_secs_f64(wait.as_secs_f64() * factor).unwrap_or(YEAR).min(YEAR)
 }
 
+/// A refusal of a token that has worked is asked about more often than another fault: where one answer in five is
+/// such a refusal, one request in 15,000 would be refused six times in a row, and a sync has thousands.
+const MORE_TRIES_OF_WHAT_WORKED: u32 = 2;
+
 /// What one request has been through.
 pub(super) struct Retry<'p> {
     policy: &'p Policy,
@@ -161,7 +165,7 @@ impl<'p> Retry<'p> {
     fn after_unauthorized(&mut self, standing: Standing) -> Decision {
         self.unauthorized += 1;
         let tries = match standing {
-            Standing::HasWorked => self.policy.tries,
+            Standing::HasWorked => self.policy.tries + MORE_TRIES_OF_WHAT_WORKED,
             Standing::ClocksDiffer => 3,
             Standing::NeverWorked => 2,
         };
@@ -311,9 +315,9 @@ mod tests {
             assert_eq!(tries(NeverWorked), [Decision::Wait(Duration::ZERO), Decision::GiveUp(GaveUp::TriesExhausted)]);
             assert_eq!(tries(ClocksDiffer).len(), 3);
             let tries = tries(HasWorked);
-            assert_eq!(tries.len(), 6);
+            assert_eq!(tries.len(), 8);
             assert_eq!(tries[0], Decision::Wait(Duration::ZERO));
-            assert!(tries[1..5].iter().all(|decision| matches!(decision, Decision::Wait(_))));
+            assert!(tries[1..7].iter().all(|decision| matches!(decision, Decision::Wait(_))));
         }
     }
 }
