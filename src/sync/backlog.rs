@@ -19,6 +19,7 @@ pub struct Backlog {
     /// The part of `pending` that nobody is fetching.
     queue: VecDeque<u64>,
     next_id: u64,
+    workers: usize,
     budget: Budget,
     /// Pages that hold mostly items outside of their window.
     stray_pages: u32,
@@ -80,6 +81,7 @@ impl Backlog {
             pending: BTreeMap::new(),
             queue: VecDeque::new(),
             next_id: 0,
+            workers,
             budget: Budget::new(workers),
             stray_pages: 0,
             has_joined: false,
@@ -127,12 +129,12 @@ impl Backlog {
         self.pending.get(&id).map(|piece| &piece.slice)
     }
 
-    /// What takes the place of slice `id` after a page of it. When `may_cut`, a worker has nothing to do:
-    /// then the rest of a window is cut in two by time, if that pays.
+    /// What takes the place of slice `id` after a page of it. When `idle` workers have nothing to do, the rest of a
+    /// window is cut by time, so that they share it, if that pays.
     ///
     /// # Errors
     /// When the list goes round in a circle.
-    pub fn replacement(&mut self, id: u64, left: Left, may_cut: bool) -> Result<Replacement, Circle> {
+    pub fn replacement(&mut self, id: u64, left: Left, idle: usize) -> Result<Replacement, Circle> {
         let Some(piece) = self.pending.get_mut(&id) else {
             return Ok(Replacement { replaced: id, pieces: Vec::new() });
         };
@@ -146,7 +148,7 @@ impl Backlog {
                 return Err(Circle);
             }
             let rest = Piece { slice: rest, pace, left: 0.0, trail, parent };
-            pieces.extend(self.divide(rest, left.seen, may_cut));
+            pieces.extend(self.divide(rest, left.seen, idle));
         } else if parent.is_none() {
             let items = left.seen.map_or(0, |seen| seen.items);
             self.budget.note_last_page(items as f64 / PAGE_SIZE as f64);
@@ -155,24 +157,26 @@ impl Backlog {
         Ok(Replacement { replaced: id, pieces })
     }
 
-    /// Cuts the rest of a window in two when that is wanted and pays.
-    fn divide(&mut self, rest: Piece, seen: Option<Seen>, may_cut: bool) -> Vec<Piece> {
+    /// Cuts the rest of a window into pieces for itself and `idle` workers, as far as that is wanted and pays.
+    fn divide(&mut self, rest: Piece, seen: Option<Seen>, idle: usize) -> Vec<Piece> {
         let Some(seen) = seen else { return vec![rest] };
         self.stray_pages += u32::from(2 * seen.strays > seen.items.max(seen.strays));
         let pace = rest.pace.after_page(&seen);
         let left = pace.pages_left(&rest.slice, seen.oldest);
-        let largest = self.pending.values().map(|piece| piece.left).fold(0.0, f64::max);
-        let is_wanted = may_cut
-            && !self.ignores_windows()
-            && self.budget.allows(self.pending.len())
-            && window::is_worth_cutting(left, largest);
-        match window::cut(&rest.slice, seen.oldest).filter(|_| is_wanted) {
-            Some((newer, older)) => {
-                let half = Piece { pace: pace.inherited(), left: left / 2.0, ..Piece::new(older) };
-                vec![Piece { slice: newer, pace: pace.inherited(), left: left / 2.0, ..rest }, half]
-            }
-            None => vec![Piece { pace, left, ..rest }],
-        }
+        let others = || self.pending.values().map(|piece| piece.left);
+        let largest = others().fold(0.0, f64::max);
+        let all = others().sum::<f64>().max(left);
+        let wanted = if self.ignores_windows() { 0 } else { idle.min(self.budget.affordable(self.pending.len())) };
+        let older = window::cut(
+            &rest.slice,
+            seen.oldest,
+            window::worthwhile_cuts(left, largest, all / self.workers as f64).min(wanted),
+        );
+        let Some((newer, older)) = older else { return vec![Piece { pace, left, ..rest }] };
+        let (pace, left) = (pace.inherited(), left / (older.len() + 1) as f64);
+        let newer = Piece { slice: newer, pace, left, ..rest };
+        let older = older.into_iter().map(|slice| Piece { pace, left, ..Piece::new(slice) });
+        std::iter::once(newer).chain(older).collect()
     }
 
     /// Whether the server has answered with items outside of their windows: then each window would hold

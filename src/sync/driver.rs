@@ -240,8 +240,9 @@ impl Driver {
         }
         let left = Left { rest: step.rest, children: step.children, seen: step.seen };
         let busy = self.tasks.len() + self.backlog.waiting() + 1;
-        let may_cut = busy < self.workers && self.client.idle_workers() > 1;
-        let replacement = self.backlog.replacement(id, left, may_cut).map_err(|Circle| self.circle())?;
+        // One of the idle workers fetches the rest of this slice.
+        let idle = self.workers.saturating_sub(busy).min(self.client.idle_workers().saturating_sub(1));
+        let replacement = self.backlog.replacement(id, left, idle).map_err(|Circle| self.circle())?;
         match step.later {
             Some(later) => {
                 self.backlog.detach(replacement);
@@ -267,7 +268,7 @@ impl Driver {
 
     /// Writes rows that took more requests: with them their page is done.
     async fn take_rows(&mut self, id: u64, rows: Rows, stop: &mut Stop) -> Result<(), Cut> {
-        let replacement = self.backlog.replacement(id, Left::default(), false).map_err(|Circle| self.circle())?;
+        let replacement = self.backlog.replacement(id, Left::default(), 0).map_err(|Circle| self.circle())?;
         self.write(rows, replacement, 0, stop).await
     }
 

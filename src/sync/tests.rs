@@ -42,9 +42,9 @@ impl Server {
     fn page(self, items: &[Item], slice: &Slice) -> (Vec<Item>, Option<String>) {
         let by_filter = |time: Timestamp| Timestamp::parse(&time.to_filter()).unwrap();
         let Window { after, before } = if self.ignores_windows { Window::default() } else { slice.window() };
+        let (after, before) = (after.map(by_filter), before.map(by_filter));
         let is_asked_for = |(created, _): &&Item| {
-            after.is_none_or(|after| at(*created) >= by_filter(after))
-                && before.is_none_or(|before| at(*created) <= by_filter(before))
+            after.is_none_or(|after| at(*created) >= after) && before.is_none_or(|before| at(*created) <= before)
         };
         let last: Option<Item> = slice.token.as_deref().map(|token| {
             let (created, id) = token.split_once('/').unwrap();
@@ -129,8 +129,7 @@ impl<'i> Reader<'i> {
                     continue;
                 }
                 let left = self.write(&slice, &mut progress);
-                let may_cut = busy < self.workers;
-                let replacement = backlog.replacement(id, left, may_cut).unwrap();
+                let replacement = backlog.replacement(id, left, self.workers.saturating_sub(busy)).unwrap();
                 busy += replacement.slices().count().saturating_sub(1);
                 backlog.replace(replacement, 0);
                 if progress.is_due(std::time::Duration::ZERO) || pages.is_multiple_of(3) {
@@ -250,6 +249,26 @@ proptest! {
     }
 }
 
+/// A thousand full pages, evenly spread over so many days that begin so many days after the start.
+fn thousand_pages(begins: i64, days: i64) -> Vec<Item> {
+    const DAY: i64 = 24 * 3600 * SECOND;
+    (0..100_000).map(|n| (BEGINNING + begins * DAY + i64::from(n) * (days * DAY / 100_000), n)).collect()
+}
+
+#[test]
+fn workers_share_a_history_soon_wherever_in_time_it_lies() {
+    for (begins, days, at_most) in [(0, 2300, 1.1), (2050, 250, 1.35), (2240, 60, 1.35)] {
+        let items = thousand_pages(begins, days);
+        for (workers, requests) in [(10, 1_040), (50, 1_120)] {
+            let mut reader = Reader::new(&items, workers);
+            assert!(reader.run(Some(at(BEGINNING)), usize::MAX));
+            let ratio = reader.rounds as f64 * workers as f64 / 1_000.0;
+            let what = format!("{days} days, {workers} workers: {} requests, {ratio:.2} of the ideal", reader.requests);
+            assert!(reader.requests <= requests && ratio <= at_most, "{what}");
+        }
+    }
+}
+
 #[test]
 fn an_even_history_is_shared_by_all_workers() {
     let items: Vec<Item> = (0..40_000).map(|n| (BEGINNING + i64::from(n) * 5000 * SECOND, n)).collect();
@@ -272,23 +291,23 @@ fn a_list_that_goes_round_in_a_circle_is_noticed() {
     let mut backlog = Backlog::new(vec![Slice::whole(LIST)], 1);
     let mut id = backlog.take().unwrap().0;
     for token in ["a", "b"] {
-        let replacement = backlog.replacement(id, rest(token), false).unwrap();
+        let replacement = backlog.replacement(id, rest(token), 0).unwrap();
         backlog.replace(replacement, 0);
         id = backlog.take().unwrap().0;
     }
-    assert_eq!(backlog.replacement(id, rest("a"), false).err(), Some(Circle));
+    assert_eq!(backlog.replacement(id, rest("a"), 0).err(), Some(Circle));
 }
 
 #[test]
 fn a_page_that_takes_longer_is_pending_until_it_is_written() {
     let mut backlog = Backlog::new(vec![Slice::whole(LIST)], 2);
     let (page, _) = backlog.take().unwrap();
-    let replacement = backlog.replacement(page, rest("a"), false).unwrap();
+    let replacement = backlog.replacement(page, rest("a"), 0).unwrap();
     backlog.detach(replacement);
     let single = Slice { is_single_page: true, ..Slice::whole(LIST) };
     let next = Slice::whole(LIST).rest(Some("a".into())).unwrap();
     assert_eq!(backlog.slices(usize::MAX), [single, next.clone()]);
-    let replacement = backlog.replacement(page, Left::default(), false).unwrap();
+    let replacement = backlog.replacement(page, Left::default(), 0).unwrap();
     backlog.replace(replacement, 0);
     assert_eq!(backlog.slices(usize::MAX), [next]);
 }
@@ -299,7 +318,7 @@ fn children_become_their_page_again_when_a_state_has_no_room() {
     let (page, _) = backlog.take().unwrap();
     let room = |number: u32| Slice::new(LIST, Scope::Room(format!("room {number}")));
     let left = Left { children: (0..50).map(room).collect(), ..rest("a") };
-    let replacement = backlog.replacement(page, left, false).unwrap();
+    let replacement = backlog.replacement(page, left, 0).unwrap();
     backlog.replace(replacement, 0);
     assert_eq!(backlog.slices(usize::MAX).len(), 51);
     let few = backlog.slices(500);

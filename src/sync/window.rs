@@ -1,12 +1,12 @@
-//! Cutting a window of time in two, so that idle workers share a long history.
+//! Cutting a window of time, so that idle workers share a long history.
 //!
 //! ```text
-//!   after            mid        oldest seen          newest seen
+//!   after            cut        oldest seen          newest seen
 //!     [   older piece   )[   rest of the newer piece   |  page  ]
 //! ```
 //!
 //! A list is newest first, so after a full page what is left lies before the oldest item seen. The newer
-//! piece goes on with the page token and `after = mid`; the older one, `[after, mid)`, becomes a slice of
+//! piece goes on with the page token and `after = cut`; the older one, `[after, cut)`, becomes a slice of
 //! its own. The order only decides *where* to cut: were the list in another order, the pieces would hold
 //! the same items, at worst some of them twice.
 
@@ -41,9 +41,9 @@ impl Budget {
         Self { allowed: 4.0 * workers as f64, spent: 0.0 }
     }
 
-    /// Whether a cut can be afforded while `open` pieces are not done. A stream's next list is one, too.
-    pub fn allows(&self, open: usize) -> bool {
-        self.spent + (open + 2) as f64 <= self.allowed
+    /// How many cuts can be afforded while `open` pieces are not done. A stream's next list is one, too.
+    pub fn affordable(&self, open: usize) -> usize {
+        (self.allowed - self.spent - (open + 1) as f64).max(0.0) as usize
     }
 
     /// Notes that a piece is done; `fill` is the filled share of its last page.
@@ -78,26 +78,46 @@ impl Pace {
     }
 }
 
-/// Whether a piece with `left` pages is worth cutting, next to a largest piece of `largest`: an idle
-/// worker should get a large share, or it is idle again at once.
-pub fn is_worth_cutting(left: f64, largest: f64) -> bool {
-    left >= LEAST_PAGES && left >= largest / 2.0
+/// How often a piece with `left` pages is worth cutting, when the largest piece has `largest` and each worker's
+/// share of all pages is `share`: into pieces of that share, so that all workers begin soon. An idle worker
+/// should get a large piece, or it is idle again at once.
+pub fn worthwhile_cuts(left: f64, largest: f64, share: f64) -> usize {
+    if left < LEAST_PAGES || left < largest / 2.0 {
+        return 0;
+    }
+    let pieces = (left / (LEAST_PAGES / 2.0).max(share)) as usize;
+    pieces.saturating_sub(1).max(1)
 }
 
-/// Cuts `rest` in two in the middle of the time that is left, if there is a place to cut.
-pub fn cut(rest: &Slice, oldest: Timestamp) -> Option<(Slice, Slice)> {
+/// Cuts `rest` at `cuts` moments that are evenly spread over the time that is left: the newest piece, which goes
+/// on with the page token, and the older ones, newest first. Nothing when there is no place to cut.
+pub fn cut(rest: &Slice, oldest: Timestamp, cuts: usize) -> Option<(Slice, Vec<Slice>)> {
     let window = rest.window();
     let after = begins(rest);
     let oldest = window.before.map_or(oldest, |before| before.min(oldest)).as_micros();
-    let middle = after + (oldest - after) / 2;
-    let off_round = middle.div_euclid(MINUTE) * MINUTE + OFF_ROUND;
-    let whole = middle.div_euclid(SECOND) * SECOND;
-    // Whole seconds, because it is not documented how exactly the API compares.
-    let mid = [off_round, whole].into_iter().find(|mid| after < *mid && *mid < oldest)?;
-    let mid = Some(Timestamp::from_micros(mid));
-    let newer = Slice { scope: Scope::Window(Window { after: mid, ..window }), ..rest.clone() };
-    let older = Slice { scope: Scope::Window(Window { before: mid, ..window }), token: None, ..rest.clone() };
-    Some((newer, older))
+    let mut older = Vec::with_capacity(cuts);
+    let mut before = oldest;
+    for cut in (1..=cuts as i64).rev() {
+        let Some(at) = place(after, after + (oldest - after) / (cuts as i64 + 1) * cut, before) else { continue };
+        older.push(Timestamp::from_micros(at));
+        before = at;
+    }
+    let newest = *older.first()?;
+    let ends = older.iter().skip(1).copied().map(Some).chain([window.after]);
+    let older = older.iter().zip(ends).map(|(before, after)| {
+        let scope = Scope::Window(Window { after, before: Some(*before) });
+        Slice { scope, token: None, ..rest.clone() }
+    });
+    let newer = Slice { scope: Scope::Window(Window { after: Some(newest), ..window }), ..rest.clone() };
+    Some((newer, older.collect()))
+}
+
+/// A place to cut near `wanted` and between the bounds. Whole seconds, because it is not documented how exactly
+/// the API compares.
+fn place(after: i64, wanted: i64, before: i64) -> Option<i64> {
+    let off_round = wanted.div_euclid(MINUTE) * MINUTE + OFF_ROUND;
+    let whole = wanted.div_euclid(SECOND) * SECOND;
+    [off_round, whole].into_iter().find(|at| after < *at && *at < before)
 }
 
 fn begins(slice: &Slice) -> i64 {
@@ -119,11 +139,18 @@ mod tests {
     #[test]
     fn the_pieces_of_a_cut_touch_and_do_not_overlap() {
         let rest = Slice { token: Some("x".into()), ..Slice::since("a", at(0)) };
-        let (newer, older) = cut(&rest, at(1000)).unwrap();
+        let (newer, older) = cut(&rest, at(1000), 1).unwrap();
         assert_eq!((newer.window().before, newer.token.as_deref()), (None, Some("x")));
-        assert_eq!((older.window().after, &older.token), (Some(at(0)), &None));
-        assert_eq!((newer.window().after, older.window().before), (Some(at(517)), Some(at(517))));
-        assert!(cut(&rest, at(1)).is_none(), "there is no whole second in between");
+        assert_eq!((older[0].window().after, &older[0].token), (Some(at(0)), &None));
+        assert_eq!((newer.window().after, older[0].window().before), (Some(at(517)), Some(at(517))));
+        assert!(cut(&rest, at(1), 1).is_none(), "there is no whole second in between");
+        let (newer, older) = cut(&rest, at(1000), 3).unwrap();
+        let bounds: Vec<_> = older.iter().map(|slice| (slice.window().after, slice.window().before)).collect();
+        let (first, second, third) = (Some(at(757)), Some(at(517)), Some(at(277)));
+        assert_eq!(newer.window().after, first);
+        assert_eq!(bounds, [(second, first), (third, second), (Some(at(0)), third)]);
+        let (_, older) = cut(&rest, at(3), 3).unwrap();
+        assert_eq!(older.len(), 2, "there are two whole seconds in between");
     }
 
     #[test]
@@ -134,6 +161,9 @@ mod tests {
         // A burst of one page does not make the rest look huge.
         let pace = pace.after_page(&seen(100, 101));
         assert!(pace.pages_left(&rest, at(100)) < LEAST_PAGES);
-        assert!(!is_worth_cutting(2.0, 2.0) && is_worth_cutting(3.0, 3.0) && !is_worth_cutting(4.0, 10.0));
+        assert_eq!([1.0, 3.0, 4.5, 1e9].map(|left| worthwhile_cuts(left, left, 0.0)), [0, 1, 2, 666_666_665]);
+        assert_eq!(worthwhile_cuts(40.0, 100.0, 10.0), 0, "another piece is larger");
+        assert_eq!(worthwhile_cuts(100.0, 100.0, 10.0), 9, "each of ten workers gets its share");
+        assert_eq!(worthwhile_cuts(30.0, 30.0, 20.0), 1, "a share is a piece and not an end of cutting");
     }
 }
