@@ -38,6 +38,8 @@ pub struct ListFilter<'a> {
     pub start: Option<&'a str>,
     /// Items a page; [`PAGE_SIZE`] when unset.
     pub limit: Option<u64>,
+    /// Whether the page is all that is wanted: where the list goes on is of no interest.
+    pub is_probe: bool,
 }
 
 /// A list whose pages are named by the id of their last item, newest first.
@@ -92,12 +94,19 @@ pub struct EventFilter<'a> {
 /// Which deliveries to the webhook to ask for.
 #[derive(Debug, Clone)]
 pub struct WebhookFilter {
-    /// At or after, at most 30 days back.
-    pub after: String,
-    /// At or before, at most 14 days later.
-    pub before: String,
+    /// Beginning and end, both included, as RFC 3339: from at most 30 days ago, and for at most 14 days. When
+    /// unset, the last 24 h.
+    pub period: Option<(String, String)>,
     /// The number of the page, from 1 on.
     pub page: u64,
+    /// Items a page.
+    pub limit: u64,
+}
+
+impl Default for WebhookFilter {
+    fn default() -> Self {
+        Self { period: None, page: 1, limit: PAGE_SIZE }
+    }
 }
 
 /// A page of deliveries.
@@ -112,23 +121,30 @@ pub struct WebhookPage<R> {
 }
 
 impl Client {
-    /// A page of deliveries to the workspace's webhook, in no documented order.
+    /// A page of deliveries to the workspace's webhook, in no documented order; `None` where there is no history,
+    /// presumably because the workspace has no webhook.
     pub async fn webhook_events<A: Answer, R>(
         &self,
         filter: &WebhookFilter,
         shape: impl for<'a> Fn(Vec<A::Of<'a>>) -> R,
-    ) -> Result<WebhookPage<R>, ApiError> {
-        let mut query = vec![("start_time", filter.after.clone()), ("end_time", filter.before.clone())];
-        query.push(("page", filter.page.to_string()));
-        let get = Get::list("analytics/webhooks", PAGE_SIZE, query);
-        self.get(get, |body| {
+    ) -> Result<Option<WebhookPage<R>>, ApiError> {
+        // Which events are on a page depends on its size: an answer that is too large cannot be asked for in parts.
+        let mut query = vec![("limit", filter.limit.to_string()), ("page", filter.page.to_string())];
+        if let Some((after, before)) = &filter.period {
+            query.extend([("start_time", after.clone()), ("end_time", before.clone())]);
+        }
+        let answer = self.get(Get::one_of("analytics/webhooks", query), |body| {
             let page: WebhookAnswer<A::Of<'_>> = serde_json::from_str(body)?;
-            let has_next = page.pagination.has_next.unwrap_or(page.events.len() as u64 >= PAGE_SIZE);
+            let has_next = page.pagination.has_next.unwrap_or(page.events.len() as u64 >= filter.limit);
             // An empty page ends the list whatever it says.
             let has_next = has_next && !page.events.is_empty();
             Ok(WebhookPage { content: shape(page.events), has_next, total: page.pagination.total_items })
-        })
-        .await
+        });
+        match filter.page {
+            1 => self.or_absent(answer.await),
+            // Where a page was, there is a history.
+            _ => answer.await.map(Some),
+        }
     }
 
     /// The measurements of a peer in a session that has ended; `None` when there are none.
@@ -168,8 +184,7 @@ impl Client {
     /// Whether `list` ends at a short page of so many `items`, whose last item is `last`. That is the
     /// documented end, but a server may cap its pages below the limit it states: the page behind tells.
     async fn ends_at(&self, list: List, filter: &ListFilter<'_>, last: &str, items: u64) -> bool {
-        if filter.limit.is_some() {
-            // Somebody who wants a few items does not ask for the next page.
+        if filter.is_probe {
             return true;
         }
         let further = list.page(&ListFilter { start: Some(last), ..filter.clone() }, SMALL_PAGE);

@@ -1,21 +1,23 @@
 //! `webhook_events`: what 100ms told the workspace's webhook, and whether the delivery worked.
 //!
 //! - **Source:** `/v2/analytics/webhooks`, the whole workspace by time: the last 30 days, at most 14 in one
-//!   question. Pages have numbers, so each window has a fixed end in the past, and its pages stay what they
-//!   were. Only the newest window may still grow; its first page is looked at again at the end, and the window
-//!   is read again when its number of events has changed.
+//!   question. They are asked for in periods of three days, side by side. Pages have numbers, so each period
+//!   has a fixed end in the past, and its pages stay what they were. Only the last hour may still grow: it is a
+//!   period of its own, whose first page is looked at again at the end, and which is read again when it has
+//!   more events than at first.
 //! - **Cursor:** `created_at`, the event's time. Deliveries may come late: a sync goes back to 1 h before its
 //!   cursor.
-//! - **Open in the reference:** the order of events, and what a workspace without a webhook answers: presumably
-//!   nothing.
+//! - **Open in the reference:** the order of events, and what a workspace without a webhook answers: nothing
+//!   and 404 both mean that there is none.
 //! - **On request:** part of `extra_streams` in the configuration.
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chrono::{TimeDelta, Utc};
 use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
 
 use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError, Times};
 use super::record::{Computed, Derived, Label, Record, Rows, id, record};
@@ -23,7 +25,7 @@ use super::schema;
 use super::slice::{Scope, Slice, Window};
 use super::time::{Time, Timestamp};
 use super::values::{Object, Text, text};
-use crate::api::{ApiError, Client, WebhookFilter, WebhookPage};
+use crate::api::{ApiError, Client, WebhookFilter};
 
 record! {
     /// Something that 100ms told the workspace's webhook.
@@ -90,17 +92,35 @@ const DELIVERIES: &str = "deliveries";
 const LOOK_BACK: TimeDelta = TimeDelta::hours(1);
 /// The API keeps no older deliveries, and refuses to be asked for them. A minute for the request's way.
 const KEPT: TimeDelta = TimeDelta::minutes(30 * 24 * 60 - 1);
-/// The API answers no longer period.
-const LONGEST_WINDOW: TimeDelta = TimeDelta::days(14);
-/// The token of a second look: how many events there were, and how many looks have gone before.
-const AGAIN: &str = "again/";
+/// The longest period of a question. The API answers up to 14 days, but the pages of a period come one after the
+/// other, and periods side by side.
+const LONGEST_WINDOW: TimeDelta = TimeDelta::days(3);
+/// What happened in the last hour is a window of its own: it may still grow.
+const STILL_GROWING: TimeDelta = TimeDelta::hours(1);
 /// What still comes after so many looks is left to the next sync, which goes back an hour.
 const MOST_LOOKS: u64 = 5;
+/// How much of the oldest window is given up when it must be read again because its beginning has become too old:
+/// the time that is left for reading it.
+const GRACE: TimeDelta = TimeDelta::minutes(10);
 
 /// The stream.
 pub(super) struct WebhookEvents {
     reading: Reading,
     seen: AtomicU64,
+    /// How often the newest window has been found to have grown.
+    looks: AtomicU64,
+    is_out_of_order: AtomicBool,
+    /// The server's clock has been looked at.
+    has_clock: OnceCell<()>,
+}
+
+/// Where a page stands in its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    /// Its number; 0 for a second look at the first page.
+    page: u64,
+    /// How many events the window had at first, if it may still grow.
+    total: Option<u64>,
 }
 
 impl Stream for WebhookEvents {
@@ -112,25 +132,34 @@ impl Stream for WebhookEvents {
     type Record = WebhookEventRecord<'static>;
 
     fn open(reading: Reading) -> Self {
-        Self { reading, seen: AtomicU64::new(0) }
+        Self {
+            reading,
+            seen: AtomicU64::new(0),
+            looks: AtomicU64::new(0),
+            is_out_of_order: AtomicBool::new(false),
+            has_clock: OnceCell::new(),
+        }
     }
 
     async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
+        // What may be asked for goes by the server's clock, which a run that goes on from a state does not know yet.
+        let ask = || async { self.reading.client.ask_the_time().await.map(drop) };
+        self.has_clock.get_or_try_init(ask).await?;
         match slice.window() {
             Window { after: Some(after), before: Some(before) } => self.page(slice, after, before).await,
-            _ => self.windows().await,
+            _ => Ok(self.windows()),
         }
     }
 
     async fn sample(client: &Client) -> Result<Map<String, Value>, ApiError> {
-        let now = Timestamp::from(Utc::now());
-        let filter = WebhookFilter { after: (now - TimeDelta::days(1)).to_filter(), before: now.to_filter(), page: 1 };
         let fields = |page: Vec<Delivery<'_>>| schema::added_fields(page.iter().map(Record::others));
-        Ok(client.webhook_events::<Delivery<'static>, _>(&filter, fields).await?.content)
+        let page = client.webhook_events::<Delivery<'static>, _>(&WebhookFilter::default(), fields).await?;
+        Ok(page.map(|page| page.content).unwrap_or_default())
     }
 
     fn finish(&self) -> Result<Vec<Remark>, StreamError> {
-        let is_first = !self.reading.since.follows_a_sync();
+        // An earlier process may have read the first part of this sync.
+        let is_first = !self.reading.since.follows_a_sync() && self.reading.since.until.is_none();
         let is_empty = self.seen.load(Ordering::Relaxed) == 0;
         let remark = "100ms has no webhook history: `webhook_events` stays empty until the workspace has a webhook.";
         Ok((is_first && is_empty).then(|| Remark::note(remark)).into_iter().collect())
@@ -139,68 +168,115 @@ impl Stream for WebhookEvents {
 
 impl WebhookEvents {
     /// The periods to ask for, the oldest first.
-    async fn windows(&self) -> Result<Step, StreamError> {
-        self.reading.client.ask_the_time().await?;
-        let until = self.reading.client.began().map_or_else(|| Utc::now().into(), Timestamp::from);
-        let mut after = self.reading.due.max(until - KEPT).floor_to_second();
+    fn windows(&self) -> Step {
+        let until = self.until();
+        let newest = (until - STILL_GROWING).floor_to_second();
+        let mut after = self.reading.due.max(self.oldest()).floor_to_second();
         let mut children = Vec::new();
         while after < until {
-            let before = (after + LONGEST_WINDOW).min(until);
-            let window = Window { after: Some(after), before: Some(before) };
-            children.push(Slice::new(DELIVERIES, Scope::Window(window)));
+            let before = if after < newest { newest.min(after + LONGEST_WINDOW) } else { until };
+            children.push(Slice::new(DELIVERIES, Scope::Window(Window { after: Some(after), before: Some(before) })));
             after = before;
         }
-        Ok(Step { children, ..Step::default() })
+        Step { children, ..Step::default() }
+    }
+
+    /// When this run began, by the earlier clock.
+    fn until(&self) -> Timestamp {
+        self.reading.client.began().map_or_else(|| Utc::now().into(), Timestamp::from)
+    }
+
+    /// The oldest time that may be asked for, by the server's clock.
+    fn oldest(&self) -> Timestamp {
+        let clocks = self.reading.client.clocks();
+        let now = clocks.map_or_else(Utc::now, |clocks| clocks.server.unwrap_or(clocks.local));
+        Timestamp::from(now) - KEPT
     }
 
     /// A page of a period.
     async fn page(&self, slice: Slice, after: Timestamp, before: Timestamp) -> Result<Step, StreamError> {
-        let token = slice.token.as_deref().unwrap_or("1");
-        let second_look = token.strip_prefix(AGAIN).and_then(|look| look.split_once('/'));
-        let page = second_look.map_or_else(|| token.parse().unwrap_or(1), |_| 1);
-        // A sync that takes long must not ask for what is too old by now.
-        let clock = self.reading.client.clocks().map_or_else(Utc::now, |clocks| clocks.server.unwrap_or(clocks.local));
-        let after = after.max(Timestamp::from(clock) - KEPT);
-        if after >= before {
+        let place = Place::of(slice.token.as_deref());
+        // A sync that takes long, or is resumed late, must not ask for what is too old by now.
+        let from = after.max(self.oldest());
+        if from >= before {
             return Ok(Step::default());
         }
-        let filter = WebhookFilter { after: after.to_filter(), before: before.to_filter(), page };
-        let shape = |deliveries: Vec<Delivery<'_>>| self.rows(deliveries);
+        let period = Some((from.to_filter(), before.to_filter()));
+        let filter = WebhookFilter { period, page: place.page.max(1), ..WebhookFilter::default() };
+        let may_grow = before + STILL_GROWING > self.until();
+        let shape = |deliveries: Vec<Delivery<'_>>| self.rows(deliveries, slice.window().before.filter(|_| !may_grow));
         let answer = self.reading.client.webhook_events::<Delivery<'static>, _>(&filter, shape).await?;
-        if let Some((total, looks)) = second_look {
-            return Ok(self.after_second_look(slice.clone(), &answer, total, looks));
+        let Some(answer) = answer else { return Ok(Step::default()) };
+        if place.is_second_look() {
+            return Ok(self.after_second_look(slice.clone(), place, answer.total));
         }
-        let next = if answer.has_next { Some((page + 1).to_string()) } else { self.second_look(&answer, before, 0) };
-        Ok(Step { rows: answer.content?, rest: slice.rest(next), ..Step::default() })
-    }
-
-    /// The token that has the first page looked at again: only a period that ends now may still grow.
-    fn second_look<R>(&self, answer: &WebhookPage<R>, before: Timestamp, looks: u64) -> Option<String> {
-        let until = self.reading.client.began().map_or_else(|| Utc::now().into(), Timestamp::from);
-        let may_grow = before + LOOK_BACK >= until && looks < MOST_LOOKS;
-        answer.total.filter(|_| may_grow).map(|total| format!("{AGAIN}{total}/{looks}"))
+        let rows = answer.content?;
+        // What has become too old has moved the other pages, unless it was on the last of them.
+        if from > after && place.page > 1 && self.is_out_of_order.load(Ordering::Relaxed) {
+            let window = Window { after: Some(from + GRACE), before: Some(before) };
+            return Ok(Step { rows, children: vec![Slice::new(DELIVERIES, Scope::Window(window))], ..Step::default() });
+        }
+        let total = if place.page == 1 { answer.total.filter(|_| may_grow) } else { place.total };
+        let next = place.next(total, answer.has_next);
+        Ok(Step { rows, rest: slice.rest(next.map(Place::to_token)), ..Step::default() })
     }
 
     /// Done when nothing has been added; else the period is read again from its first page.
-    fn after_second_look<R>(&self, slice: Slice, answer: &WebhookPage<R>, total: &str, looks: &str) -> Step {
-        let has_grown = answer.total.is_some_and(|now| now.to_string() != total);
-        let looks: u64 = looks.parse().unwrap_or(MOST_LOOKS);
-        if !has_grown || looks >= MOST_LOOKS {
+    fn after_second_look(&self, slice: Slice, place: Place, total: Option<u64>) -> Step {
+        let has_grown = total.is_some_and(|total| Some(total) != place.total);
+        if !has_grown || self.looks.fetch_add(1, Ordering::Relaxed) >= MOST_LOOKS {
             return Step::default();
         }
         Step { children: vec![Slice { token: None, ..slice }], ..Step::default() }
     }
 
-    fn rows(&self, deliveries: Vec<Delivery<'_>>) -> Result<Rows, StreamError> {
+    /// The deliveries that are due. Those at `end` and later belong to the next period.
+    fn rows(&self, deliveries: Vec<Delivery<'_>>, end: Option<Timestamp>) -> Result<Rows, StreamError> {
         let mut rows = Rows::default();
+        let mut last = None;
         self.seen.fetch_add(deliveries.len() as u64, Ordering::Relaxed);
         for delivery in deliveries {
             let (record, time) = record_of(delivery)?;
-            if time >= self.reading.due {
+            if last.replace(time).is_some_and(|last| last < time) {
+                self.is_out_of_order.store(true, Ordering::Relaxed);
+            }
+            if time >= self.reading.due && end.is_none_or(|end| time < end) {
                 rows.push(&self.reading.format, &record, Some(Times::new(time, time)))?;
             }
         }
         Ok(rows)
+    }
+}
+
+impl Place {
+    /// What a second look's token begins with.
+    const AGAIN: &str = "again";
+
+    /// `3`, or `3/250` in a window that had 250 events at first; `again/250` for a second look.
+    fn of(token: Option<&str>) -> Self {
+        let mut parts = token.unwrap_or("1").split('/');
+        let page = match parts.next() {
+            Some(Self::AGAIN) => 0,
+            page => page.and_then(|page| page.parse().ok()).unwrap_or(1),
+        };
+        Self { page, total: parts.next().and_then(|total| total.parse().ok()) }
+    }
+
+    fn to_token(self) -> String {
+        let page = if self.is_second_look() { Self::AGAIN.to_owned() } else { self.page.to_string() };
+        self.total.map_or_else(|| page.clone(), |total| format!("{page}/{total}"))
+    }
+
+    fn is_second_look(self) -> bool {
+        self.page == 0
+    }
+
+    /// The page after this one; after the last one, a second look at a window that may still grow.
+    fn next(self, total: Option<u64>, has_next: bool) -> Option<Self> {
+        match has_next {
+            true => Some(Self { page: self.page + 1, total }),
+            false => total.map(|_| Self { page: 0, total }),
+        }
     }
 }
 
@@ -256,5 +332,18 @@ mod tests {
             "webhook_url": "hooks.example", "data": {"session_id": "s", "reason": "kicked"},
         });
         assert_eq!(serde_json::to_value(&record).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_place_survives_being_saved() {
+        for (token, page, total) in [("1", 1, None), ("7", 7, None), ("7/250", 7, Some(250)), ("again/0", 0, Some(0))] {
+            assert_eq!(Place::of(Some(token)), Place { page, total });
+            assert_eq!(Place { page, total }.to_token(), token);
+        }
+        assert_eq!(Place::of(None).page, 1);
+        let last = Place { page: 7, total: Some(250) };
+        assert_eq!(last.next(Some(250), true).map(Place::to_token).unwrap(), "8/250");
+        assert_eq!(last.next(Some(250), false).map(Place::to_token).unwrap(), "again/250");
+        assert_eq!(last.next(None, false), None);
     }
 }
