@@ -268,6 +268,8 @@ struct Ended {
     room: Option<String>,
     created_at: Timestamp,
     ended_at: Timestamp,
+    /// What dates its end at the latest: 100ms may say that it is over long after the last person has left.
+    changed: Timestamp,
     /// Until when a following sync has to look at it again.
     settled: Timestamp,
     peers: Vec<String>,
@@ -291,12 +293,21 @@ impl Ended {
         let ended_at = told.or(last_left).unwrap_or(updated_at);
         // Nothing dates its end: an earlier sync may have come before it.
         let has_undated_end = told.is_none() && updated_at <= last_left.unwrap_or(created_at).max(created_at);
-        let settled = if has_undated_end { ended_at.max(created_at + LOOK_BACK) } else { ended_at };
-        Ok(Self { id, room: text(session.room_id.0).map(Cow::into_owned), created_at, ended_at, settled, peers })
+        let changed = ended_at.max(updated_at);
+        let settled = if has_undated_end { changed.max(created_at + LOOK_BACK) } else { changed };
+        Ok(Self {
+            id,
+            room: text(session.room_id.0).map(Cow::into_owned),
+            created_at,
+            ended_at,
+            changed,
+            settled,
+            peers,
+        })
     }
 
     fn times(&self) -> Times {
-        Times { settled: self.settled, ..Times::new(self.created_at, self.ended_at) }
+        Times { changed: self.changed, settled: self.settled, ..Times::new(self.created_at, self.ended_at) }
     }
 }
 
@@ -391,6 +402,20 @@ mod tests {
         assert_eq!((&record["rid"], &record["track_id"]), (&"".into(), &"".into()));
         assert_eq!((&record["samples"], &record["stopped_at"]), (&2.into(), &"2024-05-01T10:00:10.000000Z".into()));
         assert_eq!(record["session_ended_at"], "2024-05-01T11:00:00.000000Z");
+    }
+
+    #[test]
+    fn a_session_is_due_when_100ms_says_that_it_is_over() {
+        let times = |fields: &str| {
+            let json = format!(
+                r#"{{"id":"s","created_at":"2024-05-01T10:00:00Z","updated_at":"2024-05-01T12:00:00Z"{fields}}}"#
+            );
+            let times = Ended::of(&serde_json::from_str(&json).unwrap()).unwrap().times();
+            [times.cursor, times.changed, times.settled].map(|time| time.to_string()[11..16].to_owned())
+        };
+        assert_eq!(times(r#","ended_at":"2024-05-01T11:00:00Z""#), ["11:00", "12:00", "12:00"]);
+        assert_eq!(times(r#","peers":[{"left_at":"2024-05-01T10:30:00Z"}]"#), ["10:30", "12:00", "12:00"]);
+        assert_eq!(times(r#","peers":[{"left_at":"2024-05-01T12:00:00Z"}]"#), ["12:00", "12:00", "23:00"]);
     }
 
     #[test]
