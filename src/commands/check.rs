@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 
 use super::{Abort, Ending, Environment, Typed, connect, said};
 use crate::airbyte::{CheckStatus, FailureType, Level, Message};
-use crate::api::{ApiError, Client, List, ListFilter, Policy, SMALL_PAGE};
+use crate::api::{ApiError, Client, List, ListFilter, Policy, SMALL_PAGE, WebhookFilter};
+use crate::config::ExtraStream;
 use crate::failure::{Failure, Occasion, Reach};
 use crate::sync::Output;
 
@@ -28,38 +29,80 @@ pub(super) async fn run(typed: Typed, environment: &Environment, output: &Output
     Ok(Ending::Well)
 }
 
-/// A list that is asked for, and the streams that need it.
+/// What is asked, and the streams that need it.
 struct Probe {
-    list: List,
-    /// Whether to ask for what is live or enabled only; `None` for lists without such a filter.
-    flag: Option<bool>,
+    question: Question,
     streams: &'static str,
 }
 
+/// A cheap question to an endpoint.
+enum Question {
+    /// A list; `Some` to ask for what is live or enabled only, where there is such a filter.
+    List(List, Option<bool>),
+    Webhooks,
+    PeerStats,
+}
+
+/// What the streams need that are always offered.
 const PROBES: [Probe; 4] = [
-    Probe { list: List::SESSIONS, flag: Some(true), streams: "`sessions`, `active_room_peers` and `analytics_events`" },
-    Probe { list: List::ROOMS, flag: Some(true), streams: "`rooms` and `analytics_events`" },
     Probe {
-        list: List::TEMPLATES,
-        flag: None,
+        question: Question::List(List::SESSIONS, Some(true)),
+        streams: "`sessions`, `active_room_peers` and `analytics_events`",
+    },
+    Probe { question: Question::List(List::ROOMS, Some(true)), streams: "`rooms` and `analytics_events`" },
+    Probe {
+        question: Question::List(List::TEMPLATES, None),
         streams: "`templates`, `template_settings` and `templates_destinations`",
     },
-    Probe { list: List::RECORDINGS, flag: None, streams: "`recordings`" },
+    Probe { question: Question::List(List::RECORDINGS, None), streams: "`recordings`" },
 ];
 
-impl Probe {
-    async fn ask(&self, client: &Client) -> Result<(), ApiError> {
-        let few = ListFilter { flag: self.flag, limit: Some(SMALL_PAGE), ..ListFilter::default() };
-        client.list::<&'static RawValue, _>(self.list, &few, |_| ()).await.map(drop)
+/// What an extra stream needs besides.
+const fn probe_of(extra: ExtraStream) -> Probe {
+    match extra {
+        ExtraStream::WebhookEvents => Probe { question: Question::Webhooks, streams: "`webhook_events`" },
+        ExtraStream::LiveStreams => {
+            Probe { question: Question::List(List::LIVE_STREAMS, None), streams: "`live_streams`" }
+        }
+        ExtraStream::ExternalStreams => {
+            Probe { question: Question::List(List::EXTERNAL_STREAMS, None), streams: "`external_streams`" }
+        }
+        ExtraStream::PeerQuality => Probe { question: Question::PeerStats, streams: "`peer_quality`" },
     }
 }
 
-/// A token may be allowed to read one list and not another: it is of use as long as it may read any.
+impl Question {
+    async fn ask(&self, client: &Client) -> Result<(), ApiError> {
+        match self {
+            Self::List(list, flag) => {
+                let few = ListFilter { flag: *flag, limit: Some(SMALL_PAGE), is_probe: true, ..ListFilter::default() };
+                client.list::<&'static RawValue, _>(*list, &few, |_| ()).await.map(drop)
+            }
+            Self::Webhooks => {
+                let few = WebhookFilter { limit: SMALL_PAGE, ..WebhookFilter::default() };
+                client.webhook_events::<&'static RawValue, _>(&few, |_| ()).await.map(drop)
+            }
+            Self::PeerStats => {
+                // Nobody's: that they are not found is answered only to those who may ask.
+                let (session, peer) = ("000000000000000000000000", "00000000-0000-0000-0000-000000000000");
+                let answer = client.peer_stats::<&'static RawValue, _>(session, peer, |_| ()).await;
+                match answer {
+                    Err(error) if matches!(error.status(), Some(400 | 422)) => Ok(()),
+                    answer => answer.map(drop),
+                }
+            }
+        }
+    }
+}
+
+/// A token may be allowed to read one thing and not another: it is of use as long as it may read any.
 async fn prove(typed: Map<String, Value>, environment: &Environment, output: &Output) -> Result<(), Abort> {
-    let (_, client) = connect(&typed, Policy::brisk(), environment, output).await?;
-    let mut forbidden = Vec::new();
-    for probe in &PROBES {
-        if let Err(error) = probe.ask(&client).await {
+    let (config, client) = connect(&typed, Policy::brisk(), environment, output).await?;
+    let extra = config.extra_streams.iter().copied().map(probe_of);
+    let (mut asked, mut forbidden) = (0, Vec::new());
+    for probe in PROBES.into_iter().chain(extra) {
+        asked += 1;
+        if let Err(error) = probe.question.ask(&client).await {
             let failure = Failure::of(&error, Occasion::Question);
             if failure.reach != Reach::Permission {
                 return Err(failure.into());
@@ -67,7 +110,7 @@ async fn prove(typed: Map<String, Value>, environment: &Environment, output: &Ou
             forbidden.push((probe.streams, failure));
         }
     }
-    if forbidden.len() == PROBES.len()
+    if forbidden.len() == asked
         && let Some((_, failure)) = forbidden.pop()
     {
         return Err(failure.into());
