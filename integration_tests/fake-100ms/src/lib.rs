@@ -45,7 +45,8 @@ pub use faults::{Fault, FaultPlan, FaultRule, RateLimit, RetryHint, TokenPart, W
 pub use options::{Counts, Options, Scale};
 pub use readings::{
     EmptyPage, EventsEnd, ExpiredFile, FilterEffect, FilterPrecision, Fraction, InactiveRoom, LastPage, ListOrder,
-    MissingPart, MissingStats, NeverEdited, PeersShape, Readings, Spelling, TimeFilters, UnsetFilter, WebhookPages,
+    MissingPart, MissingStats, NeverEdited, NoWebhook, PeersShape, Readings, Spelling, TimeFilters, UnsetFilter,
+    WebhookPages,
 };
 pub use requests::{LoggedRequest, RequestCount};
 pub use tokens::TokenClaims;

@@ -61,8 +61,10 @@ pub struct Readings {
     pub event_id_filters: FilterEffect,
     /// What `error=true` does to analytics events.
     pub event_error_filter: FilterEffect,
-    /// Whether the workspace has a webhook: without one the history of deliveries is empty.
+    /// Whether the workspace has a webhook: without one there is no history of deliveries.
     pub has_webhook: bool,
+    /// What a workspace without a webhook answers when asked for its history.
+    pub no_webhook: NoWebhook,
     /// In which order the deliveries of webhooks come.
     pub webhook_order: ListOrder,
     /// What happens to page numbers of deliveries while new ones arrive.
@@ -230,6 +232,15 @@ pub enum FilterEffect {
     FindsNothing,
 }
 
+/// See [`Readings::no_webhook`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoWebhook {
+    /// A page without events.
+    Empty,
+    /// 404
+    NotFound,
+}
+
 /// See [`Readings::webhook_pages`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WebhookPages {
@@ -247,6 +258,8 @@ pub enum MissingStats {
     NotFound,
     /// An answer without a track.
     Empty,
+    /// The same, and wherever there is no track stands `null` instead of an empty list.
+    Null,
 }
 
 impl Readings {
@@ -281,6 +294,7 @@ impl Readings {
             event_id_filters: FilterEffect::Narrows,
             event_error_filter: FilterEffect::Narrows,
             has_webhook: true,
+            no_webhook: NoWebhook::Empty,
             webhook_order: ListOrder::NewestFirst,
             webhook_pages: WebhookPages::Fixed,
             missing_stats: MissingStats::NotFound,
@@ -299,6 +313,10 @@ impl Readings {
         };
         let mut all: Vec<_> = FLIPS.iter().map(|&(name, flip)| single(name, flip)).collect();
         all.push(single("a workspace without webhook", |r| r.has_webhook = false));
+        all.push(single("a workspace without webhook and without history", |r| {
+            r.has_webhook = false;
+            r.no_webhook = NoWebhook::NotFound;
+        }));
         let mut flipped = Readings::documented();
         FLIPS.iter().for_each(|(_, flip)| flip(&mut flipped));
         all.push(("everything flipped", flipped));
@@ -352,6 +370,7 @@ const FLIPS: &[(&str, Flip)] = &[
     ("webhooks shuffled", |r| r.webhook_order = ListOrder::Shuffled),
     ("webhooks oldest first", |r| r.webhook_order = ListOrder::OldestFirst),
     ("webhook pages shift", |r| r.webhook_pages = WebhookPages::Shifting),
+    ("missing stats are null", |r| r.missing_stats = MissingStats::Null),
     ("missing stats are empty", |r| r.missing_stats = MissingStats::Empty),
     ("assets inside live streams", |r| r.live_streams_with_assets = true),
     ("no assets inside external streams", |r| r.external_streams_with_assets = false),

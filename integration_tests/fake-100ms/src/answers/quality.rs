@@ -6,21 +6,22 @@ use super::{members, to_json};
 use crate::workspace::model::Session;
 use crate::workspace::quality::Track;
 
-/// `/v2/analytics/peer-stats`; without tracks, the answer that says there is nothing.
-pub(crate) fn peer_stats(session: &Session, peer_id: &str, tracks: &[Track]) -> Vec<u8> {
+/// `/v2/analytics/peer-stats`; without tracks, the answer that says there is nothing, by empty lists or by nulls.
+pub(crate) fn peer_stats(session: &Session, peer_id: &str, tracks: &[Track], has_nulls: bool) -> Vec<u8> {
     to_json(&json!({
         "peer_id": peer_id,
         "session_id": session.id,
         "room_id": session.room_id,
-        "publisher": side(tracks, "publish"),
-        "subscriber": side(tracks, "subscribe"),
+        "publisher": side(tracks, "publish", has_nulls),
+        "subscriber": side(tracks, "subscribe", has_nulls),
     }))
 }
 
-fn side(tracks: &[Track], direction: &str) -> Value {
-    let of_kind = |kind: &str| -> Value {
+fn side(tracks: &[Track], direction: &str, has_nulls: bool) -> Value {
+    let of_kind = |kind: &str| {
         let of_kind = tracks.iter().filter(|track| track.direction == direction && track.kind == kind);
-        of_kind.map(track).collect()
+        let of_kind: Vec<Value> = of_kind.map(track).collect();
+        if of_kind.is_empty() && has_nulls { Value::Null } else { of_kind.into() }
     };
     json!({"video": of_kind("video"), "audio": of_kind("audio")})
 }

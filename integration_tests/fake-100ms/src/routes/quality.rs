@@ -22,5 +22,6 @@ pub(super) fn peer_stats(ask: &Ask) -> Body {
     if tracks.is_empty() && workspace.readings.missing_stats == MissingStats::NotFound {
         return Err(Refusal::not_found("peer stats"));
     }
-    Ok(answers::quality::peer_stats(session, peer_id, &tracks))
+    let has_nulls = workspace.readings.missing_stats == MissingStats::Null;
+    Ok(answers::quality::peer_stats(session, peer_id, &tracks, has_nulls))
 }

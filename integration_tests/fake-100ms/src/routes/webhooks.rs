@@ -9,7 +9,7 @@ use super::page::{limit_or, push_joined, repeated_items};
 use super::parameters::Parameters;
 use super::{Ask, Body};
 use crate::answers;
-use crate::readings::{EmptyPage, FilterPrecision, ListOrder, WebhookPages};
+use crate::readings::{EmptyPage, FilterPrecision, ListOrder, NoWebhook, WebhookPages};
 use crate::server::response::Refusal;
 use crate::workspace::Workspace;
 use crate::workspace::model::Time;
@@ -31,6 +31,10 @@ pub(super) fn deliveries(ask: &Ask) -> Body {
     let page_size = limit_or(50, &parameters, 1, ask.max_page, ask.shapes)?;
     let page = parameters.number("page", 1..=1_000_000)?.unwrap_or(1) as usize;
     let filter = Filter::parse(&parameters)?;
+    let readings = &ask.workspace.readings;
+    if !readings.has_webhook && readings.no_webhook == NoWebhook::NotFound {
+        return Err(Refusal::not_found("webhook"));
+    }
     let within = within(ask.workspace, period(&parameters, ask.workspace)?);
     let found = found(ask.workspace, within, &filter);
     let begin = (page - 1).saturating_mul(page_size).min(found.len());

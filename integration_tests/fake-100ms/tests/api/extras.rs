@@ -26,7 +26,11 @@ fn deliveries(client: &Client, from: DateTime<Utc>, to: DateTime<Utc>, more: &st
     loop {
         let (start, end) = (milliseconds(from), milliseconds(to));
         let target = format!("/v2/analytics/webhooks?start_time={start}&end_time={end}&limit=40&page={page}{more}");
-        let answer = client.ok(&target);
+        let answer = client.get(&target).expect("an answer");
+        if answer.status == 404 {
+            return found;
+        }
+        let answer = answer.json();
         for event in answer["events"].as_array().into_iter().flatten() {
             let former = found.insert(id(event, "event_id"), event.clone());
             assert!(former.is_none(), "{event} came twice");
@@ -86,7 +90,9 @@ fn tracks(client: &Client, truth: &Truth) -> BTreeSet<String> {
             let answer = answer.json();
             for (side, direction) in [("publisher", "publish"), ("subscriber", "subscribe")] {
                 for kind in ["video", "audio"] {
-                    for track in answer[side][kind].as_array().expect("an array of tracks") {
+                    let tracks = &answer[side][kind];
+                    assert!(tracks.is_array() || tracks.is_null(), "{tracks}");
+                    for track in tracks.as_array().into_iter().flatten() {
                         let part = |key: &str| track[key].as_str().unwrap_or("").to_owned();
                         let key = [session_id, &peer_id, direction, kind, &part("track_id"), &part("rid")].join("|");
                         assert!(found.insert(key), "{track} has the key of another");
