@@ -26,6 +26,9 @@ pub const STREAMS: [&str; 8] = [
 /// The streams with a cursor.
 pub const INCREMENTAL: [&str; 5] = ["sessions", "rooms", "templates", "analytics_events", "recordings"];
 
+/// The streams that a configuration has to ask for. All of them have a cursor.
+pub const EXTRA: [&str; 4] = ["webhook_events", "live_streams", "external_streams", "peer_quality"];
+
 /// Waits of a bad day pass a hundred times faster in tests.
 pub const TIME_SCALE: &str = "0.01";
 

@@ -20,6 +20,8 @@ mod by_hand;
 mod commands;
 /// Joins, leaves and events: what is there, and what it costs to know what happened.
 mod engagement;
+/// The streams on request: truth, changes, kills, `check`, and what each of them promises.
+mod extra_streams;
 /// What goes wrong on the wire: what passes is ridden out, what stays ends one stream and no other.
 mod faults;
 /// What looks odd and must work all the same.
