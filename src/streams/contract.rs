@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt};
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
@@ -309,13 +310,21 @@ impl Times {
     }
 }
 
+/// Records that take more requests, in parts that are written one by one.
+pub type Later = BoxStream<'static, Result<Rows, StreamError>>;
+
+/// All of them in one part.
+pub(super) fn in_one_part(rows: impl Future<Output = Result<Rows, StreamError>> + Send + 'static) -> Later {
+    stream::once(rows).boxed()
+}
+
 /// What came of fetching a page of a slice.
 #[derive(Default)]
 pub struct Step {
     /// The records of the page.
     pub rows: Rows,
     /// Records of the page that take more requests; the rest is read meanwhile.
-    pub later: Option<BoxFuture<'static, Result<Rows, StreamError>>>,
+    pub later: Option<Later>,
     /// The rest of the slice; `None` when it is done.
     pub rest: Option<Slice>,
     /// What the page gave rise to, which is read before the rest.

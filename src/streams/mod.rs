@@ -40,8 +40,8 @@ mod templates_destinations;
 mod webhook_events;
 
 pub use contract::{
-    Description, EventRooms, Opened, Options, Reading, RecordError, Remark, SETTLING, Seen, Since, Step, StreamError,
-    Written,
+    Description, EventRooms, Later, Opened, Options, Reading, RecordError, Remark, SETTLING, Seen, Since, Step,
+    StreamError, Written,
 };
 pub use record::{Format, Rows};
 pub use secrets::{MASK, mask_text};

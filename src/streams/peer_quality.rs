@@ -12,14 +12,14 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chrono::TimeDelta;
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError, Times};
+use super::contract::{Later, Reading, RecordError, Remark, Step, Stream, StreamError, Times};
 use super::gaps::{Gaps, OF_THIS_ONE};
 use super::record::{Computed, Derived, Identity, Label, Rows, id, record, times};
 use super::slice::Slice;
@@ -167,13 +167,18 @@ const ENDED: &str = "ended";
 
 /// A session's longest life, 12 h, and an hour for clocks and late writes.
 const LOOK_BACK: TimeDelta = TimeDelta::hours(13);
-/// Sessions a page: the measurements of a page's peers are in memory at the same time.
+/// Sessions a page: a sync that is cut asks again for the measurements of the pages it was at.
 const SESSIONS_PER_PAGE: u64 = 10;
+/// So many people of a page may be asked for at once: as many as there can be workers.
+const AT_ONCE: usize = 50;
+/// The measurements of so many people are written together: those of a whole page may be large.
+const PEOPLE_PER_PART: usize = 10;
 
 /// The stream.
 pub(super) struct PeerQuality {
     reading: Reading,
     refused: Gaps,
+    has_begun_to_count: AtomicBool,
     peers: AtomicU64,
 }
 
@@ -185,7 +190,12 @@ impl Stream for PeerQuality {
     type Record = PeerQualityRecord<'static>;
 
     fn open(reading: Reading) -> Self {
-        Self { reading, refused: Gaps::new("people's measurements"), peers: AtomicU64::new(0) }
+        Self {
+            reading,
+            refused: Gaps::new("people's measurements"),
+            has_begun_to_count: AtomicBool::new(false),
+            peers: AtomicU64::new(0),
+        }
     }
 
     fn list(&self, list: &'static str) -> Option<Slice> {
@@ -200,6 +210,9 @@ impl Stream for PeerQuality {
 
     async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
         let is_counted = slice.list == COUNTED;
+        // A state holds no count: one that was cut begins anew.
+        let is_cut = is_counted && !self.has_begun_to_count.swap(true, Ordering::Relaxed);
+        let slice = if is_cut { Slice { token: None, ..slice } } else { slice };
         let filter = slice.filter(false);
         let filter = if is_counted { filter } else { ListFilter { limit: Some(SESSIONS_PER_PAGE), ..filter } };
         let shape = |page: Vec<EndedSession<'_>>| page.iter().map(Ended::of).collect::<Result<Vec<_>, _>>();
@@ -210,8 +223,7 @@ impl Stream for PeerQuality {
             self.peers.fetch_add(due.iter().map(|session| session.peers.len() as u64).sum(), Ordering::Relaxed);
             return Ok(Step { rest, ..Step::default() });
         }
-        let later = Box::pin(async move { self.measure(&due).await });
-        Ok(Step { later: Some(later), rest, ..Step::default() })
+        Ok(Step { later: Some(self.measure(due)), rest, ..Step::default() })
     }
 
     /// The measures are columns, whatever else a track has.
@@ -229,14 +241,18 @@ impl PeerQuality {
         self.reading.is_due(&session.times())
     }
 
-    async fn measure(&self, sessions: &[Ended]) -> Result<Rows, StreamError> {
-        let asked =
-            sessions.iter().flat_map(|session| session.peers.iter().map(move |peer| self.rows_of(session, peer)));
-        let mut rows = Rows::default();
-        for of_one in try_join_all(asked).await? {
-            rows.append(of_one);
-        }
-        Ok(rows)
+    /// The measurements of everybody in these sessions.
+    fn measure(self: Arc<Self>, sessions: Vec<Ended>) -> Later {
+        let people = sessions.into_iter().flat_map(|session| {
+            let session = Arc::new(session);
+            (0..session.peers.len()).map(move |number| (Arc::clone(&session), number))
+        });
+        let ask = move |(session, number): (Arc<Ended>, usize)| {
+            let stream = Arc::clone(&self);
+            async move { stream.rows_of(&session, &session.peers[number]).await }
+        };
+        let answers = stream::iter(people).map(ask).buffer_unordered(AT_ONCE);
+        answers.chunks(PEOPLE_PER_PART).map(together).boxed()
     }
 
     async fn rows_of(&self, session: &Ended, peer: &str) -> Result<Rows, StreamError> {
@@ -260,6 +276,14 @@ impl PeerQuality {
         }
         Ok(rows)
     }
+}
+
+fn together(parts: Vec<Result<Rows, StreamError>>) -> Result<Rows, StreamError> {
+    let mut rows = Rows::default();
+    for part in parts {
+        rows.append(part?);
+    }
+    Ok(rows)
 }
 
 /// A session that has ended, and who was in it.

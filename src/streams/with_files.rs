@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError, Times};
+use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError, Times, in_one_part};
 use super::gaps::Gaps;
 use super::record::{Computed, Derived, Record, Rows, id, record, times};
 use super::schema;
@@ -290,7 +290,7 @@ where
         if ids.is_empty() {
             return Ok(Step { rest, ..Step::default() });
         }
-        let later = Box::pin(async move {
+        let later = in_one_part(async move {
             let parents = self.alone(ids).await?;
             self.rows(parents).await
         });
@@ -302,7 +302,7 @@ where
         if !self.wants_url {
             return Ok(Step { rows: self.rows(parents).await?, rest, ..Step::default() });
         }
-        Ok(Step { later: Some(Box::pin(async move { self.rows(parents).await })), rest, ..Step::default() })
+        Ok(Step { later: Some(in_one_part(async move { self.rows(parents).await })), rest, ..Step::default() })
     }
 
     async fn page(&self, slice: &Slice) -> Result<(Vec<Parent>, Option<String>), StreamError> {

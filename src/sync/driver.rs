@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{TimeDelta, Utc};
+use futures_util::StreamExt;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -13,7 +14,7 @@ use super::{Job, Output, OutputClosed, Stop, Together, stopped};
 use crate::airbyte::{Level, Progress as Status, SyncMode};
 use crate::api::{Client, repeated_token};
 use crate::failure::Failure;
-use crate::streams::{Description, Opened, Rows, Slice, Step, StreamError, Timestamp};
+use crate::streams::{Description, Later, Opened, Rows, Slice, Step, StreamError, Timestamp};
 
 /// A cursor further ahead of both clocks than this cannot come from data.
 const FUTURE: TimeDelta = TimeDelta::days(1);
@@ -41,8 +42,8 @@ impl From<StreamError> for Cut {
 enum Fetched {
     /// A page of a slice.
     Page(Result<Step, StreamError>),
-    /// Rows of a page that took more requests.
-    Later(Result<Rows, StreamError>),
+    /// Rows of a page that took more requests, and those that are still to come; `None` when they have all come.
+    Later(Option<Result<Rows, StreamError>>, Later),
 }
 
 /// Reads one stream.
@@ -201,7 +202,8 @@ impl Driver {
             };
             match fetched {
                 Some(Ok((id, Fetched::Page(step)))) => self.take_page(id, step?, stop).await?,
-                Some(Ok((id, Fetched::Later(rows)))) => self.take_rows(id, rows?, stop).await?,
+                Some(Ok((id, Fetched::Later(Some(rows), later)))) => self.take_part(id, rows?, later, stop).await?,
+                Some(Ok((id, Fetched::Later(None, _)))) => self.end_page(id, Rows::default(), stop).await?,
                 // The panic itself may quote data; where it was is on stderr.
                 Some(Err(_)) => return Err(Cut::Failed(Failure::internal("a task panicked"))),
                 None => return Err(Cut::Failed(Failure::internal("a slice is pending that nobody fetches"))),
@@ -246,7 +248,7 @@ impl Driver {
         match step.later {
             Some(later) => {
                 self.backlog.detach(replacement);
-                self.tasks.spawn(async move { (id, Fetched::Later(later.await)) });
+                self.fetch_later(id, later);
                 Ok(())
             }
             None => {
@@ -256,7 +258,7 @@ impl Driver {
                     replacement.slices().take(begun).map(|(id, slice)| (id, slice.clone())).collect();
                 let begun = next.len();
                 next.into_iter().for_each(|(id, slice)| self.fetch(id, slice));
-                self.write(step.rows, replacement, begun, stop).await
+                self.write(step.rows, Some((replacement, begun)), stop).await
             }
         }
     }
@@ -266,17 +268,32 @@ impl Driver {
         slice.texts().any(|text| self.output.redactor().holds_secret(text))
     }
 
-    /// Writes rows that took more requests: with them their page is done.
-    async fn take_rows(&mut self, id: u64, rows: Rows, stop: &mut Stop) -> Result<(), Cut> {
-        let replacement = self.backlog.replacement(id, Left::default(), 0).map_err(|Circle| self.circle())?;
-        self.write(rows, replacement, 0, stop).await
+    fn fetch_later(&mut self, id: u64, later: Later) {
+        self.tasks.spawn(async move {
+            let (rows, later) = later.into_future().await;
+            (id, Fetched::Later(rows, later))
+        });
     }
 
+    /// Writes rows that took more requests; with the last of them their page is done.
+    async fn take_part(&mut self, id: u64, rows: Rows, later: Later, stop: &mut Stop) -> Result<(), Cut> {
+        if later.size_hint().1 == Some(0) {
+            return self.end_page(id, rows, stop).await;
+        }
+        self.fetch_later(id, later);
+        self.write(rows, None, stop).await
+    }
+
+    async fn end_page(&mut self, id: u64, rows: Rows, stop: &mut Stop) -> Result<(), Cut> {
+        let replacement = self.backlog.replacement(id, Left::default(), 0).map_err(|Circle| self.circle())?;
+        self.write(rows, Some((replacement, 0)), stop).await
+    }
+
+    /// Writes rows, and then puts in place what is left of their slice, of which so many slices have been begun.
     async fn write(
         &mut self,
         mut rows: Rows,
-        replacement: Replacement,
-        begun: usize,
+        replacement: Option<(Replacement, usize)>,
         stop: &mut Stop,
     ) -> Result<(), Cut> {
         let (count, latest, recent) = (rows.count, rows.latest, std::mem::take(&mut rows.recent));
@@ -286,7 +303,9 @@ impl Driver {
             () = stopped(stop) => return Err(Cut::Stopped),
         }
         self.progress.note(count, latest, recent);
-        self.backlog.replace(replacement, begun);
+        if let Some((replacement, begun)) = replacement {
+            self.backlog.replace(replacement, begun);
+        }
         if self.backlog.ignores_windows() && !self.has_told_of_windows {
             self.has_told_of_windows = true;
             let name = self.description.name;
