@@ -90,8 +90,10 @@ const DELIVERIES: &str = "deliveries";
 
 /// How late a delivery may become visible.
 const LOOK_BACK: TimeDelta = TimeDelta::hours(1);
-/// The API keeps no older deliveries, and refuses to be asked for them. A minute for the request's way.
-const KEPT: TimeDelta = TimeDelta::minutes(30 * 24 * 60 - 1);
+/// The API keeps no older deliveries, and refuses to be asked for them.
+const KEPT: TimeDelta = TimeDelta::days(30);
+/// So much of that is given up, for the time that a request takes.
+const MARGIN: TimeDelta = TimeDelta::minutes(1);
 /// The longest period of a question. The API answers up to 14 days, but the pages of a period come one after the
 /// other, and periods side by side.
 const LONGEST_WINDOW: TimeDelta = TimeDelta::days(3);
@@ -171,7 +173,8 @@ impl WebhookEvents {
     fn windows(&self) -> Step {
         let until = self.until();
         let newest = (until - STILL_GROWING).floor_to_second();
-        let mut after = self.reading.due.max(self.oldest()).floor_to_second();
+        // Another minute, in which the oldest period can be read as it is.
+        let mut after = self.reading.due.max(self.oldest() + MARGIN).floor_to_second();
         let mut children = Vec::new();
         while after < until {
             let before = if after < newest { newest.min(after + LONGEST_WINDOW) } else { until };
@@ -190,7 +193,7 @@ impl WebhookEvents {
     fn oldest(&self) -> Timestamp {
         let clocks = self.reading.client.clocks();
         let now = clocks.map_or_else(Utc::now, |clocks| clocks.server.unwrap_or(clocks.local));
-        Timestamp::from(now) - KEPT
+        Timestamp::from(now) - KEPT + MARGIN
     }
 
     /// A page of a period.
@@ -205,8 +208,15 @@ impl WebhookEvents {
         let filter = WebhookFilter { period, page: place.page.max(1), ..WebhookFilter::default() };
         let may_grow = before + STILL_GROWING > self.until();
         let shape = |deliveries: Vec<Delivery<'_>>| self.rows(deliveries, slice.window().before.filter(|_| !may_grow));
-        let answer = self.reading.client.webhook_events::<Delivery<'static>, _>(&filter, shape).await?;
-        let Some(answer) = answer else { return Ok(Step::default()) };
+        let answer = match self.reading.client.webhook_events::<Delivery<'static>, _>(&filter, shape).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return Ok(Step::default()),
+            // It had to wait for so long that its beginning has become too old on the way.
+            Err(error) if error.status() == Some(400) && from + MARGIN < self.oldest() => {
+                return Ok(Step { children: vec![slice.clone()], ..Step::default() });
+            }
+            Err(error) => return Err(error.into()),
+        };
         if place.is_second_look() {
             return Ok(self.after_second_look(slice.clone(), place, answer.total));
         }
@@ -223,7 +233,7 @@ impl WebhookEvents {
 
     /// Done when nothing has been added; else the period is read again from its first page.
     fn after_second_look(&self, slice: Slice, place: Place, total: Option<u64>) -> Step {
-        let has_grown = total.is_some_and(|total| Some(total) != place.total);
+        let has_grown = total.is_some() && total > place.total;
         if !has_grown || self.looks.fetch_add(1, Ordering::Relaxed) >= MOST_LOOKS {
             return Step::default();
         }
