@@ -1,4 +1,5 @@
-//! What is hard: chains of pages, links, many workers, refusals, lists without order, everything in one second.
+//! What is hard: chains of pages, links, many workers, refusals, lists without order, everything in one second; and
+//! two of the extra streams.
 
 use fake_100ms::{Counts, Fake, Fault, FaultPlan, ListOrder, Options, Readings, RetryHint, When};
 
@@ -18,7 +19,9 @@ pub fn measure(bench: &mut Bench) -> Done<()> {
     one_refusal(bench)?;
     a_limit_on_one_endpoint(bench)?;
     no_order(bench)?;
-    compressed_answers(bench)
+    compressed_answers(bench)?;
+    a_month_of_webhook_events(bench)?;
+    quality_of_calls(bench)
 }
 
 /// Two lists that can only be walked page by page.
@@ -127,6 +130,34 @@ fn no_order(bench: &mut Bench) -> Done<()> {
     let case = format!("{} recordings with {files} files, lists out of order, no latency", grouped(size as u64));
     let of = Expected { reading: Reading { links: false, ..Reading::of(&["recordings"]) }, records: Some(size) };
     bench.beside_bare(PART, &case, &fake, &of, &[Aim::Megabytes(64.0)])?;
+    Ok(())
+}
+
+/// Pages with numbers, the whole workspace at once.
+fn a_month_of_webhook_events(bench: &mut Bench) -> Done<()> {
+    let size = bench.size(50_000, 500_000);
+    let fake = Fake::start(account(Counts { webhook_events: size, ..sessions(1_000) }));
+    let records = fake.webhook_event_ids().len();
+    let of = Expected { reading: Reading::of(&["webhook_events"]), records: Some(records) };
+    let name = grouped(size as u64);
+    let most = Aim::Requests(size as u64 / 100 + 40);
+    let case = format!("30 days of {name} webhook events, no latency");
+    bench.beside_bare(PART, &case, &fake, &of, &[Aim::Megabytes(25.0), most])?;
+    fake.set_faults(bench.late());
+    let case = format!("30 days of {name} webhook events, {}", bench.latency());
+    bench.beside_bare(PART, &case, &fake, &of, &[Aim::Megabytes(25.0), Aim::Ratio(1.15)])?;
+    Ok(())
+}
+
+/// A request for each person who was in a call.
+fn quality_of_calls(bench: &mut Bench) -> Done<()> {
+    let people = bench.size(1_000, 10_000);
+    let fake = Fake::start(account(Counts { peers_with_stats: people, ..sessions(people / 3 + people / 75) }));
+    let records = fake.truth().streams["peer_quality"].len();
+    fake.set_faults(bench.late());
+    let case = format!("quality of the calls of {} people, 10 workers, {}", grouped(people as u64), bench.latency());
+    let of = Expected { reading: Reading::of(&["peer_quality"]), records: Some(records) };
+    bench.beside_bare(PART, &case, &fake, &of, &[Aim::Megabytes(25.0), Aim::Ratio(1.15)])?;
     Ok(())
 }
 
