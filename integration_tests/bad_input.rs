@@ -182,6 +182,8 @@ fn bad_configs(fake: &Fake) -> Vec<Bad> {
     }
     is_bad("recording_urls unknown", "recording_urls", json!("public"));
     is_bad("recording_urls a boolean", "recording_urls", json!(false));
+    is_bad("personal_data unknown", "personal_data", json!("mask"));
+    is_bad("personal_data a boolean", "personal_data", json!(true));
     for (name, value) in [
         ("api_url a number", json!(8080)),
         ("api_url empty", json!("")),
@@ -198,9 +200,25 @@ fn bad_configs(fake: &Fake) -> Vec<Bad> {
     ] {
         is_bad(name, "api_url", value);
     }
+    cases.extend(bad_salts(fake));
     cases.extend(bad_credentials(fake));
     cases.extend(bad_surroundings(fake));
     cases
+}
+
+fn bad_salts(fake: &Fake) -> Vec<Bad> {
+    let salts = [
+        ("missing", Value::Null),
+        ("blank", json!(" \n")),
+        ("a number", json!(1234567890123456_u64)),
+        ("of 15 characters", json!("hush-hush-hush-")),
+    ];
+    let config = |salt: Value| {
+        let mut config = settings(fake);
+        (config["personal_data"], config["personal_data_salt"]) = (json!("hash"), salt);
+        Content::Json(config)
+    };
+    salts.map(|(name, salt)| bad("config", &format!("salt {name}"), config(salt), &["`personal_data_salt`"])).into()
 }
 
 fn bad_credentials(fake: &Fake) -> Vec<Bad> {

@@ -13,6 +13,8 @@ SECTIONS = [
     "Supported sync modes",
     "Supported Streams",
     "Performance considerations",
+    "What is masked",
+    "Personal data",
     "Data type map",
     "Limitations & Troubleshooting",
     "IP allow list",

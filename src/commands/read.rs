@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::Utc;
+use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
 use super::arguments::ReadArguments;
@@ -13,9 +14,9 @@ use super::selection::{self, Selection, unknown};
 use super::{Abort, Ending, Environment, connect, said};
 use crate::airbyte::{self, ConfiguredStream, Level, Progress, SavedStates, SyncMode};
 use crate::api::{Client, Policy};
-use crate::config::{AnalyticsRooms, Config, RecordingUrls};
+use crate::config::{AnalyticsRooms, Config, PersonalData, RecordingUrls};
 use crate::failure::Failure;
-use crate::streams::{self, Description, EventRooms, Format, Options, Reading, Since, Timestamp, Written};
+use crate::streams::{self, Description, EventRooms, Format, Options, Reading, Salt, Since, Timestamp, Written};
 use crate::sync::state::{self, Position};
 use crate::sync::{self, Beginning, Job, Output, Stop, stopped};
 use crate::terminal::{Folder, States};
@@ -179,9 +180,10 @@ async fn job(
     let client = Arc::new(client.another());
     let written = Written::new(saved.known.clone());
     let prefix = airbyte::record_prefix(description.name);
+    let columns = configured.columns.as_deref();
     let reading = Reading {
         client: Arc::clone(&client),
-        format: Format::new(prefix, description.columns, configured.columns.as_deref(), Arc::clone(&written)),
+        format: Format::new(prefix, description.columns, columns, Arc::clone(&written), personal_data(config)),
         due: since.due(description.look_back),
         since,
         memory: saved.memory,
@@ -198,6 +200,14 @@ async fn job(
         written,
     };
     Ok(Job { description, stream: (description.open)(reading), client, position: saved.position, beginning })
+}
+
+fn personal_data(config: &Config) -> streams::PersonalData {
+    match &config.personal_data {
+        PersonalData::Keep => streams::PersonalData::Keep,
+        PersonalData::Hash(salt) => streams::PersonalData::Hash(Salt::new(salt.expose_secret())),
+        PersonalData::Drop => streams::PersonalData::Drop,
+    }
 }
 
 fn options(config: &Config) -> Options {

@@ -6,15 +6,16 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::{DEFAULT_API_URL, DEFAULT_WORKERS, EVENT_TYPES, LONGEST_LOOKBACK_HOURS, MOST_WORKERS};
+use super::{DEFAULT_API_URL, DEFAULT_WORKERS, EVENT_TYPES, LONGEST_LOOKBACK_HOURS, MOST_WORKERS, SHORTEST_SALT};
 
 /// The time format of `start_date`, as a regular expression for forms.
 const DATE_PATTERN: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$";
 
 /// The parts of the form, in their order: an id and a title.
-const GROUPS: [(&str, &str); 4] = [
+const GROUPS: [(&str, &str); 5] = [
     ("sign_in", "Signing in to 100ms"),
     ("content", "What is read"),
+    ("privacy", "Personal data"),
     ("analytics", "Analytics events"),
     ("advanced", "Speed and address"),
 ];
@@ -46,6 +47,13 @@ struct Form {
     #[schemars(title = "Additional Look-back (hours)", range(min = 0, max = LONGEST_LOOKBACK_HOURS),
         extend("group" = "content", "order" = 3, "default" = 0))]
     lookback_hours: u64,
+    /// What becomes of personal data: the names and your own ids of people, what your app attaches to them (metadata), and free text such as room names, descriptions and reasons. "keep" is what you get when you choose nothing and writes everything as 100ms has it. "hash" writes a keyed hash instead, which is the same for the same person in all streams and syncs, so that you can still count people and join tables. "drop" leaves these columns empty. Rows that are in your warehouse already stay as they are, and links to recordings are not personal data in this sense: choose "none" under Recording Links if nobody may open them.
+    #[schemars(title = "Personal Data", extend("group" = "privacy", "order" = 0, "default" = "keep"))]
+    personal_data: PersonalDataForm,
+    /// The secret that "hash" uses, which must be given for "hash" and does nothing otherwise. Write a random text of 16 characters or more, keep it in a safe place and do not change it: with another salt every hash is another one. Whoever knows it can find out whether a certain person is in your data.
+    #[schemars(title = "Salt for Hashes", length(min = SHORTEST_SALT), extend(
+        "group" = "privacy", "order" = 1, "airbyte_secret" = true))]
+    personal_data_salt: String,
     /// Which rooms are asked for analytics events, at one request or more for each. "auto" is what you get when you choose nothing: the sessions and rooms of the time since the last sync, and once a day all rooms. "all" asks every room in every sync, which finds late events sooner and costs a request per room. "recent" never asks all rooms: it costs least, and misses failed joins in rooms that nobody ever entered.
     #[schemars(title = "Analytics Rooms", extend("group" = "analytics", "order" = 0, "default" = "auto"))]
     analytics_rooms: AnalyticsRoomsForm,
@@ -93,6 +101,15 @@ enum CredentialsForm {
 enum RecordingUrlsForm {
     Presigned,
     None,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only the schema generator reads the variants")]
+enum PersonalDataForm {
+    Keep,
+    Hash,
+    Drop,
 }
 
 #[derive(JsonSchema)]

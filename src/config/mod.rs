@@ -34,6 +34,8 @@ const DEFAULT_API_URL: &str = "https://api.100ms.live";
 const DEFAULT_WORKERS: u64 = 10;
 const MOST_WORKERS: u64 = 50;
 const LONGEST_LOOKBACK_HOURS: u64 = 720;
+/// Whoever knows hashes and ids of users can try out shorter salts.
+const SHORTEST_SALT: usize = 16;
 /// Where the user finds every kind of credentials.
 const DASHBOARD: &str = "from the Developer section of the 100ms dashboard";
 
@@ -52,6 +54,8 @@ pub struct Config {
     pub recording_urls: RecordingUrls,
     /// The streams that are offered beside the eight that are always there, in the order of the form.
     pub extra_streams: Vec<ExtraStream>,
+    /// What becomes of personal data.
+    pub personal_data: PersonalData,
     /// How much further back than by itself each sync looks.
     pub lookback: TimeDelta,
     /// How many requests may be under way at the same time.
@@ -80,6 +84,18 @@ pub enum RecordingUrls {
     Presigned,
     /// No link.
     None,
+}
+
+/// What becomes of names, ids of users, what apps attach to people, and free text.
+#[derive(Debug, Clone, Default)]
+pub enum PersonalData {
+    /// It is written as it is.
+    #[default]
+    Keep,
+    /// A hash with this salt stands instead.
+    Hash(SecretString),
+    /// Null stands instead.
+    Drop,
 }
 
 /// A stream that is offered only on request.
@@ -121,13 +137,15 @@ pub struct ConfigError {
 }
 
 /// The keys of the form.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 12] = [
     "credentials",
     "management_token",
     "start_date",
     "recording_urls",
     "extra_streams",
     "lookback_hours",
+    "personal_data",
+    "personal_data_salt",
     "analytics_rooms",
     "analytics_event_types",
     "num_workers",
@@ -163,6 +181,7 @@ impl Config {
                 &[("presigned", RecordingUrls::Presigned), ("none", RecordingUrls::None)],
             )?,
             extra_streams: extra_streams(typed)?,
+            personal_data: personal_data(typed)?,
             lookback: TimeDelta::hours(whole_number(typed, "lookback_hours", 0, 0, LONGEST_LOOKBACK_HOURS)? as i64),
             num_workers: whole_number(typed, "num_workers", DEFAULT_WORKERS, 1, MOST_WORKERS)? as usize,
             api_url: api_url(typed)?,
@@ -171,12 +190,12 @@ impl Config {
 
     /// The secrets of a configuration, checked or not: what must never be printed.
     pub fn secrets(typed: &Map<String, Value>) -> Vec<String> {
-        let root = typed.get("management_token");
+        let root = ["management_token", SALT].into_iter().filter_map(|key| typed.get(key));
         let below = typed.get("credentials").and_then(Value::as_object);
         let inner = below.into_iter().flat_map(|credentials| {
             ["app_secret", "management_token"].into_iter().filter_map(|key| credentials.get(key))
         });
-        let typed = root.into_iter().chain(inner).filter_map(Value::as_str);
+        let typed = root.chain(inner).filter_map(Value::as_str);
         // With the blanks they were pasted with, and without.
         typed.flat_map(|secret| [secret.to_owned(), secret.trim().to_owned()]).collect()
     }
@@ -187,7 +206,8 @@ impl Config {
     }
 
     /// What has no effect although somebody meant something by it, one sentence each: keys that are nearly
-    /// those of the form, and event types that 100ms does not document. Other unknown keys are the platform's.
+    /// those of the form, event types that 100ms does not document, and a salt where nothing is hashed. Other
+    /// unknown keys are the platform's.
     pub fn doubts(typed: &Map<String, Value>) -> Vec<String> {
         let below = typed.get("credentials").and_then(Value::as_object);
         let inner = below.into_iter().flat_map(|credentials| credentials.keys().map(|key| ("credentials.", key)));
@@ -201,7 +221,7 @@ impl Config {
                 shown(&format!("{place}{key}"))
             ))
         });
-        misspelt.chain(unknown_event_types(typed)).collect()
+        misspelt.chain(unknown_event_types(typed)).chain(salt_without_use(typed)).collect()
     }
 }
 
@@ -332,6 +352,43 @@ fn extra_streams(typed: &Map<String, Value>) -> Checked<Vec<ExtraStream>> {
     Ok(ExtraStream::ALL.into_iter().filter(|stream| chosen.contains(stream)).collect())
 }
 
+const SALT: &str = "personal_data_salt";
+
+fn personal_data(typed: &Map<String, Value>) -> Checked<PersonalData> {
+    #[derive(Clone, Copy, Default)]
+    enum Choice {
+        #[default]
+        Keep,
+        Hash,
+        Drop,
+    }
+    let choices = [("keep", Choice::Keep), ("hash", Choice::Hash), ("drop", Choice::Drop)];
+    Ok(match choice(typed, "personal_data", &choices)? {
+        Choice::Keep => PersonalData::Keep,
+        Choice::Hash => PersonalData::Hash(salt(typed)?),
+        Choice::Drop => PersonalData::Drop,
+    })
+}
+
+/// The salt is never repeated in a sentence: it is a secret.
+fn salt(typed: &Map<String, Value>) -> Checked<SecretString> {
+    let mend = format!("write a random text of {SHORTEST_SALT} characters or more, and keep it");
+    match given(typed, SALT).map(|salt| salt.as_str().map(str::trim)) {
+        None | Some(Some("")) => fault(SALT, format!("is missing, which `personal_data` `hash` needs: {mend}")),
+        Some(None) => fault(SALT, format!("is not a string: {mend}")),
+        Some(Some(salt)) if salt.chars().count() < SHORTEST_SALT => fault(SALT, format!("is too short: {mend}")),
+        Some(Some(salt)) => Ok(salt.into()),
+    }
+}
+
+fn salt_without_use(typed: &Map<String, Value>) -> Option<String> {
+    let is_used = given(typed, "personal_data").is_some_and(|choice| choice == "hash");
+    let is_given = given(typed, SALT).and_then(Value::as_str).is_some_and(|salt| !salt.trim().is_empty());
+    (is_given && !is_used).then(|| {
+        format!("The setting `{SALT}` has no effect unless `personal_data` is `hash`: remove one, or set the other.")
+    })
+}
+
 fn event_types(typed: &Map<String, Value>) -> Checked<Vec<String>> {
     const KEY: &str = "analytics_event_types";
     const FORM: &str = "write a list of strings such as [\"client.join.failed\"], or leave it empty for all types";
@@ -422,6 +479,7 @@ fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
     use serde_json::json;
 
     use super::*;
@@ -512,10 +570,36 @@ mod tests {
     }
 
     #[test]
+    fn hashing_needs_a_salt_that_is_never_repeated() {
+        let read = |keys: Value| {
+            let mut typed = json!({"management_token": "t", "start_date": "2024-01-01T00:00:00Z"});
+            typed.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+            (read(typed.clone()), Config::doubts(typed.as_object().unwrap()))
+        };
+        for salt in [Value::Null, json!(""), json!(" "), json!(12), json!("5hort-5alt"), json!("5hort-5alt        ")] {
+            let error = read(json!({"personal_data": "hash", "personal_data_salt": salt})).0.unwrap_err();
+            assert_eq!(error.key, "personal_data_salt", "{salt}");
+            assert!(!error.to_string().contains("5hort-5alt"), "{error}");
+        }
+        let good = json!({"personal_data": "hash", "personal_data_salt": " a-salt-of-16-letters\n"});
+        let (config, doubts) = read(good.clone());
+        assert!(
+            matches!(config.unwrap().personal_data, PersonalData::Hash(salt) if salt.expose_secret() == "a-salt-of-16-letters")
+        );
+        assert_eq!(doubts, [""; 0]);
+        assert!(Config::secrets(good.as_object().unwrap()).contains(&"a-salt-of-16-letters".to_owned()));
+        let (config, doubts) = read(json!({"personal_data": "drop", "personal_data_salt": "a-salt-of-16-letters"}));
+        assert!(matches!(config.unwrap().personal_data, PersonalData::Drop));
+        assert!(doubts.len() == 1 && !doubts[0].contains("a-salt"), "{doubts:?}");
+        assert_eq!(read(json!({"personal_data": "hide"})).0.unwrap_err().key, "personal_data");
+    }
+
+    #[test]
     fn what_is_left_out_has_its_default() {
         let config = read(json!({"management_token": "t", "start_date": "2024-01-01T00:00:00Z"})).unwrap();
         assert_eq!((config.analytics_rooms, config.lookback), (AnalyticsRooms::Auto, TimeDelta::zero()));
         assert!(config.extra_streams.is_empty() && config.analytics_event_types.is_empty());
+        assert!(matches!(config.personal_data, PersonalData::Keep));
         let typed = json!({"management_token": "t", "start_date": "2024-01-01T00:00:00Z", "lookback_hours": 48,
             "extra_streams": ["peer_quality", "webhook_events", "peer_quality"], "analytics_rooms": "recent"});
         let config = read(typed).unwrap();

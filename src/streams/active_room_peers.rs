@@ -41,6 +41,7 @@ record! {
         /// When the peer joined.
         joined_at: Time,
     }
+    personal ["name", "user_id", "metadata"]
 }
 
 /// The stream.

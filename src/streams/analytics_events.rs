@@ -58,6 +58,8 @@ record! {
         /// All the event says; what is in it depends on its type. For a join or a leave it is the person's entry in the session.
         data: Object<'a>,
     }
+    personal ["user_id"]
+    people ["data"]
 }
 
 record! {

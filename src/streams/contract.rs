@@ -115,6 +115,10 @@ pub struct Description {
     pub memory: &'static [&'static str],
     /// All columns, in order.
     pub columns: &'static [&'static str],
+    /// The columns that are about a person.
+    pub personal: &'static [&'static str],
+    /// The columns that describe people inside.
+    pub people: &'static [&'static str],
     /// See `Stream::open`.
     pub open: fn(Reading) -> Arc<dyn Opened>,
     /// See `Stream::sample`.
@@ -133,6 +137,8 @@ impl Description {
             look_back: S::LOOK_BACK,
             memory: S::MEMORY,
             columns: S::Record::COLUMNS,
+            personal: S::Record::PERSONAL,
+            people: S::Record::PEOPLE,
             open: |reading| Arc::new(S::open(reading)),
             sample: |client| Box::pin(S::sample(client)),
             schema: schema::of_record::<S::Record>,

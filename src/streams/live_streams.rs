@@ -59,6 +59,7 @@ record! {
         url: Computed<Cow<'a, str>>,
     }
     volatile ["url"]
+    personal ["started_by", "stopped_by"]
 }
 
 /// The `url` of the API's `playback`.

@@ -7,6 +7,8 @@
 //! | `record` | columns that are declared once, and rows of finished bytes |
 //! | `values` | the types of columns: what goes out for whatever comes in |
 //! | `secrets` | what never leaves the connector |
+//! | `personal` | what is about people, which leaves it as the user chooses |
+//! | `walk`, `spelling` | a value that is rewritten on its way, and the names in it in any spelling |
 //! | `schema` | the schemas of records, and fields that the API has added |
 //! | `time` | times in all their spellings |
 //! | `gaps` | parts that 100ms refuses to give |
@@ -16,14 +18,17 @@
 
 mod contract;
 mod gaps;
+mod personal;
 mod record;
 mod schema;
 mod secrets;
 mod slice;
+mod spelling;
 mod strings;
 mod template_parents;
 mod time;
 mod values;
+mod walk;
 mod with_files;
 
 mod active_room_peers;
@@ -43,6 +48,7 @@ pub use contract::{
     Description, EventRooms, Later, Opened, Options, Reading, RecordError, Remark, SETTLING, Seen, Since, Step,
     StreamError, Written,
 };
+pub use personal::{PersonalData, Salt};
 pub use record::{Format, Rows};
 pub use secrets::{MASK, mask_text};
 pub use slice::{Scope, Slice, Window};

@@ -14,6 +14,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::contract::{Reading, RecordError, Seen, StreamError, Times, Written};
+use super::personal::{self, Hiding, PersonalData};
 use super::schema::snake_case;
 use super::secrets::{Masked, Place, mask_text};
 use super::slice::Slice;
@@ -27,6 +28,10 @@ pub trait Record {
     const COLUMNS: &'static [&'static str];
     /// Columns that differ each time they are asked for although nothing has changed (signed links).
     const VOLATILE: &'static [&'static str];
+    /// Columns that are about a person: names, ids of users, free text.
+    const PERSONAL: &'static [&'static str];
+    /// Columns that describe people inside: the keys in them tell what is personal.
+    const PEOPLE: &'static [&'static str];
     /// Writes the JSON value of the column at `index`.
     ///
     /// # Errors
@@ -60,13 +65,16 @@ pub trait Column<'a> {
 ///
 /// A column is filled from the field of the same name, or from those named behind `=`, the preferred
 /// spelling first; a [`Computed`] one is filled by code. `drops` names duplicates that no column needs,
-/// `volatile` the columns that differ each time they are asked for.
+/// `volatile` the columns that differ each time they are asked for. `personal` are the columns that are about a
+/// person, which must be texts; `people` those that describe people inside.
 macro_rules! record {
     (
         $(#[$doc:meta])*
         $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty $(= $($key:literal)|+)?,)+ }
         $(drops [$($dropped:literal),+])?
         $(volatile [$($volatile:literal),+])?
+        $(personal [$($personal:literal),+])?
+        $(people [$($people:literal),+])?
     ) => {
         $(#[$doc])*
         #[derive(Default, schemars::JsonSchema)]
@@ -79,6 +87,8 @@ macro_rules! record {
         impl $crate::streams::record::Record for $name<'_> {
             const COLUMNS: &'static [&'static str] = &[$($crate::streams::record::column(stringify!($field))),+];
             const VOLATILE: &'static [&'static str] = &[$($($volatile),+)?];
+            const PERSONAL: &'static [&'static str] = &[$($($personal),+)?];
+            const PEOPLE: &'static [&'static str] = &[$($($people),+)?];
 
             fn write(&self, index: usize, out: &mut Vec<u8>) -> serde_json::Result<()> {
                 let mut column = 0;
@@ -398,12 +408,20 @@ pub struct Format {
     added: Vec<(String, Kind, Vec<u8>)>,
     /// What earlier syncs have written, which is not written again.
     written: Arc<Written>,
+    /// What becomes of personal data.
+    personal: PersonalData,
 }
 
 impl Format {
     /// The columns `selected` out of `known`, each with its JSON schema; `None` means all known ones. A
     /// selected name that is not known is taken from the API's answer, when it has it.
-    pub fn new(prefix: Vec<u8>, known: &[&str], selected: Option<&[(String, Value)]>, written: Arc<Written>) -> Self {
+    pub fn new(
+        prefix: Vec<u8>,
+        known: &[&str],
+        selected: Option<&[(String, Value)]>,
+        written: Arc<Written>,
+        personal: PersonalData,
+    ) -> Self {
         let chosen = |name: &str| selected.is_none_or(|selected| selected.iter().any(|(chosen, _)| chosen == name));
         let added = selected.unwrap_or_default().iter().filter(|(name, _)| !known.contains(&name.as_str()));
         let columns = known.iter().enumerate().filter(|(_, name)| chosen(name));
@@ -412,12 +430,22 @@ impl Format {
             columns: columns.map(|(index, name)| (index, key(name))).collect(),
             added: added.map(|(name, schema)| (name.clone(), Kind::of(schema), key(name))).collect(),
             written,
+            personal,
         }
     }
 
     /// Whether the column is written; a stream need not fetch what nobody asked for.
     pub fn has<R: Record>(&self, column: &str) -> bool {
         self.columns.iter().any(|(index, _)| R::COLUMNS.get(*index) == Some(&column))
+    }
+}
+
+/// What is known of the value of a column as far as people go.
+fn place_of<R: Record>(column: &str) -> personal::Place {
+    match column {
+        _ if R::PERSONAL.contains(&column) => personal::Place::Personal,
+        _ if R::PEOPLE.contains(&column) => personal::Place::People,
+        _ => personal::Place::Settings,
     }
 }
 
@@ -505,6 +533,9 @@ impl Rows {
             self.bytes.extend_from_slice(key);
             let begins = self.bytes.len();
             record.write(*index, &mut self.bytes)?;
+            if let Some(hiding) = format.personal.hiding() {
+                self.hide(begins, hiding, place_of::<R>(R::COLUMNS[*index]));
+            }
             if R::VOLATILE.contains(&R::COLUMNS[*index]) {
                 volatile.push((begins, self.bytes.len()));
             }
@@ -522,13 +553,33 @@ impl Rows {
             match record.others().iter().find(|(other, _)| other == name || snake_case(other) == *name) {
                 Some((other, value)) => {
                     let typed = Typed { raw: Some(value), kind: *kind, place: Place::Open.below(other) };
-                    serde_json::to_writer(&mut self.bytes, &typed)?;
+                    match format.personal.hiding() {
+                        Some(hiding) => self.push_hidden(&typed, hiding, personal::Place::People.below(other))?,
+                        None => serde_json::to_writer(&mut self.bytes, &typed)?,
+                    }
                 }
                 None => self.bytes.extend_from_slice(b"null"),
             }
             separator = b',';
         }
         Ok(())
+    }
+
+    /// Hides what is personal in the value that begins at `begins`.
+    fn hide(&mut self, begins: usize, hiding: Hiding<'_>, place: personal::Place) {
+        // What has been written is JSON, which is UTF-8.
+        let Ok(json) = std::str::from_utf8(&self.bytes[begins..]) else { return };
+        if let Cow::Owned(hidden) = hiding.hidden(json, place) {
+            self.bytes.truncate(begins);
+            self.bytes.extend_from_slice(hidden.as_bytes());
+        }
+    }
+
+    /// Writes a value that no column knows without what is personal. What stands instead of it fits its type.
+    fn push_hidden(&mut self, typed: &Typed<'_>, hiding: Hiding<'_>, place: personal::Place) -> serde_json::Result<()> {
+        let json = serde_json::to_string(typed)?;
+        let hidden: Box<RawValue> = RawValue::from_string(hiding.hidden(&json, place).into_owned())?;
+        serde_json::to_writer(&mut self.bytes, &Typed { raw: Some(&hidden), kind: typed.kind, place: Place::Open })
     }
 
     /// A hash of the record that begins at `begins`, without the `volatile` parts.
@@ -586,7 +637,7 @@ mod tests {
             (name.to_owned(), serde_json::json!({ "type": if name == "new_flag" { "boolean" } else { "object" } }))
         };
         let selected: Option<Vec<_>> = selected.map(|names| names.iter().map(|name| typed(name)).collect());
-        Format::new(b"P".to_vec(), Sample::COLUMNS, selected.as_deref(), written)
+        Format::new(b"P".to_vec(), Sample::COLUMNS, selected.as_deref(), written, PersonalData::Keep)
     }
 
     fn line(selected: Option<&[&str]>, json: &str) -> String {

@@ -53,6 +53,7 @@ record! {
         url: Computed<Cow<'a, str>>,
     }
     volatile ["url"]
+    personal ["started_by", "stopped_by"]
 }
 
 with_files!(RecordingRecord);

@@ -63,6 +63,7 @@ record! {
         updated_at: Time,
     }
     drops ["template"]
+    personal ["name", "description"]
 }
 
 const ENABLED: &str = "enabled";

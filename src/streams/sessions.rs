@@ -53,6 +53,8 @@ record! {
         peers: Derived<'a, Vec<PeerEntry<'a>>>,
     }
     drops ["customer"]
+    personal ["user_id"]
+    people ["peers"]
 }
 
 record! {

@@ -36,8 +36,9 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::secrets::{Masked, Place, inner, rewritten, rewritten_number, rewritten_string, write_json};
+use super::secrets::{Masked, Place, rewritten, rewritten_number, rewritten_string, write_json};
 use super::strings::decoded;
+use super::walk::inner;
 use crate::api::Raw;
 
 /// Escapes what JSON allows in a line and line-splitting readers do not survive: U+2028, U+2029 and

@@ -53,6 +53,8 @@ record! {
         /// All the event says; what is in it depends on its type.
         data: Object<'a>,
     }
+    personal ["user_id", "error_reason"]
+    people ["data"]
 }
 
 record! {

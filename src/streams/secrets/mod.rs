@@ -26,7 +26,7 @@ use std::borrow::Cow;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-pub use json::{inner, rewritten, rewritten_number, rewritten_string};
+pub use json::{rewritten, rewritten_number, rewritten_string};
 pub use names::Place;
 pub use texts::mask_text;
 

@@ -1,7 +1,6 @@
 //! Names that say that their value is a secret: keys of objects and parameters of URLs.
-//!
-//! Names are compared without regard to case, to `_`, `-` and other punctuation, and to digits at the
-//! end: `stream_key`, `streamKey` and `Stream-Key2` are one name.
+
+use crate::streams::spelling::{Fits, LONGEST, is_one_of, last_letters};
 
 /// What a name hides.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,15 +10,6 @@ enum Hides {
     Value,
     /// Everything below, whatever it is called.
     Everything,
-}
-
-/// Which names an entry of the table means.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Fits {
-    /// Those that end like this: `webhook_secret`, `fcmToken`.
-    End,
-    /// This one only. It is short, or the end of innocent words.
-    Whole,
 }
 
 /// The one table of names that hide something. The documentation repeats it ("What is masked").
@@ -74,9 +64,6 @@ static NAMES: &[(Fits, Hides, &[&str])] = &[
 /// a content delivery network.
 static PARAMETERS: &[&str] = &["key", "hdnts", "hdnea", "hdntl"];
 
-/// The longest name of the tables, and one more to see that a name is longer.
-const LONGEST: usize = 24;
-
 /// Where a value stands, as far as the keys above it say something about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
@@ -111,24 +98,7 @@ pub(super) fn is_secret_parameter(name: &str) -> bool {
 fn what_hides(name: &str) -> Option<Hides> {
     let mut letters = [0; LONGEST];
     let letters = last_letters(name, &mut letters);
-    let last = letters.last()?;
-    let fits = |fits: Fits, known: &str| {
-        let known = known.as_bytes();
-        known.last() == Some(last) && if fits == Fits::End { letters.ends_with(known) } else { letters == known }
-    };
-    NAMES.iter().find(|(how, _, names)| names.iter().any(|known| fits(*how, known))).map(|(_, hides, _)| *hides)
-}
-
-/// The last letters and digits of `name` in lower case, without the digits at its end.
-fn last_letters<'b>(name: &str, letters: &'b mut [u8; LONGEST]) -> &'b [u8] {
-    let mut begins = LONGEST;
-    let name = name.trim_end_matches(|letter: char| !letter.is_ascii_alphabetic() && letter.is_ascii());
-    for byte in name.bytes().rev().filter(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii()) {
-        let Some(next) = begins.checked_sub(1) else { break };
-        begins = next;
-        letters[begins] = byte.to_ascii_lowercase();
-    }
-    &letters[begins..]
+    NAMES.iter().find(|(fits, _, names)| is_one_of(letters, *fits, names)).map(|(_, hides, _)| *hides)
 }
 
 #[cfg(test)]
