@@ -105,7 +105,10 @@ fn good_credentials_are_proven_with_one_small_request_a_list() {
         assert_eq!(answer(&finished), (CheckStatus::Succeeded, String::new()));
         assert_eq!(finished.good(&fake).messages.len(), 1, "{}", finished.report(&fake));
         let requests = requests_by_route(&fake);
-        assert_eq!(requests, LISTS.iter().map(|list| ((*list).to_owned(), json!(1))).collect());
+        assert_eq!(
+            requests,
+            LISTS.iter().map(|list| ((*list).to_owned(), json!(1))).collect::<serde_json::Map<_, _>>()
+        );
         assert!(fake.request_log().iter().all(|request| request.target.contains("limit=10")));
     }
 }
