@@ -34,12 +34,13 @@ fn a_page_token_that_comes_back_later_ends_in_an_error() {
         ("/v2/recording-assets", "recordings"),
         ("/v2/analytics/events", "analytics_events"),
     ] {
+        // So many that a list has several pages for each worker.
         let counts = Counts {
-            sessions: 150,
-            rooms: 44,
+            sessions: 900,
+            rooms: 600,
             templates: 44,
             recordings: 60,
-            events_per_room: 80,
+            events_per_room: 40,
             ..Counts::default()
         };
         let fake = Fake::start(Options { scale: Scale::Custom(counts), max_page: 10, seed: 71, ..Options::default() });

@@ -6,11 +6,11 @@
 
 use std::borrow::Cow;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::record::{Column, Computed, Derived, record};
+use super::schema::schema_of;
 use super::time::Time;
 use super::values::{Integer, Number, Object, Text};
 use super::with_files::{AssetEntry, Kind, with_files};
@@ -86,17 +86,7 @@ impl Serialize for PlaybackUrl<'_> {
     }
 }
 
-impl JsonSchema for PlaybackUrl<'_> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "PlaybackUrl".into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Text::json_schema(generator)
-    }
-}
+schema_of!(PlaybackUrl<'_>, as Text<'_>);
 
 with_files!(LiveStreamRecord);
 

@@ -8,14 +8,13 @@ use std::hash::Hasher;
 use std::io::Write;
 use std::sync::Arc;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::contract::{Reading, RecordError, Seen, StreamError, Times, Written};
 use super::personal::{self, Hiding, PersonalData};
-use super::schema::snake_case;
+use super::schema::{schema_of, snake_case};
 use super::secrets::{Masked, Place, mask_text};
 use super::slice::Slice;
 use super::time::{Time, Timestamp};
@@ -233,17 +232,7 @@ impl Serialize for Identity<'_> {
     }
 }
 
-impl JsonSchema for Identity<'_> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "Identity".into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        String::json_schema(generator)
-    }
-}
+schema_of!(Identity<'_>, as String);
 
 /// A text, as the API sent it or as code made it.
 #[derive(Clone)]
@@ -290,17 +279,7 @@ impl Serialize for Label<'_> {
     }
 }
 
-impl JsonSchema for Label<'_> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "Label".into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        String::json_schema(generator)
-    }
-}
+schema_of!(Label<'_>, as String);
 
 /// A column that code fills; a field of the same name in the answer is not looked at.
 #[derive(Clone, Debug)]
@@ -325,17 +304,7 @@ impl<T: Serialize> Serialize for Computed<T> {
     }
 }
 
-impl<T: JsonSchema> JsonSchema for Computed<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        T::json_schema(generator)
-    }
-}
+schema_of!(Computed<T>, as T, for T);
 
 /// A column computed from the field of the same name, which is kept as it came until then.
 #[derive(Clone, Debug)]
@@ -367,17 +336,7 @@ impl<T: Serialize> Serialize for Derived<'_, T> {
     }
 }
 
-impl<T: JsonSchema> JsonSchema for Derived<'_, T> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        T::json_schema(generator)
-    }
-}
+schema_of!(Derived<'_, T>, as T, for T);
 
 /// The id of an API object, which keys and pages depend on.
 ///

@@ -5,6 +5,24 @@ use serde_json::{Map, Value, json};
 use super::record::{Others, Record};
 use crate::api::{Answer, ApiError, Client, List, ListFilter};
 
+/// Gives a column type the schema of the values it is written as, in place.
+macro_rules! schema_of {
+    ($type:ty, as $values:ty $(, for $value:ident)?) => {
+        impl $(<$value: schemars::JsonSchema>)? schemars::JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                <$values as schemars::JsonSchema>::schema_name()
+            }
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                <$values as schemars::JsonSchema>::json_schema(generator)
+            }
+        }
+    };
+}
+pub(super) use schema_of;
+
 /// The schema of the record type `R`: nothing by reference, as platforms want it.
 pub(super) fn of_record<R: schemars::JsonSchema>() -> Value {
     let settings = schemars::generate::SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
@@ -69,7 +87,7 @@ pub(super) fn added_fields<'o, 'a: 'o>(samples: impl Iterator<Item = &'o Others<
     let mut fields: Map<String, Value> = Map::new();
     for (name, raw) in samples.flatten() {
         let name = snake_case(name);
-        let Some(seen) = schema_of(raw.get()).filter(|_| is_column_name(&name)) else { continue };
+        let Some(seen) = kind_seen(raw.get()).filter(|_| is_column_name(&name)) else { continue };
         match fields.get_mut(&name) {
             // Two types seen: a string holds both, and two types in one column please no destination.
             Some(known) if *known != seen => *known = string_schema(),
@@ -106,7 +124,7 @@ fn string_schema() -> Value {
     json!({ "type": ["null", "string"] })
 }
 
-fn schema_of(json: &str) -> Option<Value> {
+fn kind_seen(json: &str) -> Option<Value> {
     Some(match json.as_bytes().first()? {
         b'n' => return None,
         b'"' => string_schema(),

@@ -14,7 +14,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::future::join;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -22,7 +21,7 @@ use serde_json::{Map, Value};
 use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError};
 use super::gaps::{Gaps, OF_THIS_ONE};
 use super::record::{Column, Label, Rows, record};
-use super::schema::snake_case;
+use super::schema::{schema_of, snake_case};
 use super::secrets::{Masked, Place};
 use super::slice::Slice;
 use super::template_parents::{self, Parent};
@@ -81,17 +80,7 @@ impl Serialize for Config<'_> {
     }
 }
 
-impl JsonSchema for Config<'_> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "Config".into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Object::json_schema(generator)
-    }
-}
+schema_of!(Config<'_>, as Object<'_>);
 
 /// The key of the storage below `settings.recording`.
 const UPLOAD: &str = "upload";

@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::contract::RecordError;
+use super::schema::schema_of;
 use super::values::text;
 use crate::api::Raw;
 
@@ -199,17 +200,7 @@ impl Serialize for Time {
     }
 }
 
-impl JsonSchema for Time {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "Time".into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Timestamp::json_schema(generator)
-    }
-}
+schema_of!(Time, as Timestamp);
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
