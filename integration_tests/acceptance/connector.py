@@ -11,7 +11,7 @@ from pathlib import Path
 
 import protocol
 
-STREAMS = {
+OFFERED = {
     # name: (primary key, cursor)
     "sessions": (["id"], "updated_at"),
     "rooms": (["id"], "updated_at"),
@@ -22,6 +22,17 @@ STREAMS = {
     "analytics_events": (["id"], "created_at"),
     "recordings": (["id"], "updated_at"),
 }
+# Those that a configuration has to ask for, as the suites' configurations do.
+EXTRA = {
+    "webhook_events": (["id"], "created_at"),
+    "live_streams": (["id"], "updated_at"),
+    "external_streams": (["id"], "updated_at"),
+    "peer_quality": (
+        ["session_id", "peer_id", "direction", "kind", "track_id", "rid"],
+        "session_ended_at",
+    ),
+}
+STREAMS = OFFERED | EXTRA
 INCREMENTAL = [name for name, (_, cursor) in STREAMS.items() if cursor]
 
 
@@ -134,6 +145,11 @@ def configured(catalog: dict, sync_mode: str = "full_refresh", only: list[str] |
             for stream in streams
         ]
     }
+
+
+def offered(truth: dict) -> dict:
+    """What of it somebody reads who asks for nothing extra."""
+    return {stream: truth[stream] for stream in OFFERED}
 
 
 def key_of(stream: str, record: dict) -> tuple:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import jwt
 
-# Those that a configuration has to ask for.
-EXTRA_STREAMS = {"webhook_events", "live_streams", "external_streams", "peer_quality"}
+from connector import EXTRA
 
 
 class Fake:
@@ -32,7 +31,7 @@ class Fake:
         assert not unexpected, unexpected
 
     def config(self, **credentials: str) -> dict:
-        """A config for this workspace: with the app's credentials, unless told otherwise."""
+        """A config for all streams of this workspace: with the app's credentials, unless told otherwise."""
         if "management_token" in credentials:
             kind = {"auth_type": "management_token"}
         else:
@@ -45,6 +44,7 @@ class Fake:
             "credentials": kind | credentials,
             "start_date": "2020-01-01T00:00:00Z",
             "api_url": self.url,
+            "extra_streams": list(EXTRA),
         }
 
     def expired_token(self) -> str:
@@ -62,10 +62,9 @@ class Fake:
         return jwt.encode(claims, self._app_secret, algorithm="HS256")
 
     def truth(self, start_date: str | None = None) -> dict[str, dict[str, dict]]:
-        """Of every stream that is always offered, the records by their keys."""
+        """Of every stream, the records by their keys."""
         query = f"?start_date={start_date}" if start_date else ""
-        streams = self._ask("GET", f"/__control/truth{query}")["streams"]
-        return {stream: records for stream, records in streams.items() if stream not in EXTRA_STREAMS}
+        return self._ask("GET", f"/__control/truth{query}")["streams"]
 
     def advance(self) -> None:
         """An hour goes by: sessions end and start, rooms are edited, recordings complete."""

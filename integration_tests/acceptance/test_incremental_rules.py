@@ -17,12 +17,13 @@ FUTURE_STATE = Path(__file__).with_name("fixtures") / "future_state.json"
 SAMPLES = 4
 # Events can arrive up to an hour late, so their stream goes back that far. The older suite has a
 # setting for such streams, too (`threshold_days`).
-LOOK_BACK = {"analytics_events": timedelta(hours=1)}
+LOOK_BACK = {"analytics_events": timedelta(hours=1), "webhook_events": timedelta(hours=1)}
 
 
 @pytest.fixture(scope="module")
 def config(large_fake):
-    return large_fake.config()
+    # Every room is asked in each sync, so that every event can be compared: `auto` leaves late ones to a sweep.
+    return large_fake.config() | {"analytics_rooms": "all"}
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +65,10 @@ class TestTwoReads:
     def test_no_record_is_newer_than_the_final_state(self, first, stream):
         assert max(cursors(first, stream)) <= cursor_in(first.states(stream)[-1], stream)
 
-    def test_the_second_gives_less(self, first, second, stream):
-        assert 0 < len(second.records(stream)) < len(first.records(stream))
+    def test_the_second_gives_nothing(self, second, stream):
+        """Nothing has changed; the older suite asks for less than the first."""
+        assert second.code == 0 and not second.records(stream) and second.states(stream)
         assert_exact_counts(second, stream)
-
-    def test_the_second_gives_nothing_older_than_the_state(self, first, second, stream):
-        assert_none_is_older(second, first.states(stream)[-1], stream)
 
     def test_the_cursor_does_not_go_back(self, first, second, stream):
         after = [cursor_in(output.states(stream)[-1], stream) for output in (first, second)]

@@ -352,6 +352,85 @@ def test_engagement_funnel(ask, truth, one_room):
     assert_same(ask("engagement_funnel", room_id=room, **period), expected)
 
 
+@pytest.mark.parametrize("one_room", [False, True])
+def test_leave_reasons(ask, truth, one_room):
+    leaves = [e for e in truth.webhook_events if e["type"] == "peer.leave.success"]
+    moments = sorted(time(e["created_at"]) for e in truth.webhook_events)
+    period = {"since": moments[len(moments) // 10], "until": moments[-1]}
+    room = Counter(e["room_id"] for e in leaves).most_common(1)[0][0] if one_room else ""
+    newest = {}
+    for event in sorted(leaves, key=lambda e: (time(e["created_at"]), reversed_text(e["id"]))):
+        if period["since"] <= time(event["created_at"]) < period["until"] and room in ("", event["room_id"]):
+            newest[event["peer_id"] or event["id"]] = event
+    groups = group(newest.values(), lambda e: e["data"].get("reason") or "(none)")
+    expected = [
+        {
+            "reason": reason,
+            "leaves": len(events),
+            "people": len({e["user_id"] or e["peer_id"] or e["id"] for e in events}),
+            "share": len(events) / len(newest),
+        }
+        for reason, events in groups.items()
+    ]
+    expected.sort(key=lambda row: (-row["leaves"], row["reason"]))
+    assert one_room or len(expected) > 2
+    found = ask("leave_reasons", room_id=room, **period)
+    by_reason = lambda row: (-row["leaves"], row["reason"])  # noqa: E731
+    assert_same(sorted(found, key=by_reason), expected)
+
+
+def reversed_text(text: str) -> list[int]:
+    """Sorts texts the other way round."""
+    return [-ord(letter) for letter in text]
+
+
+def test_quality_by_room(ask, truth):
+    began = sorted(time(track["started_at"]) for track in truth.peer_quality if track["started_at"])
+    period = {"since": midnight(began[len(began) // 10].date()), "until": began[-1]}
+    names = {room["id"]: room["name"] for room in truth.rooms}
+    chosen = [
+        track
+        for track in truth.peer_quality
+        if track["started_at"] and period["since"] <= time(track["started_at"]) < period["until"]
+    ]
+    expected = []
+    for (date, room), tracks in group(chosen, lambda t: (day(t["started_at"]), t["room_id"])).items():
+        losses = numbers(tracks, "packet_loss_percent")
+        round_trips = numbers(tracks, "rtt_ms")
+        expected.append({
+            "room_id": room,
+            "room_name": names.get(room),
+            "day": date,
+            "sessions": len({t["session_id"] for t in tracks}),
+            "peers": len({t["peer_id"] for t in tracks}),
+            "tracks": len(tracks),
+            "samples": sum(t["samples"] for t in tracks),
+            "lossy_share": sum(loss > 5 for loss in losses) / len(losses) if losses else None,
+            "rtt_ms_p95": percentile(round_trips, 0.95) if round_trips else None,
+        })  # fmt: skip
+    expected.sort(key=lambda row: (row["day"], row["room_id"]))
+    assert len(expected) > 10
+    found = ask("quality_by_room", **period)
+    assert len(found) == len(expected)
+    for row, wanted in zip(found, expected, strict=True):
+        # One digit after the point.
+        assert row.pop("rtt_ms_p95") == pytest.approx(wanted.pop("rtt_ms_p95"), abs=0.051), (row, wanted)
+    assert_same(found, expected)
+
+
+def numbers(tracks: list[dict], measure: str) -> list[float]:
+    return [value for t in tracks for value in t["time_series"].get(measure) or [] if value is not None]
+
+
+def percentile(values: list[float], fraction: float) -> float:
+    """Between the two values that stand around it."""
+    values = sorted(values)
+    place = (len(values) - 1) * fraction
+    below = int(place)
+    above = min(below + 1, len(values) - 1)
+    return values[below] + (values[above] - values[below]) * (place - below)
+
+
 def test_session_lookup(ask, truth):
     """Of the session with most to tell: recorded, with events, and with people who have left."""
     events = group(truth.analytics_events, lambda e: e["session_id"])
