@@ -7,7 +7,7 @@ FORBIDDEN = {
     "$ref", "allOf", "anyOf", "not", "if", "then", "else",
     "patternProperties", "prefixItems", "dependentSchemas", "dependentRequired",
 }  # fmt: skip
-SECRET_NAMES = {"management_token", "app_secret"}
+SECRET_NAMES = {"management_token", "app_secret", "personal_data_salt"}
 
 
 @pytest.fixture(scope="module")

@@ -33,41 +33,41 @@ struct Form {
     management_token: String,
     /// Records that changed before this moment (UTC) are not read. It decides how much the first sync reads; every later sync goes on from where the last one ended. 100ms keeps events for 30 days only, whatever you choose here.
     #[schemars(title = "Start Date", extend(
-        "group" = "content", "order" = 0, "format" = "date-time", "pattern" = DATE_PATTERN,
+        "group" = "content", "order" = 2, "format" = "date-time", "pattern" = DATE_PATTERN,
         "pattern_descriptor" = "YYYY-MM-DDTHH:mm:ssZ", "examples" = ["2024-01-01T00:00:00Z"]))]
     start_date: String,
     /// Whether each recording gets a link to its file. "presigned" is what you get when you choose nothing: it costs one request for each recording, and everybody who can read your warehouse can open the recordings through these links for up to three days. "none" makes no such requests and leaves the column "url" empty.
-    #[schemars(title = "Recording Links", extend("group" = "content", "order" = 1, "default" = "presigned"))]
+    #[schemars(title = "Recording Links", extend("group" = "content", "order" = 3, "default" = "presigned"))]
     recording_urls: RecordingUrlsForm,
     /// Streams that are offered beside the eight that are always there. Leave it empty for none. "webhook_events" holds what 100ms told your webhook in the last 30 days, for one request per 100 events. "live_streams" and "external_streams" hold the HLS and RTMP streams, for one request per 100 streams. "peer_quality" holds the network quality of every participant and costs one request for each participant of each session, which can be more than all other streams together. Refresh the schema of your connection after you change this.
     #[schemars(title = "Extra Streams", extend(
-        "group" = "content", "order" = 2, "uniqueItems" = true, "default" = Vec::<Value>::new()))]
+        "group" = "content", "order" = 4, "uniqueItems" = true, "default" = Vec::<Value>::new()))]
     extra_streams: Vec<ExtraStreamForm>,
     /// How many hours further back each sync looks for changes that 100ms shows late. Leave it empty, or at 0, to look back as far as the connector does by itself: 13 hours for sessions, 72 hours for recordings and 1 hour for events. Every hour more costs the requests for what was created in that hour, in every sync.
     #[schemars(title = "Additional Look-back (hours)", range(min = 0, max = LONGEST_LOOKBACK_HOURS),
-        extend("group" = "content", "order" = 3, "default" = 0))]
+        extend("group" = "content", "order" = 5, "default" = 0))]
     lookback_hours: u64,
     /// What becomes of personal data: the names and your own ids of people, what your app attaches to them (metadata), and free text such as room names, descriptions and reasons. "keep" is what you get when you choose nothing and writes everything as 100ms has it. "hash" writes a keyed hash instead, which is the same for the same person in all streams and syncs, so that you can still count people and join tables. "drop" leaves these columns empty. Rows that are in your warehouse already stay as they are, and links to recordings are not personal data in this sense: choose "none" under Recording Links if nobody may open them.
-    #[schemars(title = "Personal Data", extend("group" = "privacy", "order" = 0, "default" = "keep"))]
+    #[schemars(title = "Personal Data", extend("group" = "privacy", "order" = 6, "default" = "keep"))]
     personal_data: PersonalDataForm,
     /// The secret that "hash" uses, which must be given for "hash" and does nothing otherwise. Write a random text of 16 characters or more, keep it in a safe place and do not change it: with another salt every hash is another one. Whoever knows it can find out whether a certain person is in your data.
     #[schemars(title = "Salt for Hashes", length(min = SHORTEST_SALT), extend(
-        "group" = "privacy", "order" = 1, "airbyte_secret" = true))]
+        "group" = "privacy", "order" = 7, "airbyte_secret" = true))]
     personal_data_salt: String,
     /// Which rooms are asked for analytics events, at one request or more for each. "auto" is what you get when you choose nothing: the sessions and rooms of the time since the last sync, and once a day all rooms. "all" asks every room in every sync, which finds late events sooner and costs a request per room. "recent" never asks all rooms: it costs least, and misses failed joins in rooms that nobody ever entered.
-    #[schemars(title = "Analytics Rooms", extend("group" = "analytics", "order" = 0, "default" = "auto"))]
+    #[schemars(title = "Analytics Rooms", extend("group" = "analytics", "order" = 8, "default" = "auto"))]
     analytics_rooms: AnalyticsRoomsForm,
     /// The types of events that are read. Leave it empty to read all types. Fewer types mean fewer rows and sometimes fewer requests. "peer.join" and "peer.leave" are made from the participants of the sessions; all other types are the names that 100ms uses.
     #[schemars(title = "Analytics Event Types", extend(
-        "group" = "analytics", "order" = 1, "default" = Vec::<Value>::new(), "examples" = [EVENT_TYPES]))]
+        "group" = "analytics", "order" = 9, "default" = Vec::<Value>::new(), "examples" = [EVENT_TYPES]))]
     analytics_event_types: Vec<String>,
     /// How many requests to 100ms may be under way at the same time, over all streams. Leave it empty for 10. Lower it if other systems share the rate limit of your account; raise it if 100ms answers slowly.
     #[schemars(title = "Number of Workers", range(min = 1, max = MOST_WORKERS),
-        extend("group" = "advanced", "order" = 0, "default" = DEFAULT_WORKERS))]
+        extend("group" = "advanced", "order" = 10, "default" = DEFAULT_WORKERS))]
     num_workers: u64,
     /// The address of the 100ms API. Leave it as it is unless 100ms gave you another one.
     #[schemars(title = "API URL", extend(
-        "group" = "advanced", "order" = 1, "default" = DEFAULT_API_URL, "pattern" = "^https?://", "pattern_descriptor" = "https://host"))]
+        "group" = "advanced", "order" = 11, "default" = DEFAULT_API_URL, "pattern" = "^https?://", "pattern_descriptor" = "https://host"))]
     api_url: String,
 }
 

@@ -30,9 +30,17 @@ impl Fake {
     /// Builds the workspace and listens. Panics when the port is taken.
     #[expect(clippy::expect_used, reason = "a test cannot go on without its server")]
     pub fn start(options: Options) -> Fake {
+        Fake::try_start(options).expect("a free port on loopback")
+    }
+
+    /// The same, for whoever can go on.
+    ///
+    /// # Errors
+    /// When the port is taken, or cannot be listened on.
+    pub fn try_start(options: Options) -> std::io::Result<Fake> {
         let state = Arc::new(State::new(&options));
-        let server = Server::start(options.port, state.clone()).expect("a free port on loopback");
-        Fake { state, server }
+        let server = Server::start(options.port, state.clone())?;
+        Ok(Fake { state, server })
     }
 
     /// `http://127.0.0.1:PORT`; clients add `/v2/…`.

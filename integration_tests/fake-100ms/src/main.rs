@@ -1,38 +1,131 @@
-//! The fake as a program: prints where it listens and how to get in, then serves until killed.
+//! The fake as a program: prints where it listens and how to get in, then serves until killed; or lets time
+//! pass in one that is running.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is what it is started for")]
 
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use fake_100ms::{Counts, Fake, FaultPlan, Options, Readings, Scale};
+use serde_json::Value;
 
-const USAGE: &str = "\
-usage: fake-100ms [--port N] [--seed S] [--scale small|large]
-                  [--sessions N] [--peers-per-session M] [--rooms N]
-                  [--webhook-events N] [--peers-with-stats N]
-                  [--latency-ms N] [--no-gzip] [--chunked] [--reading NAME]
+/// Where `advance` looks for a workspace unless told otherwise; `cargo demo -- --keep` leaves one there.
+const USUAL_PORT: u16 = 8100;
 
---sessions makes a workspace of that many sessions, all alike, for a benchmark; the counts beside
-it change how much there is of the rest.
---reading answers one open question of the documents in the other way.";
+/// A fake of the 100ms API with rooms, sessions and recordings that never happened. It prints its address and
+/// credentials, and listens on this machine only until you end it.
+#[derive(Parser)]
+#[command(
+    name = "fake-100ms",
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
+  fake-100ms
+  fake-100ms --port 8100
+  fake-100ms --port 8100 --scale large --latency-ms 50
+  fake-100ms --reading 'peers as array'
+  fake-100ms advance --port 8100"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    workspace: Workspace,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Lets about an hour pass in a workspace that is running, and says what has changed in it.
+    Advance {
+        /// The port it listens on.
+        #[arg(long, value_name = "N", default_value_t = USUAL_PORT)]
+        port: u16,
+    },
+}
+
+#[derive(Args)]
+struct Workspace {
+    /// The port to listen on. Without it, any free port is taken.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    port: u16,
+    /// Another seed makes another workspace; the same seed makes the same one.
+    #[arg(long, value_name = "N", default_value_t = Options::default().seed)]
+    seed: u64,
+    /// How much there is in it.
+    #[arg(long, value_enum, default_value_t)]
+    scale: Size,
+    /// A workspace of this many sessions, all alike, for a benchmark.
+    #[arg(long, value_name = "N")]
+    sessions: Option<usize>,
+    /// How many people are in each of those sessions.
+    #[arg(long, value_name = "N")]
+    peers_per_session: Option<usize>,
+    /// How many rooms there are.
+    #[arg(long, value_name = "N")]
+    rooms: Option<usize>,
+    /// How many deliveries the webhook history holds.
+    #[arg(long, value_name = "N")]
+    webhook_events: Option<usize>,
+    /// How many people have measurements of their calls.
+    #[arg(long, value_name = "N")]
+    peers_with_stats: Option<usize>,
+    /// Every answer comes this many milliseconds later.
+    #[arg(long = "latency-ms", value_name = "N", default_value_t = 0, hide_default_value = true)]
+    latency: u64,
+    /// Answers are never compressed.
+    #[arg(long)]
+    no_gzip: bool,
+    /// Answers come in chunks, without a length.
+    #[arg(long)]
+    chunked: bool,
+    /// Answers one open question of the documents in the other way.
+    #[arg(long = "reading", value_name = "NAME", value_parser = readings())]
+    readings: Option<Readings>,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Size {
+    /// Several pages of everything.
+    #[default]
+    Small,
+    /// 1,500 rooms, 12,000 sessions and 20,000 events.
+    Large,
+}
+
+/// The names of the other readings, each with what it stands for.
+fn readings() -> impl TypedValueParser<Value = Readings> {
+    let names = Readings::alternatives().into_iter().map(|(name, _)| name);
+    PossibleValuesParser::new(names).map(|chosen| {
+        let found = Readings::alternatives().into_iter().find(|(name, _)| *name == chosen);
+        found.map_or_else(Readings::documented, |(_, readings)| readings)
+    })
+}
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.iter().any(|argument| argument == "--help") {
-        println!("{USAGE}");
-        return ExitCode::SUCCESS;
-    }
-    match Arguments::parse(&arguments) {
-        Ok(arguments) => serve(arguments),
-        Err(message) => {
-            eprintln!("fake-100ms: {message}\n\n{USAGE}");
-            ExitCode::from(2)
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Some(Command::Advance { port }) => advance(port),
+        None => serve(&arguments.workspace),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("{sentence}");
+            ExitCode::FAILURE
         }
     }
 }
 
-fn serve(arguments: Arguments) -> ExitCode {
-    let fake = Fake::start(arguments.options());
-    fake.set_faults(FaultPlan::new().latency(arguments.latency, 0));
+fn serve(workspace: &Workspace) -> Result<(), String> {
+    let fake = Fake::try_start(workspace.options()).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => format!(
+            "Port {} is in use: end the program that uses it, choose another one with --port, or leave --port out for a free one.",
+            workspace.port
+        ),
+        _ => format!("The workspace cannot listen on port {} ({error}): choose another one with --port.", workspace.port),
+    })?;
+    fake.set_faults(FaultPlan::new().latency(workspace.latency, 0));
     println!("url: {}", fake.url());
     println!("app_access_key: {}", fake.access_key());
     println!("app_secret: {}", fake.app_secret());
@@ -42,51 +135,11 @@ fn serve(arguments: Arguments) -> ExitCode {
     }
 }
 
-#[derive(Default)]
-struct Arguments {
-    port: u16,
-    seed: Option<u64>,
-    large: bool,
-    sessions: Option<usize>,
-    peers_per_session: Option<usize>,
-    rooms: Option<usize>,
-    webhook_events: Option<usize>,
-    peers_with_stats: Option<usize>,
-    latency: u64,
-    no_gzip: bool,
-    chunked: bool,
-    readings: Option<Readings>,
-}
-
-impl Arguments {
-    fn parse(words: &[String]) -> Result<Arguments, String> {
-        let mut arguments = Arguments::default();
-        let mut words = words.iter();
-        while let Some(flag) = words.next() {
-            let mut value = || words.next().ok_or(format!("`{flag}` needs a value"));
-            match flag.as_str() {
-                "--port" => arguments.port = number(flag, value()?)?,
-                "--seed" => arguments.seed = Some(number(flag, value()?)?),
-                "--scale" => arguments.large = is_large(value()?)?,
-                "--sessions" => arguments.sessions = Some(number(flag, value()?)?),
-                "--peers-per-session" => arguments.peers_per_session = Some(number(flag, value()?)?),
-                "--rooms" => arguments.rooms = Some(number(flag, value()?)?),
-                "--webhook-events" => arguments.webhook_events = Some(number(flag, value()?)?),
-                "--peers-with-stats" => arguments.peers_with_stats = Some(number(flag, value()?)?),
-                "--latency-ms" => arguments.latency = number(flag, value()?)?,
-                "--no-gzip" => arguments.no_gzip = true,
-                "--chunked" => arguments.chunked = true,
-                "--reading" => arguments.readings = Some(reading(value()?)?),
-                _ => return Err(format!("`{flag}` is unknown")),
-            }
-        }
-        Ok(arguments)
-    }
-
+impl Workspace {
     fn options(&self) -> Options {
         let standard = Options::default();
         Options {
-            seed: self.seed.unwrap_or(standard.seed),
+            seed: self.seed,
             scale: self.scale(),
             port: self.port,
             gzip: !self.no_gzip,
@@ -97,7 +150,10 @@ impl Arguments {
     }
 
     fn scale(&self) -> Scale {
-        let scale = if self.large { Scale::Large } else { Scale::Small };
+        let scale = match self.scale {
+            Size::Small => Scale::Small,
+            Size::Large => Scale::Large,
+        };
         let usual = scale.counts();
         let is_for_a_benchmark = self.sessions.or(self.peers_per_session).is_some();
         if !is_for_a_benchmark && self.rooms.or(self.webhook_events).or(self.peers_with_stats).is_none() {
@@ -116,23 +172,33 @@ impl Arguments {
     }
 }
 
-fn number<T: std::str::FromStr>(flag: &str, text: &str) -> Result<T, String> {
-    let wrong = |_| format!("`{flag}` is `{text}`: expected a number");
-    text.parse().map_err(wrong)
+/// Lets an hour pass in the workspace on `port`.
+fn advance(port: u16) -> Result<(), String> {
+    let answer = post(port, "/__control/advance").map_err(|error| {
+        let start = format!("start one with `fake-100ms --port {port}` or `cargo demo -- --keep`");
+        match error.kind() {
+            ErrorKind::ConnectionRefused => format!("There is no workspace on port {port}: {start}."),
+            _ => format!("The program on port {port} is no workspace ({error}): {start}, on a port of its own."),
+        }
+    })?;
+    let streams = answer["streams"].as_object().into_iter().flatten();
+    let changed: Vec<String> = streams
+        .map(|(stream, keys)| (stream, keys.as_array().map_or(0, Vec::len)))
+        .filter(|(_, keys)| *keys > 0)
+        .map(|(stream, keys)| format!("{keys} of `{stream}`"))
+        .collect();
+    println!("About an hour has passed in the workspace. New or changed are {}.", changed.join(", "));
+    Ok(())
 }
 
-fn is_large(text: &str) -> Result<bool, String> {
-    match text {
-        "small" => Ok(false),
-        "large" => Ok(true),
-        _ => Err(format!("`--scale` is `{text}`: expected `small` or `large`")),
-    }
-}
-
-fn reading(name: &str) -> Result<Readings, String> {
-    let all = Readings::alternatives();
-    let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
-    let unknown = format!("`--reading` is `{name}`: expected one of `{}`", names.join("`, `"));
-    let found = all.into_iter().find(|(other, _)| *other == name);
-    found.map(|(_, readings)| readings).ok_or(unknown)
+/// One request by hand: a client would be the largest part of this program.
+fn post(port: u16, path: &str) -> std::io::Result<Value> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    write!(stream, "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let is_good = answer.starts_with("HTTP/1.1 200");
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).filter(|_| is_good);
+    body.and_then(|body| serde_json::from_str(body).ok())
+        .ok_or_else(|| std::io::Error::new(ErrorKind::InvalidData, "it answers something else"))
 }

@@ -62,14 +62,58 @@ fn the_program_says_where_it_is_and_how_to_get_in() {
 #[test]
 fn the_program_explains_what_it_does_not_understand() {
     for (arguments, said) in [
-        (vec!["--scale", "huge"], "`--scale` is `huge`: expected `small` or `large`"),
-        (vec!["--port"], "`--port` needs a value"),
-        (vec!["--reading", "tea leaves"], "expected one of `unset filter means both`"),
-        (vec!["--fast"], "`--fast` is unknown"),
+        (vec!["--scale", "huge"], "[possible values: small, large]"),
+        (vec!["--port"], "a value is required for '--port <N>'"),
+        (vec!["--reading", "tea leaves"], "possible values: \"unset filter means both\""),
+        (vec!["--port", "70000"], "70000 is not in 0..=65535"),
+        (vec!["--fast"], "unexpected argument '--fast'"),
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_fake-100ms")).args(arguments).output().expect("it was built");
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2));
-        assert!(text.contains(said) && text.contains("usage: "), "{text}");
+        let (code, _, complaint) = run(&arguments);
+        assert_eq!(code, Some(2));
+        assert!(complaint.contains(said) && complaint.contains("--help"), "{complaint}");
     }
+}
+
+/// Runs the program to its end: its exit code, standard output and standard error.
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_fake-100ms")).args(arguments).output().expect("it was built");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn help_ends_with_examples() {
+    for (arguments, example) in [(&["--help"][..], "fake-100ms --port 8100"), (&["advance", "--help"], "--port <N>")] {
+        let (code, said, complaints) = run(arguments);
+        assert_eq!((code, complaints.as_str()), (Some(0), ""));
+        assert!(said.contains(example), "{said}");
+    }
+    let (code, said, complaints) = run(&["--ports", "8100"]);
+    assert_eq!((code, said.as_str()), (Some(2), ""));
+    assert!(complaints.contains("'--port'"), "{complaints}");
+}
+
+#[test]
+fn a_port_that_is_in_use_is_one_sentence() {
+    let fake = Fake::start(Options::default());
+    let url = fake.url();
+    let port = url.rsplit(':').next().expect("a port");
+    let (code, said, complaint) = run(&["--port", port]);
+    assert_eq!((code, said.as_str(), complaint.lines().count()), (Some(1), "", 1), "{complaint}");
+    assert!(complaint.starts_with(&format!("Port {port} is in use: ")), "{complaint}");
+}
+
+#[test]
+fn an_hour_passes_in_the_workspace_that_is_running() {
+    let fake = Fake::start(Options::default());
+    let (url, then) = (fake.url(), fake.now());
+    let port = url.rsplit(':').next().expect("a port").to_owned();
+    let (code, said, complaints) = run(&["advance", "--port", &port]);
+    assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    assert!(said.starts_with("About an hour has passed") && said.contains(" of `sessions`"), "{said}");
+    assert!(fake.now() > then);
+    drop(fake);
+    let (code, said, complaint) = run(&["advance", "--port", &port]);
+    assert_eq!((code, said.as_str(), complaint.lines().count()), (Some(1), "", 1), "{complaint}");
+    assert!(complaint.contains("There is no workspace on port"), "{complaint}");
 }
