@@ -17,11 +17,12 @@ use crate::messages::{CheckStatus, ConnectionStatus, FailureType, Message, Statu
 const HUSH: &str = "hush";
 const APP_SECRET: &str = "5ecret-hush-hush-0123456789abcdef0123456789abcdef0123456789abcdef";
 /// The advice comes last and begins with what to do, or says that there is nothing to do.
-const MENDS: [&str; 16] = [
+const MENDS: [&str; 17] = [
     "check",
     "choose",
     "copy",
     "give",
+    "grant",
     "leave",
     "look",
     "make",
@@ -126,7 +127,7 @@ fn bad_configs(fake: &Fake) -> Vec<Bad> {
     };
     for (name, value, says) in [
         ("null", Value::Null, "is missing"),
-        ("a number", json!(20_240_101), "is not a string"),
+        ("a number", json!(20_240_101), "is `20240101`, not a string"),
         ("empty", json!(""), "is empty"),
         ("a word", json!("yesterday"), "`yesterday`"),
         ("without time", json!("2024-01-01"), "`2024-01-01`"),
@@ -342,29 +343,29 @@ fn bad_catalogs() -> Vec<Bad> {
         ("a stream without name", stream(json!({"json_schema": {}})), "`streams[0].stream.name`"),
         ("a name that is a number", stream(json!({"name": 5})), "`streams[0].stream.name`"),
         ("an empty name", stream(json!({"name": ""})), "`streams[0].stream.name`"),
-        ("no sync_mode", without_mode, "`sync_mode` of the stream `rooms`"),
-        ("sync_mode null", entry("sync_mode", Value::Null), "`sync_mode` of the stream `rooms`"),
-        ("sync_mode a number", entry("sync_mode", json!(1)), "`sync_mode` of the stream `rooms`"),
-        ("sync_mode unknown", entry("sync_mode", json!("INVALID")), "`sync_mode` of the stream `rooms`"),
+        ("no sync_mode", without_mode, "`sync_mode` for the stream `rooms`"),
+        ("sync_mode null", entry("sync_mode", Value::Null), "`sync_mode` for the stream `rooms`"),
+        ("sync_mode a number", entry("sync_mode", json!(1)), "a `sync_mode` that is not a string"),
+        ("sync_mode unknown", entry("sync_mode", json!("INVALID")), "`sync_mode` for the stream `rooms`"),
         (
             "destination_sync_mode unknown",
             entry("destination_sync_mode", json!("INVALID")),
-            "`destination_sync_mode` of the stream `rooms`",
+            "`destination_sync_mode` for the stream `rooms`",
         ),
         (
             "destination_sync_mode a number",
             entry("destination_sync_mode", json!(1)),
-            "`destination_sync_mode` of the stream `rooms`",
+            "a `destination_sync_mode` that is not a string",
         ),
         (
             "json_schema a list",
             stream(json!({"name": "rooms", "json_schema": []})),
-            "`json_schema` of the stream `rooms`",
+            "a `json_schema` that is not an object for the stream `rooms`",
         ),
         (
             "properties a list",
             stream(json!({"name": "rooms", "json_schema": {"properties": ["id"]}})),
-            "`json_schema.properties` of the stream `rooms`",
+            "a `json_schema.properties` that is not an object for the stream `rooms`",
         ),
         ("the same stream twice", catalog(&["rooms", "sessions", "rooms"], "full_refresh"), "the stream `rooms` twice"),
     ];

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::bad_input::flaws_of;
 use crate::harness::{Call, Finished, STREAMS, catalog, config, config_with, fake, requests_by_route};
-use crate::messages::{CheckStatus, FailureType, Level, Message, Transcript};
+use crate::messages::{CheckStatus, FailureType, Level, Message, Status, Transcript};
 
 /// What `check` asks, in this order.
 const LISTS: [&str; 4] = ["/v2/sessions", "/v2/rooms", "/v2/templates", "/v2/recordings"];
@@ -253,6 +253,22 @@ fn discover_answers_without_the_api_too() {
     note("100ms is down", &config(&fake));
     insta::assert_snapshot!("discover_without_api", lines.join("\n"));
     assert_eq!(flaws, [""; 0]);
+}
+
+#[test]
+fn a_read_without_a_network_says_so_once_and_soon() {
+    let fake = fake(6);
+    let config = config_with(&fake, json!({"api_url": nowhere()}));
+    let finished = Call::read(&config, &catalog(&STREAMS, "incremental")).run();
+    let transcript = finished.transcript();
+    assert_eq!((finished.status.code(), finished.stderr.as_str()), (Some(1), ""));
+    let [error] = transcript.errors()[..] else { panic!("not one error: {}", finished.report(&fake)) };
+    assert_eq!(error.failure_type, FailureType::TransientError);
+    // Four tries are over within seconds, and not after a minute like those of a host that has answered.
+    assert!(error.message.contains("There is no connection") && error.message.contains(" 4 times "), "{error:?}");
+    let first = transcript.logs(Level::Info).iter().filter(|line| line.contains("trying again")).count();
+    assert_eq!(first, 1, "{:?}", transcript.logs(Level::Info));
+    assert!(STREAMS.iter().all(|stream| transcript.statuses_of(stream).last() == Some(&Status::Incomplete)));
 }
 
 #[test]

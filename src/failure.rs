@@ -1,7 +1,7 @@
 //! The one table that turns what went wrong into what the user reads.
 //!
 //! Every failure has two texts: a sentence for the person who set up the connection (what happened, to
-//! which key or endpoint, what to do), and an internal one for whoever looks for a fault.
+//! which key or endpoint, what to do), and an internal one for somebody who looks for the cause.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct Failure {
     pub kind: FailureType,
     /// For the person who set up the connection.
     pub message: String,
-    /// For whoever looks for a fault.
+    /// For somebody who looks for the cause.
     pub internal: String,
     /// Whether others fail for the same reason.
     pub reach: Reach,
@@ -28,13 +28,13 @@ pub struct Failure {
 /// Whom a failure concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// Everything that asks 100ms: nobody can sign in.
+    /// Everything that sends requests to 100ms, because signing in fails.
     Credentials,
-    /// Everything that asks 100ms: there is no way to it.
+    /// Everything that sends requests to 100ms, because there is no connection.
     Network,
     /// What needs the endpoint that was refused.
     Permission,
-    /// Nobody else, as far as is known.
+    /// Nothing else, as far as is known.
     Single,
 }
 
@@ -83,7 +83,7 @@ impl Failure {
 
     /// We must mend it: a promise inside the connector was broken.
     pub fn internal(what: impl Into<String>) -> Self {
-        let message = "The connector has a fault of its own: report it with the log of this sync.".to_owned();
+        let message = "The connector has a bug: report it with the log of this sync.".to_owned();
         Self { kind: FailureType::SystemError, message, internal: what.into(), reach: Reach::Single }
     }
 
@@ -154,7 +154,7 @@ impl From<StreamError> for Failure {
             StreamError::Record(error) => Self {
                 kind: FailureType::SystemError,
                 message: format!(
-                    "100ms sent something this connector cannot read: {error}; nothing was skipped, report it so that it can be read."
+                    "100ms sent something this connector cannot read: {error}; no record was skipped, so report this with the log of the sync."
                 ),
                 internal: error.to_string(),
                 reach: Reach::Single,
@@ -186,14 +186,14 @@ fn sentence(error: &ApiError, occasion: Occasion) -> Said {
             TransientError,
             Reach::Network,
             format!(
-                "There is no connection to 100ms, although `{endpoint}` was asked {tried} ({what}): check `api_url`, and whether this machine reaches the internet; {later}."
+                "There is no connection to 100ms, although `{endpoint}` was requested {tried} ({what}): check `api_url`, and whether this machine reaches the internet; {later}."
             ),
         ),
         Problem::Certificate(what) => said(
             ConfigError,
             Reach::Network,
             format!(
-                "The certificate of the server at `api_url` is not trusted ({what}): check `api_url`; when a corporate proxy stands in between, let `SSL_CERT_FILE` name a PEM file with its certificate."
+                "The certificate of the server at `api_url` is not trusted ({what}): check `api_url`, and if there is a corporate proxy in between, set `SSL_CERT_FILE` to a PEM file with its certificate."
             ),
         ),
         Problem::NotPublic => said(
@@ -205,14 +205,14 @@ fn sentence(error: &ApiError, occasion: Occasion) -> Said {
             TransientError,
             Reach::Single,
             format!(
-                "100ms did not answer `{endpoint}` completely, although it was asked {tried} ({what}): nothing is wrong with your settings; {later}."
+                "100ms did not answer `{endpoint}` completely, although it was requested {tried} ({what}): nothing is wrong with your settings; {later}."
             ),
         ),
         Problem::TooSlow(_) | Problem::TooLarge(_) => said(
             TransientError,
             Reach::Single,
             format!(
-                "The answer to `{endpoint}` does not come to an end, although 100ms was asked {tried} ({}): nothing is wrong with your settings; {later}.",
+                "The answer to `{endpoint}` does not come to an end, although it was requested {tried} ({}): nothing is wrong with your settings; {later}.",
                 error.problem
             ),
         ),
@@ -220,7 +220,7 @@ fn sentence(error: &ApiError, occasion: Occasion) -> Said {
             TransientError,
             Reach::Single,
             format!(
-                "The answer to `{endpoint}` cannot be read as JSON, although 100ms was asked {tried} ({what}): check whether a proxy or a login page answers in its place; {later}."
+                "The answer to `{endpoint}` cannot be read as JSON, although it was requested {tried} ({what}): check whether a proxy or a login page answers in its place; {later}."
             ),
         ),
         Problem::Inconsistent(what) => said(
@@ -234,7 +234,7 @@ fn sentence(error: &ApiError, occasion: Occasion) -> Said {
             SystemError,
             Reach::Single,
             format!(
-                "100ms gave an id that cannot be asked for at `{endpoint}`, because it is empty, `.` or `..`: report it with the log of this sync."
+                "100ms sent an id that cannot be requested at `{endpoint}`, because it is empty, `.` or `..`: report it with the log of this sync."
             ),
         ),
     }
@@ -253,7 +253,7 @@ fn refusal(error: &ApiError, status: u16, message: &str, retry_after: Option<Dur
             TransientError,
             Reach::Single,
             format!(
-                "100ms answered {status} to `{endpoint}` and asks to wait {:.1} h, longer than a sync waits: nothing is wrong with your settings; {later}.",
+                "100ms answered {status} to `{endpoint}` and asks to wait {:.1} h, which is longer than a sync waits: nothing is wrong with your settings; {later}.",
                 retry_after.unwrap_or_default().as_secs_f64() / 3600.0
             ),
         ),
@@ -261,7 +261,7 @@ fn refusal(error: &ApiError, status: u16, message: &str, retry_after: Option<Dur
             TransientError,
             Reach::Single,
             format!(
-                "100ms limited the rate of requests to `{endpoint}`, although it was asked {tried}: nothing is wrong with your settings; {later}, and a lower `num_workers` helps."
+                "100ms limited the rate of requests to `{endpoint}`, although it was requested {tried}: nothing is wrong with your settings; {later}, and a lower `num_workers` helps."
             ),
         ),
         408 | 425 | 500..=599 => said(
@@ -283,7 +283,7 @@ fn refusal(error: &ApiError, status: u16, message: &str, retry_after: Option<Dur
                 "The server at `api_url` does not know `{endpoint}` (404): check `api_url`, or leave it out for `https://api.100ms.live`."
             ),
         ),
-        400 if endpoint.ends_with(EVENTS) && message.to_ascii_lowercase().contains("type") => said(
+        400 if is_about_events(endpoint) && message.to_ascii_lowercase().contains("type") => said(
             ConfigError,
             Reach::Single,
             format!(
@@ -298,8 +298,10 @@ fn refusal(error: &ApiError, status: u16, message: &str, retry_after: Option<Dur
     }
 }
 
-/// The only endpoint that takes a setting of the user's in its query.
-const EVENTS: &str = "/analytics/events";
+/// Whether `endpoint`, which may name a room behind it, is the only one that takes a setting of the user's in its query.
+fn is_about_events(endpoint: &str) -> bool {
+    endpoint.split('?').next().is_some_and(|path| path.ends_with("/analytics/events"))
+}
 
 fn unauthorized(error: &ApiError, why: &str) -> String {
     let (what, mend) = match error.is_minted {
@@ -318,7 +320,7 @@ fn forbidden(error: &ApiError, why: &str, occasion: Occasion) -> String {
     };
     let (clocks, besides) = clocks(error);
     format!(
-        "100ms does not let {who} read `{}` (403{why}){clocks}: give the permission in the 100ms dashboard{or}{besides}.",
+        "100ms does not let {who} read `{}` (403{why}){clocks}: grant the permission in the 100ms dashboard{or}{besides}.",
         error.endpoint
     )
 }
@@ -431,9 +433,11 @@ mod tests {
             };
             Failure::of(&error, Occasion::Sync)
         };
-        let types = refused("/v2/analytics/events", "invalid event type: client.joined");
-        assert_eq!(types.kind, FailureType::ConfigError);
-        assert!(types.message.contains("`analytics_event_types`") && types.message.contains("client.joined"));
+        for endpoint in ["/v2/analytics/events", "/v2/analytics/events?room_id=66a1"] {
+            let types = refused(endpoint, "invalid event type: client.joined");
+            assert_eq!(types.kind, FailureType::ConfigError);
+            assert!(types.message.contains("`analytics_event_types`") && types.message.contains("client.joined"));
+        }
         assert_eq!(refused("/v2/analytics/events", "room_id is required").kind, FailureType::SystemError);
         assert_eq!(refused("/v2/rooms", "invalid type").kind, FailureType::SystemError);
     }

@@ -1,16 +1,17 @@
 //! An Airbyte source connector for 100ms, the live video platform.
 //!
-//! The map, along the way of the data (fetch, shape, write):
+//! The modules, in the order in which data passes through them (it is fetched, shaped and written):
 //!
-//! - [`api`]: the client of the 100ms API: tokens, one GET, the one retry loop. Knows nothing of Airbyte.
-//! - [`streams`]: eight streams, one file each: where records come from and how they are shaped.
-//! - [`sync`]: the engine: what is left to read, who reads it, states, the one writer.
-//! - [`airbyte`]: the protocol's messages. Knows nothing of 100ms.
-//! - [`redact`]: masks what is secret in all that is said.
-//! - [`config`]: what the user sets. [`failure`]: what the user reads when something goes wrong.
-//! - [`nearest`]: what somebody meant who mistyped a name.
+//! - [`api`]: the client for the 100ms API: tokens, GET requests, and the only loop of retries. It knows nothing
+//!   about Airbyte.
+//! - [`streams`]: the streams, one file for each: where their records come from and how they are shaped.
+//! - [`sync`]: the engine: it knows what is left to read, fetches it, and writes records and states.
+//! - [`airbyte`]: the messages of the protocol. It knows nothing about 100ms.
+//! - [`redact`]: masks secrets in everything that the connector says.
+//! - [`config`]: the settings. [`failure`]: what the user reads when something goes wrong.
+//! - [`nearest`]: finds the name that somebody meant who mistyped one.
 //! - [`terminal`]: what a person sees instead of messages.
-//! - [`commands`]: `spec`, `check`, `discover`, `read`.
+//! - [`commands`]: the commands `spec`, `check`, `discover`, `read` and `completions`.
 
 pub mod airbyte;
 pub mod api;

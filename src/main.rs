@@ -1,4 +1,4 @@
-//! The program: arguments and signals in, exit code out.
+//! The program: takes arguments and signals, and returns the exit code.
 
 use std::io::Write;
 use std::process::ExitCode;

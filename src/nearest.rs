@@ -1,4 +1,4 @@
-//! What somebody meant who typed a name that does not exist.
+//! Finds the name that somebody meant who typed one that does not exist.
 
 /// The name among `known` that `typed` most resembles, when it resembles one: at most a third of its letters,
 /// and no more than three, are wrong. Case and the style of separators do not count, so `startDate` is

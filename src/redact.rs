@@ -1,4 +1,5 @@
-//! The net under everything that is said: no message carries a secret of the configuration, or a part of one.
+//! The last protection for everything that the connector says: no message contains a secret of the configuration, or
+//! a part of one.
 //!
 //! A server that echoes a token may echo a piece of it, cut anywhere, escaped or percent-encoded; and what it
 //! echoes may end in a log line, an error, or a page token that a state would keep. So a piece of text is masked

@@ -44,24 +44,23 @@ fn read_stream((position, entry): (usize, &Value)) -> Result<ConfiguredStream, I
             "has no string `streams[{position}].stream.name`: copy it from the output of `discover`"
         ));
     };
-    let place = |key: &str| format!("`{key}` of the stream `{}`", shown(name));
+    let place = format!("for the stream `{}`", shown(name));
     let sync_mode = match entry.get("sync_mode").filter(|mode| !mode.is_null()) {
         Some(mode) if mode == "full_refresh" => SyncMode::FullRefresh,
         Some(mode) if mode == "incremental" => SyncMode::Incremental,
-        mode => return unreadable(wrong_mode(mode, &place("sync_mode"), &["full_refresh", "incremental"])),
+        mode => return unreadable(wrong_mode(mode, "sync_mode", &place, &["full_refresh", "incremental"])),
     };
     match entry.get("destination_sync_mode") {
         None | Some(Value::Null) => {}
         Some(Value::String(mode)) if DESTINATION_SYNC_MODES.contains(&mode.as_str()) => {}
-        mode => return unreadable(wrong_mode(mode, &place("destination_sync_mode"), &DESTINATION_SYNC_MODES)),
+        mode => return unreadable(wrong_mode(mode, "destination_sync_mode", &place, &DESTINATION_SYNC_MODES)),
     }
     let columns = match stream.get("json_schema") {
         None | Some(Value::Null) => None,
-        Some(Value::Object(schema)) => read_columns(schema, &place("json_schema.properties"))?,
+        Some(Value::Object(schema)) => read_columns(schema, &place)?,
         Some(_) => {
             return unreadable(format!(
-                "has something else than an object as {}: copy it from the output of `discover`",
-                place("json_schema")
+                "has a `json_schema` that is not an object {place}: copy it from the output of `discover`"
             ));
         }
     };
@@ -69,12 +68,14 @@ fn read_stream((position, entry): (usize, &Value)) -> Result<ConfiguredStream, I
 }
 
 /// What is wrong with a mode that is none of the `known` ones.
-fn wrong_mode(mode: Option<&Value>, place: &str, known: &[&str]) -> String {
+fn wrong_mode(mode: Option<&Value>, key: &str, place: &str, known: &[&str]) -> String {
     let mend = format!("use one of `{}`", known.join("`, `"));
     match mode {
-        None => format!("has no {place}: {mend}"),
-        Some(Value::String(mode)) => format!("has {place} as `{}`, which does not exist: {mend}", shown(mode)),
-        Some(_) => format!("has something else than a string as {place}: {mend}"),
+        None => format!("has no `{key}` {place}: {mend}"),
+        Some(Value::String(mode)) => {
+            format!("has `{}` as the `{key}` {place}, and there is no such mode: {mend}", shown(mode))
+        }
+        Some(_) => format!("has a `{key}` that is not a string {place}: {mend}"),
     }
 }
 
@@ -87,9 +88,9 @@ fn read_columns(schema: &Map<String, Value>, place: &str) -> Result<Option<Vec<(
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(properties)) if properties.is_empty() => Ok(None),
         Some(Value::Object(properties)) => Ok(Some(properties.clone().into_iter().collect())),
-        Some(_) => {
-            unreadable(format!("has something else than an object as {place}: copy it from the output of `discover`"))
-        }
+        Some(_) => unreadable(format!(
+            "has a `json_schema.properties` that is not an object {place}: copy it from the output of `discover`"
+        )),
     }
 }
 
@@ -110,7 +111,7 @@ mod tests {
         let error = |value: Value| entry(value).unwrap_err().to_string();
         assert!(
             error(json!({"stream": {"name": "rooms"}, "sync_mode": "INVALID"}))
-                .contains("`sync_mode` of the stream `rooms`")
+                .contains("`sync_mode` for the stream `rooms`")
         );
         assert!(
             error(json!({"stream": {"name": "rooms"}, "sync_mode": "incremental", "destination_sync_mode": "INVALID"}))

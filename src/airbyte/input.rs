@@ -1,4 +1,4 @@
-//! Files that somebody else wrote.
+//! Parses files that somebody else wrote, and says what is wrong with them.
 
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ pub fn parse_json(text: &str) -> Result<Value, InputError> {
         let reason = error.to_string();
         let what = match () {
             () if reason.starts_with("recursion limit") => "is nested more than 127 levels deep",
-            () if reason.starts_with("number out of range") => "holds a number too large to be read",
+            () if reason.starts_with("number out of range") => "contains a number that is too large",
             () => "is not JSON",
         };
         InputError(format!("{what}: look at line {}, column {}", error.line(), error.column()))

@@ -53,7 +53,7 @@ pub struct Log {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
-    /// For whoever looks for a fault.
+    /// For somebody who looks for the cause.
     Debug,
     /// The course of events.
     Info,
@@ -190,7 +190,7 @@ pub enum Trace {
 pub struct TraceError {
     /// For the person who set up the connection.
     pub message: String,
-    /// For whoever looks for a fault.
+    /// For somebody who looks for the cause.
     pub internal_message: String,
     /// Who can mend it; decides whether the platform tries again.
     pub failure_type: FailureType,

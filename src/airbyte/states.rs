@@ -58,7 +58,10 @@ impl SavedStates {
                 Some(stream) => self.read_stream(stream),
                 None => unreadable("has an entry without `stream`: use what the last sync wrote"),
             },
-            Some(_) => unreadable("has an entry of unknown `type`: use what the last sync wrote"),
+            Some(other) => unreadable(format!(
+                "has an entry with the unknown `type` `{}`: use what the last sync wrote",
+                shown(other)
+            )),
         }
     }
 
@@ -71,7 +74,7 @@ impl SavedStates {
         match global.get("stream_states") {
             None | Some(Value::Null) => Ok(()),
             Some(Value::Array(streams)) => streams.iter().try_for_each(|stream| self.read_stream(stream)),
-            Some(_) => unreadable("has `global.stream_states` that is no list: use what the last sync wrote"),
+            Some(_) => unreadable("has `global.stream_states` that is not a list: use what the last sync wrote"),
         }
     }
 

@@ -120,7 +120,7 @@ pub(super) struct WebhookAnswer<T> {
     pub(super) pagination: Pagination,
 }
 
-/// `null` as an empty list; absent is an error, because then it is no page.
+/// `null` as an empty list; absent is an error, because then it is not a page.
 fn null_is_empty<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -1,7 +1,7 @@
 //! How a request is made: one GET with all the tries it deserves.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -18,7 +18,7 @@ use super::limiter::{Limiter, Permit};
 use super::pages::ShortPages;
 use super::refusal::{self, Redact};
 use super::request::Get;
-use super::retry::{Decision, Policy, Retry, Standing};
+use super::retry::{Decision, Host, Policy, Retry, Standing};
 use super::transport::{self, Bodies, Unreadable};
 use super::{addresses, tls};
 
@@ -62,6 +62,11 @@ pub enum Notice {
         problem: Problem,
         /// How long until the next try.
         wait: Duration,
+    },
+    /// There is no connection, and it is tried again. Told once until there has been one.
+    Unreachable {
+        /// Why.
+        cause: String,
     },
     /// A page of a list is shorter than the limit it states and has a token all the same. Told once a list.
     ShortPage {
@@ -111,6 +116,8 @@ pub(super) struct Shared {
     pub(super) listener: Listener,
     redact: Redact,
     clocks: Observed,
+    /// There was no connection the last time.
+    is_unreachable: AtomicBool,
     bodies: Bodies,
     pub(super) short_pages: ShortPages,
 }
@@ -155,6 +162,7 @@ impl Client {
             listener,
             redact: settings.redact,
             clocks: Observed::default(),
+            is_unreachable: AtomicBool::new(false),
         };
         Ok(Self::of(Arc::new(shared)))
     }
@@ -250,7 +258,7 @@ impl Client {
                 self.retrying(&get, problem, Duration::ZERO);
                 continue;
             }
-            match retry.after(&problem, took, self.standing(&problem, &permit)) {
+            match retry.after(&problem, took, self.standing(&problem, &permit), self.host()) {
                 Decision::Wait(wait) => {
                     drop(permit);
                     self.retrying(&get, problem, wait);
@@ -274,6 +282,10 @@ impl Client {
                 }
             }
         }
+    }
+
+    fn host(&self) -> Host {
+        if self.clocks().is_some() { Host::HasAnswered } else { Host::IsSilent }
     }
 
     fn standing(&self, problem: &Problem, permit: &Permit<'_>) -> Standing {
@@ -303,6 +315,11 @@ impl Client {
 
     fn retrying(&self, get: &Get<'_>, problem: Problem, wait: Duration) {
         self.retried.fetch_add(1, Ordering::Relaxed);
+        if let Problem::NotSent(cause) = &problem
+            && !self.shared.is_unreachable.swap(true, Ordering::Relaxed)
+        {
+            (self.shared.listener)(Notice::Unreachable { cause: cause.clone() });
+        }
         (self.shared.listener)(Notice::Retrying { endpoint: get.endpoint(), problem, wait });
     }
 
@@ -322,8 +339,9 @@ impl Client {
 
     /// The body of an answer with status 200. Notes what every answer tells of clock and token.
     async fn answer(&self, url: Url, token: &Token) -> Result<Vec<u8>, Problem> {
-        let Shared { clocks, tokens, bodies, redact, .. } = &*self.shared;
+        let Shared { clocks, tokens, bodies, redact, is_unreachable, .. } = &*self.shared;
         let answer = self.send(url, token).await?;
+        is_unreachable.store(false, Ordering::Relaxed);
         let (status, headers) = (answer.status(), answer.headers().clone());
         let seen = Clocks { server: refusal::header_date(&headers, DATE), local: Utc::now() };
         clocks.note(seen, status == StatusCode::OK);

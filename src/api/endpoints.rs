@@ -298,7 +298,7 @@ fn refuse_repeated_page<R>(page: Page<R>, start: Option<&str>, endpoint: String)
 
 /// The error of a list that hands out a page token twice.
 pub fn repeated_token(endpoint: String) -> ApiError {
-    ApiError::unsent(Problem::Inconsistent("a page has a token that an earlier page had".into()), endpoint)
+    ApiError::unsent(Problem::Inconsistent("a page repeats the token of an earlier page".into()), endpoint)
 }
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ use super::clocks::Clocks;
 
 /// A request that did not succeed, after all the tries it deserved.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{problem} (GET {endpoint}, {tries} tries in {:.1} s)", elapsed.as_secs_f64())]
+#[error("{problem} (GET {endpoint}, {tries} {} in {:.1} s)", if *tries == 1 { "try" } else { "tries" }, elapsed.as_secs_f64())]
 pub struct ApiError {
     /// What went wrong at the last try.
     pub problem: Problem,
     /// Why there was no further try.
     pub gave_up: GaveUp,
-    /// The path asked for, without its query.
+    /// The path asked for, and the room when the request was about one.
     pub endpoint: String,
     /// How often it was tried.
     pub tries: u32,

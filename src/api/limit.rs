@@ -1,11 +1,12 @@
-//! One limit: out of the way until a 429 puts it in force, and out of the way again when it is not felt.
+//! One limit on requests. It does nothing until a 429 puts it into force, and it is lifted when it has no effect any
+//! more.
 //!
-//! A 429 pauses. After the pause one request is in flight, and each success lets one more, up to half of
-//! what was refused; from there on each round of successes does (TCP calls this slow start).
+//! A 429 starts a pause. After it, one request is in flight, and each success allows one more, up to half of what was
+//! refused. From there on, each round of successes allows one more (TCP calls this slow start).
 //!
-//! A pace is set only when refusals come again, from what was accepted between the first and the last of
-//! them: one 429 is no rate. The pace doubles every second until it is refused, falls back, and from there
-//! on grows by two percent a second until it is refused again.
+//! A pace is set only when refusals come again, because a single 429 says nothing about a rate. It is computed from
+//! what was accepted between the first and the last of them. The pace doubles every second until it is refused, falls
+//! back, and then grows by two percent a second until it is refused again.
 
 use std::time::Duration;
 

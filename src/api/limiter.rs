@@ -1,11 +1,10 @@
-//! How many requests at once, and at which pace.
+//! Decides how many requests are made at once, and at which pace.
 //!
-//! One bound on requests in flight holds for the whole process. Besides, each endpoint has a [`Limit`] of
-//! its own, and there is one that all endpoints share. A limit is out of the way until a 429 puts it in
-//! force: that of the endpoint which was refused, or the shared one when another endpoint was refused at
-//! about the same time, because nothing says whether 100ms counts requests for each endpoint or for all.
-//! A request that a limit holds back takes no place among the requests in flight, so one limited endpoint
-//! does not slow the others.
+//! One bound on the requests in flight applies to the whole process. In addition, each endpoint has a [`Limit`] of its
+//! own, and all endpoints share another one. A limit does nothing until a 429 puts it into force: the limit of the
+//! endpoint that was refused, or the shared one when another endpoint was refused at about the same time, because
+//! nothing says whether 100ms counts requests for each endpoint or for all. A request that a limit holds back does not
+//! count as in flight, so one limited endpoint does not slow down the others.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

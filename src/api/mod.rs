@@ -17,9 +17,9 @@
 //! | `clocks` | what time it is, here and at 100ms |
 //! | `tls` | which certificates are trusted |
 //! | `addresses` | which hosts may be reached |
-//! | `trail` | whether a list goes round in a circle |
+//! | `trail` | whether a list hands out the same page token twice |
 //!
-//! Nothing here knows Airbyte.
+//! Nothing here knows about Airbyte.
 
 mod addresses;
 mod answers;

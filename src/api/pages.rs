@@ -39,7 +39,7 @@ pub(super) enum Next {
 }
 
 impl<'a, T: Deserialize<'a>> ListPage<T> {
-    /// Reads a page. An answer with neither `limit` nor `data` is none, whatever its status: an end of the
+    /// Reads a page. An answer with neither `limit` nor `data` is not a page, whatever its status: an end of the
     /// list that was only an error would lose the rest.
     pub(super) fn read(body: &'a str) -> Result<Self, Unreadable> {
         #[derive(Deserialize)]
@@ -74,7 +74,7 @@ impl<'a, T: Deserialize<'a>> ListPage<T> {
 }
 
 impl<'a, T: Deserialize<'a>> EventPage<T> {
-    /// Reads a page. As in other lists, an answer with neither `limit` nor `events` is none.
+    /// Reads a page. As in other lists, an answer with neither `limit` nor `events` is not a page.
     pub(super) fn read(body: &'a str) -> Result<Self, Unreadable> {
         #[derive(Deserialize)]
         #[serde(bound(deserialize = "T: Deserialize<'de>"))]

@@ -56,7 +56,7 @@ impl<'a> Get<'a> {
         url
     }
 
-    /// Asks for the next smaller page; false when this is no list, or no page is smaller.
+    /// Asks for the next smaller page; false when this is not a list, or when there is no smaller page.
     pub(super) fn ask_for_less(&mut self) -> bool {
         let smaller = [50, 25, 10].into_iter().find(|smaller| self.limit.is_some_and(|limit| *smaller < limit));
         self.limit = smaller.or(self.limit);

@@ -27,6 +27,9 @@ pub struct Policy {
     pub time_scale: f64,
 }
 
+/// A connection to a host that has never answered is tried this often at most.
+const TRIES_OF_A_SILENT_HOST: u32 = 4;
+
 impl Policy {
     /// For a sync: six tries in about a minute and a half, and an hour for a server that says "later".
     pub fn patient() -> Self {
@@ -105,6 +108,15 @@ pub(super) enum Standing {
     NeverWorked,
 }
 
+/// What is known of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Host {
+    /// It has answered something, so it exists: a broken connection is likely to come back.
+    HasAnswered,
+    /// Nothing has been heard of it. Its address may be wrong, and somebody may be waiting to be told so.
+    IsSilent,
+}
+
 /// What to do after a failed try.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
@@ -121,8 +133,9 @@ impl<'p> Retry<'p> {
         Self { policy, tries: 0, limited: 0, unauthorized: 0, spent: Duration::ZERO }
     }
 
-    /// Decides after a try that took `took`, sent a token with this `standing`, and ended with `problem`.
-    pub(super) fn after(&mut self, problem: &Problem, took: Duration, standing: Standing) -> Decision {
+    /// Decides after a try that took `took`, sent a token with this `standing` to this `host`, and ended with
+    /// `problem`.
+    pub(super) fn after(&mut self, problem: &Problem, took: Duration, standing: Standing, host: Host) -> Decision {
         self.tried(took);
         let patience = self.policy.scale(self.policy.patience);
         let named = match problem {
@@ -140,7 +153,10 @@ impl<'p> Retry<'p> {
                 self.limited += 1;
                 Decision::Pause
             }
-            _ => self.again(named.unwrap_or_default()),
+            Problem::NotSent(_) if host == Host::IsSilent => {
+                self.again(Duration::ZERO, self.policy.tries.min(TRIES_OF_A_SILENT_HOST))
+            }
+            _ => self.again(named.unwrap_or_default(), self.policy.tries),
         };
         match decision {
             Decision::Wait(wait) if self.spent.saturating_add(wait) > patience => {
@@ -153,9 +169,9 @@ impl<'p> Retry<'p> {
 
     /// The longer of what the server named and the backoff: a server in trouble that names no time, or
     /// one that has passed, is not asked six times in a blink.
-    fn again(&self, named: Duration) -> Decision {
+    fn again(&self, named: Duration, tries: u32) -> Decision {
         let failures = self.tries - self.limited;
-        if failures >= self.policy.tries {
+        if failures >= tries {
             return Decision::GiveUp(GaveUp::TriesExhausted);
         }
         Decision::Wait(named.max(self.policy.scale(self.policy.backoff(failures))))
@@ -196,6 +212,7 @@ impl<'p> Retry<'p> {
 
 #[cfg(test)]
 mod tests {
+    use super::Host::{HasAnswered, IsSilent};
     use super::Standing::{ClocksDiffer, HasWorked, NeverWorked};
     use super::*;
 
@@ -210,7 +227,7 @@ mod tests {
         let mut retry = Retry::new(policy);
         let mut decisions = Vec::new();
         loop {
-            let decision = retry.after(problem, took, standing);
+            let decision = retry.after(problem, took, standing, HasAnswered);
             if let Decision::Wait(wait) = decision {
                 retry.spend(wait);
             }
@@ -243,6 +260,20 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_never_answered_is_given_up_sooner() {
+        let tries = |policy: &Policy, problem: &Problem, host: Host| {
+            let mut retry = Retry::new(policy);
+            while retry.after(problem, SECOND, NeverWorked, host) != Decision::GiveUp(GaveUp::TriesExhausted) {}
+            retry.tries
+        };
+        let unsent = Problem::NotSent("refused".into());
+        assert_eq!(tries(&Policy::patient(), &unsent, HasAnswered), 6);
+        assert_eq!(tries(&Policy::patient(), &unsent, IsSilent), 4);
+        assert_eq!(tries(&Policy::brisk(), &unsent, IsSilent), 3);
+        assert_eq!(tries(&Policy::patient(), &Problem::NoAnswer("reset".into()), IsSilent), 6);
+    }
+
+    #[test]
     fn what_stays_is_tried_once() {
         for problem in [refused(400, None), Problem::Certificate("unknown".into()), Problem::TooLarge(1)] {
             let decisions = decisions(&Policy::patient(), &problem, SECOND, HasWorked);
@@ -271,7 +302,7 @@ mod tests {
             let policy = Policy::patient().scaled(scale);
             let mut retry = Retry::new(&policy);
             retry.spend(Duration::MAX);
-            let decision = retry.after(&longest, Duration::MAX, HasWorked);
+            let decision = retry.after(&longest, Duration::MAX, HasWorked, HasAnswered);
             assert!(matches!(decision, Decision::GiveUp(_)), "{scale}: {decision:?}");
             assert!(tokio::time::Instant::now().checked_add(policy.scale(Duration::MAX)).is_some());
         }
@@ -300,12 +331,13 @@ mod tests {
         let policy = Policy::patient();
         let mut retry = Retry::new(&policy);
         for _ in 0..20 {
-            assert_eq!(retry.after(&refused(429, None), SECOND, HasWorked), Decision::Pause);
+            assert_eq!(retry.after(&refused(429, None), SECOND, HasWorked, HasAnswered), Decision::Pause);
         }
         for _ in 0..5 {
-            assert!(matches!(retry.after(&refused(500, None), SECOND, HasWorked), Decision::Wait(_)));
+            assert!(matches!(retry.after(&refused(500, None), SECOND, HasWorked, HasAnswered), Decision::Wait(_)));
         }
-        assert_eq!(retry.after(&refused(500, None), SECOND, HasWorked), Decision::GiveUp(GaveUp::TriesExhausted));
+        let last = retry.after(&refused(500, None), SECOND, HasWorked, HasAnswered);
+        assert_eq!(last, Decision::GiveUp(GaveUp::TriesExhausted));
     }
 
     #[test]

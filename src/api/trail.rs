@@ -1,4 +1,4 @@
-//! Page tokens that a list has handed out: one that comes again would have it read for ever.
+//! Remembers the page tokens that a list has handed out, because a token that comes again would make it endless.
 
 use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;

@@ -1,8 +1,8 @@
-//! What can be typed.
+//! What can be typed: commands, flags, their help and examples.
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 /// The version of the package, with commit and day where the build knows them.
@@ -15,10 +15,10 @@ const VERSION: &str = env!("SOURCE_100MS_VERSION");
 pub struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
-    /// Logs every retry, and everything that is passed over
+    /// Also logs every retry and everything that is skipped
     #[arg(long, global = true)]
     pub(super) debug: bool,
-    /// Writes messages of the protocol even where a person would get sentences
+    /// Writes messages of the protocol even at a terminal
     #[arg(long, global = true)]
     pub(super) json: bool,
     /// Accepted and ignored, for callers of low-code connectors
@@ -31,13 +31,13 @@ pub struct Arguments {
 
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum Command {
-    /// Prints what can be configured
+    /// Prints the settings, as JSON Schema
     #[command(after_help = SPEC_EXAMPLES)]
     Spec,
-    /// Proves that the credentials work
+    /// Checks whether the configuration works, with a few requests
     #[command(after_help = CHECK_EXAMPLES)]
     Check(ConfigFile),
-    /// Prints the streams and their schemas
+    /// Prints the streams that can be read, with their columns
     #[command(after_help = DISCOVER_EXAMPLES)]
     Discover {
         #[command(flatten)]
@@ -45,11 +45,11 @@ pub(super) enum Command {
         /// Prints a configured catalog, ready for `read --catalog`, instead of the message
         #[arg(long)]
         configured: bool,
-        /// Offers only these streams, separated by commas
+        /// Prints only these streams; separate their names with commas
         #[arg(long, value_name = "NAMES", value_delimiter = ',')]
         streams: Vec<String>,
     },
-    /// Reads streams
+    /// Reads streams and writes their records
     #[command(after_help = READ_EXAMPLES)]
     Read(ReadArguments),
     /// Prints completions for a shell
@@ -62,19 +62,20 @@ pub(super) enum Command {
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct ConfigFile {
-    /// The configuration, as JSON; `-` is standard input
+    /// The configuration, a JSON file; `-` means standard input
     #[arg(long = "config", value_name = "FILE")]
     pub(super) path: PathBuf,
 }
 
 #[derive(Debug, Clone, Args)]
+#[command(group = ArgGroup::new("selection").args(["catalog", "streams"]).required(true))]
 pub(super) struct ReadArguments {
     #[command(flatten)]
     pub(super) config: ConfigFile,
     /// Which streams and columns to read, and how: a configured catalog, or what `discover` printed
-    #[arg(long, value_name = "FILE", required_unless_present = "streams", conflicts_with = "streams")]
+    #[arg(long, value_name = "FILE")]
     pub(super) catalog: Option<PathBuf>,
-    /// Reads these streams with all their columns, separated by commas; no catalog is needed
+    /// Reads these streams with all their columns, without a catalog; separate their names with commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(super) streams: Vec<String>,
     /// Reads only what has changed since the last time, for streams that have a cursor
@@ -83,7 +84,7 @@ pub(super) struct ReadArguments {
     /// Where the last read ended: its state, or the STATE messages it wrote
     #[arg(long, value_name = "FILE", conflicts_with = "output")]
     pub(super) state: Option<PathBuf>,
-    /// Writes a `.jsonl` file for each stream and `state.json` to this folder, and goes on from there the next time
+    /// Writes a `.jsonl` file for each stream and `state.json` to this folder, and continues from there the next time
     #[arg(long, value_name = "FOLDER")]
     pub(super) output: Option<PathBuf>,
 }
@@ -113,7 +114,7 @@ Examples:
   source-100ms check --config config.json
   source-100ms read --config config.json --streams sessions,rooms --output data
 
-Each command has its own: source-100ms read --help";
+Each command has examples of its own: source-100ms read --help";
 
 const SPEC_EXAMPLES: &str = "\
 Examples:
@@ -133,11 +134,11 @@ Examples:
 
 const READ_EXAMPLES: &str = "\
 Examples:
-  # Into a folder; the second time, only what has changed is read and added.
+  # Into a folder. The second time, only what has changed is read and added.
   source-100ms read --config config.json --streams sessions,rooms --incremental --output data
   source-100ms read --config config.json --streams sessions,rooms --incremental --output data
 
-  # As a platform reads: messages to standard output, and the state by file.
+  # As a platform does it: messages go to standard output, and the state comes from a file.
   source-100ms discover --config config.json --configured > catalog.json
   source-100ms read --config config.json --catalog catalog.json > messages.jsonl
   source-100ms read --config config.json --catalog catalog.json --state messages.jsonl > changes.jsonl";

@@ -1,4 +1,4 @@
-//! `check`: the cheapest requests that prove what the streams need.
+//! `check`: makes the cheapest requests that show whether the streams can be read.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};

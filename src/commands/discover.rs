@@ -1,4 +1,4 @@
-//! `discover`: the built-in schemas, and the fields 100ms has added since.
+//! `discover`: the built-in schemas, and the fields that 100ms has added since.
 
 use futures_util::future::join_all;
 use serde_json::{Map, Value};
@@ -35,7 +35,7 @@ pub(super) async fn run(
         };
         streams.push(offer(description, added));
     }
-    // Whoever cannot sign in cannot read anything either: that is no answer but an error.
+    // Without valid credentials nothing can be read either, so this is an error and not an answer.
     if let Some((_, refused)) = missing.iter().find(|(_, failure)| failure.reach == Reach::Credentials) {
         return Err(refused.clone().into());
     }

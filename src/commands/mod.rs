@@ -1,4 +1,12 @@
-//! What can be typed, and what becomes of it: arguments in, one file a command, ending out.
+//! The command line: what can be typed, and what each command does with it.
+//!
+//! | file | what it answers |
+//! |---|---|
+//! | `arguments` | what can be typed: commands, flags, their help and examples |
+//! | `check`, `discover`, `read` | what the command of that name does |
+//! | `files` | what the files named on the command line hold, and whether each is the right one |
+//! | `selection` | which streams are read, and how |
+//! | `presentation` | who is looking, and what is shown to them |
 
 mod arguments;
 mod check;

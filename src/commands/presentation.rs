@@ -1,6 +1,6 @@
-//! Who looks on, and what is shown: messages to a platform, sentences and progress to a person, files to a folder.
+//! What is shown to whom: messages to a platform, sentences and progress to a person, and files in a folder.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 use super::arguments::{Arguments, Command};
 use super::{Environment, Failure};
@@ -28,11 +28,15 @@ impl Presentation {
         };
         let folder = wanted.map(|path| {
             Folder::at(path).map_err(|error| {
-                Failure::config(format!(
-                    "The folder of `--output` ({}) cannot be made ({}): name a folder that you may write to.",
-                    path.display(),
-                    error.kind()
-                ))
+                let (path, kind) = (path.display(), error.kind());
+                Failure::config(match kind {
+                    ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+                        format!("`--output` ({path}) is a file, or lies below one: name a folder.")
+                    }
+                    _ => format!(
+                        "The folder of `--output` ({path}) cannot be made ({kind}): name one that you may write to."
+                    ),
+                })
             })
         });
         let is_seen = environment.is_seen || folder.is_some();
@@ -41,7 +45,7 @@ impl Presentation {
         let is_for_a_person = is_read && (with_sentences || environment.is_watched);
         let presentation = Self { progress: progress.clone(), folder, is_for_a_person };
         if !with_sentences && !is_for_a_person && presentation.folder.is_none() {
-            // A platform: nobody looks on, nothing is looked through.
+            // For a platform, the messages go out as they are.
             return (presentation, stdout);
         }
         let mut lines: Box<dyn Lines + Send> = match (with_sentences, is_read) {
@@ -63,12 +67,12 @@ impl Presentation {
         }
         let saved = self.progress.saved();
         let how = match (&self.folder, saved.is_empty()) {
-            (_, true) => "Stopped before anything was saved: run the command again to begin.".to_owned(),
+            (_, true) => "Stopped before anything was saved. Run the command again to start over.".to_owned(),
             (Some(_), false) => {
                 format!("Stopped. Saved with their state: {saved}. Run the same command again to go on from there.")
             }
             (None, false) => format!(
-                "Stopped. Written with their state: {saved}. Give what was written to `--state` of the next read to go on from there."
+                "Stopped. Written with their state: {saved}. Give the file with these messages to `--state` of the next read to go on from there."
             ),
         };
         let _ = self.progress.above(|| writeln!(std::io::stderr(), "{how}"));

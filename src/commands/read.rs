@@ -1,4 +1,4 @@
-//! `read`: streams and state in, engine on.
+//! `read`: prepares each stream with its saved state, and starts the engine.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(super) async fn run(
     mut stop: Stop,
 ) -> Result<Ending, Abort> {
     let (config, client) = connect(&typed, Policy::patient(), environment, output).await?;
-    // Whoever names a stream wants it, also one that is offered only on request.
+    // Somebody who names a stream wants it, even if it is offered only on request.
     let offered: Vec<&'static Description> = streams::every().collect();
     let folder = presentation.folder.clone().transpose()?;
     // Catalog and state may come from a pipe that nobody writes to.
@@ -46,6 +46,13 @@ pub(super) async fn run(
         said(output.log(level, remark).await)?;
     }
     warn_of_ignored(&saved, &offered, output).await?;
+    let doubts = tokio::select! {
+        doubts = selection::doubtful_columns(&selection.streams, &offered, &client) => doubts,
+        () = stopped(&mut stop) => return Ok(Ending::Stopped),
+    };
+    for doubt in doubts {
+        said(output.log(Level::Warn, doubt).await)?;
+    }
     let mut jobs = Vec::with_capacity(selection.streams.len());
     let mut is_incomplete = false;
     for stream in &selection.streams {
@@ -54,9 +61,6 @@ pub(super) async fn run(
             refuse_unknown(&stream.name, &offered, output).await?;
             continue;
         };
-        for doubt in selection::doubtful_columns(stream, description) {
-            said(output.log(Level::Warn, doubt).await)?;
-        }
         if let Some(folder) = &folder {
             prepare(folder, description, stream.sync_mode, &mut saved, &mut kept)?;
         }
@@ -167,9 +171,12 @@ async fn job(
     let start_date = Timestamp::from(config.start_date);
     let state = saved.by_stream.get(description.name);
     let saved = state::read(description, state, configured.sync_mode, start_date, Utc::now().into())
-        .map_err(|(key, problem)| Failure::state(description.name, &key, problem))?;
+        .map_err(|(key, problem)| Failure::state(description.name, &key, &problem))?;
     for key in &saved.ignored {
-        let warning = format!("`{key}` in the state of `{}` is ignored: it is not this connector's.", description.name);
+        let warning = format!(
+            "`{key}` in the state of `{}` is ignored, because this connector writes no such key.",
+            description.name
+        );
         said(output.log(Level::Warn, warning).await)?;
     }
     let (until, latest) = match &saved.position {

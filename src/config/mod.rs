@@ -1,6 +1,6 @@
-//! What the user sets: the form that asks for it, and its meaning once it has been checked, here, once.
+//! What the user sets. `form` is the form that asks for it; this file checks what was entered, once.
 //!
-//! [`Config::read`] is the only way to make a configuration. Nobody downstream checks again.
+//! [`Config::read`] is the only way to make a configuration, so no other module checks it again.
 
 mod form;
 
@@ -258,7 +258,10 @@ fn credentials(typed: &Map<String, Value>) -> Checked<Credentials> {
         "management_token" => Ok(Credentials::Token(token(holder, "credentials.management_token")?)),
         other => fault(
             "credentials.auth_type",
-            format!("is {}, which does not exist: use `app_credentials` or `management_token`", shown(other)),
+            format!(
+                "is {}, which is not a kind of credentials: use `app_credentials` or `management_token`",
+                shown(other)
+            ),
         ),
     }
 }
@@ -280,7 +283,9 @@ fn word<'a>(holder: &'a Map<String, Value>, name: &str, key: &'static str) -> Ch
     if !typed.chars().all(|letter| letter.is_ascii_graphic()) {
         return fault(
             key,
-            format!("holds blanks, line breaks or other characters that no such key has: copy it again {DASHBOARD}"),
+            format!(
+                "contains spaces, line breaks or other characters that such a key never has: copy it again {DASHBOARD}"
+            ),
         );
     }
     Ok(typed)
@@ -290,7 +295,9 @@ fn start_date(typed: &Map<String, Value>, now: DateTime<Utc>) -> Checked<DateTim
     const FORM: &str = "write it as `2024-01-31T00:00:00Z`";
     let text = match given(typed, "start_date") {
         Some(Value::String(text)) => text.trim(),
-        Some(_) => return fault("start_date", format!("is not a string: {FORM}")),
+        Some(other) => {
+            return fault("start_date", format!("is {}, not a string: {FORM}", given_as(other)));
+        }
         None => return fault("start_date", format!("is missing: {FORM}")),
     };
     let has_form = text.len() >= 20 && text.is_char_boundary(19) && text.as_bytes()[10] == b'T' && text.ends_with('Z');
@@ -312,9 +319,9 @@ fn choice<T: Copy + Default>(typed: &Map<String, Value>, key: &'static str, choi
         None => Ok(T::default()),
         Some(Value::String(value)) => match choices.iter().find(|(name, _)| name == value) {
             Some((_, choice)) => Ok(*choice),
-            None => fault(key, format!("is {}, which does not exist: use {names}", shown(value))),
+            None => fault(key, format!("is {}, which is not one of its values: use {names}", shown(value))),
         },
-        Some(_) => fault(key, format!("is not a string: use {names}")),
+        Some(other) => fault(key, format!("is {}, not a string: use {names}", given_as(other))),
     }
 }
 
@@ -333,12 +340,15 @@ fn extra_streams(typed: &Map<String, Value>) -> Checked<Vec<ExtraStream>> {
     let items = match given(typed, KEY) {
         None => return Ok(Vec::new()),
         Some(Value::Array(items)) => items,
-        Some(_) => return fault(KEY, format!("is not a list: write a list of {names}, or leave it empty")),
+        Some(other) => {
+            let mend = format!("write a list of {names}, or leave it empty");
+            return fault(KEY, format!("is {}, not a list: {mend}", given_as(other)));
+        }
     };
     let mut chosen = Vec::new();
     for item in items {
         let Some(name) = item.as_str().map(str::trim) else {
-            return fault(KEY, format!("holds an item that is not a string: use {names}"));
+            return fault(KEY, format!("contains an item that is not a string: use {names}"));
         };
         match ExtraStream::ALL.into_iter().find(|stream| stream.name() == name) {
             Some(stream) => chosen.push(stream),
@@ -374,7 +384,7 @@ fn personal_data(typed: &Map<String, Value>) -> Checked<PersonalData> {
 fn salt(typed: &Map<String, Value>) -> Checked<SecretString> {
     let mend = format!("write a random text of {SHORTEST_SALT} characters or more, and keep it");
     match given(typed, SALT).map(|salt| salt.as_str().map(str::trim)) {
-        None | Some(Some("")) => fault(SALT, format!("is missing, which `personal_data` `hash` needs: {mend}")),
+        None | Some(Some("")) => fault(SALT, format!("is missing, although `personal_data` is `hash`: {mend}")),
         Some(None) => fault(SALT, format!("is not a string: {mend}")),
         Some(Some(salt)) if salt.chars().count() < SHORTEST_SALT => fault(SALT, format!("is too short: {mend}")),
         Some(Some(salt)) => Ok(salt.into()),
@@ -395,11 +405,11 @@ fn event_types(typed: &Map<String, Value>) -> Checked<Vec<String>> {
     let items = match given(typed, KEY) {
         None => return Ok(Vec::new()),
         Some(Value::Array(items)) => items,
-        Some(_) => return fault(KEY, format!("is not a list: {FORM}")),
+        Some(other) => return fault(KEY, format!("is {}, not a list: {FORM}", given_as(other))),
     };
     let item = |item: &Value| match item.as_str().map(str::trim).filter(|item| !item.is_empty()) {
         Some(item) => Ok(item.to_owned()),
-        None => fault(KEY, format!("holds an item that is no event type: {FORM}")),
+        None => fault(KEY, format!("contains an item that is not an event type: {FORM}")),
     };
     items.iter().map(item).collect()
 }
@@ -428,7 +438,10 @@ fn whole_number(typed: &Map<String, Value>, key: &'static str, default: u64, lea
     let float = || value.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0).map(|number| number as u64);
     match value.as_u64().or_else(float) {
         Some(number) if (least..=most).contains(&number) => Ok(number),
-        _ => fault(key, format!("is not a whole number from {least} to {most}: leave it out for {default}")),
+        _ => {
+            let mend = format!("leave it out for {default}");
+            fault(key, format!("is {}, not a whole number from {least} to {most}: {mend}", given_as(value)))
+        }
     }
 }
 
@@ -444,7 +457,7 @@ fn api_url(typed: &Map<String, Value>) -> Checked<Url> {
         return fault("api_url", format!("is not a web address: {MEND}"));
     };
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return fault("api_url", format!("holds more than scheme, host and path: write only those, or {MEND}"));
+        return fault("api_url", format!("contains more than scheme, host and path: write only those, or {MEND}"));
     }
     match url.scheme() {
         "https" => Ok(without_version(url)),
@@ -474,6 +487,17 @@ fn shown(text: &str) -> String {
         0 => "empty".to_owned(),
         length @ 31.. => format!("a text of {length} characters"),
         _ => format!("`{}`", text.replace(char::is_control, " ")),
+    }
+}
+
+/// A value that the user gave for a setting without secrets, for a sentence.
+fn given_as(value: &Value) -> String {
+    match value {
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        Value::String(text) if text.chars().count() > 30 => shown(text),
+        Value::String(text) => format!("`{text:?}`"),
+        Value::Null | Value::Bool(_) | Value::Number(_) => format!("`{value}`"),
     }
 }
 

@@ -472,7 +472,7 @@ impl<'a> Passage<'a> {
         room: Option<&'a str>,
     ) -> Result<Self, RecordError> {
         let peer: ParentPeer<'a> = serde_json::from_str(entry.get())
-            .map_err(|_| RecordError::new(Some(session), "peers", "holds a peer that is no object"))?;
+            .map_err(|_| RecordError::new(Some(session), "peers", "contains a peer that is not an object"))?;
         // Old entries lack the id; then the key is the id.
         let id = peer.id.0.or(key).ok_or_else(|| RecordError::new(Some(session), "peers.id", "is missing"))?;
         Ok(Self {

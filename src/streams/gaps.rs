@@ -86,9 +86,10 @@ impl Gaps {
             Problem::Refused { status, message, .. } => format!("100ms answered {status}, \"{message}\""),
             problem => problem.to_string(),
         };
+        let (refused, are) = (counts.refused, if counts.refused == 1 { "is" } else { "are" });
         vec![Remark::warning(format!(
-            "{} of {asked} {} could not be read and are missing in this sync: {why} ({named}{more}).",
-            counts.refused, self.things
+            "{refused} of {asked} {} could not be read and {are} missing in this sync: {why} ({named}{more}).",
+            self.things
         ))]
     }
 

@@ -9,6 +9,7 @@
 //! | `secrets` | what never leaves the connector |
 //! | `personal` | what is about people, which leaves it as the user chooses |
 //! | `walk`, `spelling` | a value that is rewritten on its way, and the names in it in any spelling |
+//! | `strings` | texts that every reader of JSON accepts |
 //! | `schema` | the schemas of records, and fields that the API has added |
 //! | `time` | times in all their spellings |
 //! | `gaps` | parts that 100ms refuses to give |

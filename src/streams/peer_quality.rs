@@ -201,9 +201,10 @@ impl Stream for PeerQuality {
     fn list(&self, list: &'static str) -> Option<Slice> {
         if list == ENDED {
             let peers = self.peers.load(Ordering::Relaxed);
+            let (requests, people) = if peers == 1 { ("request", "person") } else { ("requests", "people") };
             self.reading
                 .client
-                .note(format!("Reading `peer_quality` takes about {peers} requests for {peers} people."));
+                .note(format!("Reading `peer_quality` takes about {peers} {requests} for {peers} {people}."));
         }
         Some(Slice::since(list, self.reading.since.created(LOOK_BACK)))
     }
@@ -309,7 +310,7 @@ impl Ended {
         let (mut peers, mut last_left) = (Vec::with_capacity(members.len()), None);
         for (key, raw) in members {
             let peer: EndedPeer<'_> = serde_json::from_str(raw.get())
-                .map_err(|_| RecordError::new(Some(&id), "peers", "holds a peer that is no object"))?;
+                .map_err(|_| RecordError::new(Some(&id), "peers", "contains a peer that is not an object"))?;
             last_left = last_left.max(peer.left_at.readable(&id, "peers.left_at")?);
             // Old entries lack the id; then the key is the id.
             peers.extend(peer.id.0.or(key).map(Cow::into_owned));

@@ -510,7 +510,7 @@ impl File {
 
 fn parse_asset<'a>(raw: &'a RawValue, item: Option<&str>) -> Result<AssetEntry<'a>, RecordError> {
     serde_json::from_str(raw.get())
-        .map_err(|_| RecordError::new(item, "recording_assets", "holds a file that is no object"))
+        .map_err(|_| RecordError::new(item, "recording_assets", "contains a file that is not an object"))
 }
 
 /// What is kept of an item between its page and its record.
@@ -534,7 +534,7 @@ record! {
 impl Parent {
     fn of(raw: &RawValue) -> Result<Self, RecordError> {
         let item: ParentItem<'_> = serde_json::from_str(raw.get())
-            .map_err(|_| RecordError::new(None, "data", "holds an item that is no object"))?;
+            .map_err(|_| RecordError::new(None, "data", "contains an item that is not an object"))?;
         let id = id(item.id.0)?;
         let (created_at, updated_at) = times(&id, item.created_at, item.updated_at)?;
         Ok(Self { id: id.into_owned(), created_at, updated_at, raw: raw.to_owned(), files: Vec::new() })

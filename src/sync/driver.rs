@@ -164,15 +164,16 @@ impl Driver {
 
     async fn announce(&self) -> Result<(), OutputClosed> {
         let name = self.description.name;
-        let how = match self.description.cursor {
-            _ if self.is_finished => "an earlier attempt has read all of it".to_owned(),
-            None => "all of it".to_owned(),
+        let cursor = self.progress.cursor();
+        let sentence = match self.description.cursor {
+            _ if self.is_finished => format!("An earlier attempt has already read all of `{name}`."),
+            None => format!("Reading all of `{name}`."),
             Some(field) if self.is_resumed => {
-                format!("`{field}` from {}, going on where the last sync was cut", self.progress.cursor())
+                format!("Reading `{name}` with `{field}` from {cursor}, going on where the last sync stopped.")
             }
-            Some(field) => format!("`{field}` from {}", self.progress.cursor()),
+            Some(field) => format!("Reading `{name}` with `{field}` from {cursor}."),
         };
-        self.output.log(Level::Info, format!("Reading `{name}`: {how}.")).await
+        self.output.log(Level::Info, sentence).await
     }
 
     /// Adds the next list that this sync needs, unless something is left of another; false at the end.
@@ -310,7 +311,7 @@ impl Driver {
             self.has_told_of_windows = true;
             let name = self.description.name;
             let warning = format!(
-                "100ms answers `{name}` with items outside of the period asked for: it is read by one request at a time, and an incremental sync costs as many requests as a full one."
+                "100ms answers requests for `{name}` with items from outside the requested period, so they are made one at a time, and an incremental sync costs as many of them as a full one."
             );
             self.output.log(Level::Warn, warning).await?;
         }
@@ -383,8 +384,11 @@ impl Driver {
             self.checkpoint().await?;
         }
         self.output.progress(name, Status::Incomplete).await?;
-        let why =
-            if matches!(cut, Cut::Stopped) && !self.together.is_hopeless() { "asked to stop" } else { "see the error" };
+        let why = if matches!(cut, Cut::Stopped) && !self.together.is_hopeless() {
+            "it was stopped"
+        } else {
+            "see the error"
+        };
         if self.progress.records == 0 && self.together.is_hopeless() {
             // The error has said all there is to say.
             return Ok(());

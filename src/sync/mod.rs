@@ -7,8 +7,8 @@
 //! | `progress` | how far a stream has come, and when to save it |
 //! | `window` | where to cut a period of time, and whether that pays |
 //! | `state` | saved state ⇄ where a stream begins |
-//! | `writer` | the one writer |
-//! | `notices` | what the client has to say, in words |
+//! | `writer` | how records, states and everything else are written, in which order |
+//! | `notices` | which sentences the log gets for the notices of the client |
 //!
 //! The limit on requests is the client's and is shared by all streams.
 

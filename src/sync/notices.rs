@@ -1,4 +1,4 @@
-//! What the client has to say, in words.
+//! Turns the notices of the client into sentences for the log.
 
 use crate::airbyte::Level;
 use crate::api::Notice;
@@ -11,13 +11,23 @@ pub fn sentence(notice: &Notice) -> (Level, String) {
             let seconds = wait.as_secs_f64();
             (Level::Info, format!("100ms limits the rate of `{endpoint}`: waiting {seconds:.1} s{then}."))
         }
+        Notice::Unreachable { cause } => {
+            (Level::Info, format!("There is no connection to 100ms ({cause}): trying again."))
+        }
         Notice::Note(sentence) => (Level::Info, sentence.clone()),
         Notice::Skipped { endpoint } => {
-            (Level::Debug, format!("`{endpoint}` does not exist (any more) and is skipped."))
+            (Level::Debug, format!("`{endpoint}` does not exist, or no longer does, and is skipped."))
         }
         Notice::ShortPage { endpoint, goes_on } => {
-            let so = if *goes_on { "more items follow, so such pages do not end the list" } else { "nothing follows" };
-            (Level::Debug, format!("A page of `{endpoint}` is shorter than it says and names a next one: {so}."))
+            let so = if *goes_on {
+                "there are more items, so such a page does not end the list"
+            } else {
+                "it is the last page"
+            };
+            (
+                Level::Debug,
+                format!("A page of `{endpoint}` has fewer items than its limit and names a next page: {so}."),
+            )
         }
         Notice::Retrying { endpoint, problem, wait } => {
             (Level::Debug, format!("Trying `{endpoint}` again in {:.1} s: {problem}.", wait.as_secs_f64()))

@@ -17,7 +17,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::airbyte::SyncMode;
+use crate::airbyte::{SyncMode, shown};
 use crate::streams::{Description, Slice, Timestamp};
 
 const RESUME: &str = "resume";
@@ -25,7 +25,7 @@ const RECENT: &str = "recent";
 /// The protocol's mark of a full refresh that has nothing left to read, and when we set it.
 const COMPLETE: &str = "__ab_full_refresh_sync_complete";
 const COMPLETED_AT: &str = "completed_at";
-/// A full refresh that was finished longer ago is no attempt of the sync that is running now.
+/// A full refresh that was finished longer ago does not belong to the sync that is running now.
 const COMPLETE_FOR: TimeDelta = TimeDelta::hours(24);
 /// More slices are not ours: at most a few hundred are ever pending.
 const MOST_PENDING: usize = 100_000;
@@ -75,8 +75,11 @@ impl Saved {
     }
 }
 
+/// What is wrong with a key whose value has another form than this connector gives it.
+const NOT_OURS: &str = "is not what this connector writes";
+
 /// A saved state that cannot be used: the key, and what is wrong with it.
-pub type StateError = (String, &'static str);
+pub type StateError = (String, String);
 
 /// Reads the state of the stream `description`, at the local time `now`.
 ///
@@ -128,28 +131,35 @@ fn read_cursor(field: &'static str, saved: &Map<String, Value>) -> Result<Option
     let Some((key, value)) = spellings(field).into_iter().find_map(given) else { return Ok(None) };
     match value.as_str().map(Timestamp::parse) {
         Some(Some(cursor)) => Ok(Some(cursor)),
-        _ => Err((key.to_owned(), "is not a time")),
+        _ => Err((key.to_owned(), format!("is {}, which is not a time", quoted(value)))),
     }
+}
+
+/// A value as it stands in the state, for a sentence.
+fn quoted(value: &Value) -> String {
+    format!("`{}`", shown(&value.to_string()))
 }
 
 fn read_resume(saved: &Map<String, Value>, description: &Description) -> Result<Option<Resume>, StateError> {
     let Some(resume) = saved.get(RESUME).filter(|value| !value.is_null()) else { return Ok(None) };
     let pending = format!("{RESUME}.pending");
     if resume.get("pending").and_then(Value::as_array).is_some_and(|pending| pending.len() > MOST_PENDING) {
-        return Err((pending, "has more than 100,000 entries, which this connector never writes"));
+        return Err((pending, "has more than 100,000 entries, which this connector never writes".into()));
     }
-    let resume = Resume::deserialize(resume).map_err(|_| (RESUME.to_owned(), "is not what this connector writes"))?;
-    if resume.pending.iter().all(|slice| description.lists.contains(&slice.list.as_str())) {
-        Ok(Some(resume))
-    } else {
-        Err((pending, "names a list this stream does not have"))
+    let resume = Resume::deserialize(resume).map_err(|_| (RESUME.to_owned(), NOT_OURS.into()))?;
+    let is_unknown = |slice: &&Slice| !description.lists.contains(&slice.list.as_str());
+    match resume.pending.iter().find(is_unknown) {
+        None => Ok(Some(resume)),
+        Some(slice) => {
+            Err((pending, format!("names the list `{}`, which this stream does not have", shown(&slice.list))))
+        }
     }
 }
 
 fn read_recent(saved: &Map<String, Value>) -> Result<HashSet<u64>, StateError> {
     let Some(recent) = saved.get(RECENT).filter(|value| !value.is_null()) else { return Ok(HashSet::new()) };
     let hashes = recent.as_array().map(|hashes| hashes.iter().map(|hash| hash.as_str().and_then(from_text)).collect());
-    hashes.flatten().ok_or_else(|| (RECENT.to_owned(), "is not what this connector writes"))
+    hashes.flatten().ok_or_else(|| (RECENT.to_owned(), NOT_OURS.into()))
 }
 
 fn from_text(text: &str) -> Option<u64> {

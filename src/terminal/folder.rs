@@ -27,7 +27,7 @@ impl Folder {
     /// The folder at `path`, which is made if it does not exist.
     ///
     /// # Errors
-    /// When it cannot be made, or is no folder.
+    /// When it cannot be made, or is not a folder.
     pub fn at(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
         Ok(Self { path: path.to_owned() })
@@ -82,7 +82,7 @@ fn open(path: &Path) -> io::Result<File> {
 pub struct States(BTreeMap<String, Value>);
 
 impl States {
-    /// Takes them from what `state.json` holds; what is no state of a stream is left out.
+    /// Takes them from what `state.json` holds; what is not the state of a stream is left out.
     pub fn of(values: &[Value]) -> Self {
         let lists = values.iter().flat_map(|value| value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice));
         let name = |state: &Value| state["stream"]["stream_descriptor"]["name"].as_str().map(str::to_owned);

@@ -1,4 +1,4 @@
-//! Messages on their way out, as lines: who sees them may show, count or store them.
+//! The output as lines, each of them one message, for code that shows, counts or stores them.
 
 use std::io::{self, Write};
 

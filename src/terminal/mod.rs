@@ -1,7 +1,14 @@
 //! What a person sees instead of messages: sentences, a table, progress, and a folder of files.
 //!
-//! All of it hangs on the lines of the output ([`Lines`]): the engine and the commands write messages,
-//! whoever looks on.
+//! | file | what it answers |
+//! |---|---|
+//! | `lines` | how the output is taken apart into lines, each of them one message |
+//! | `screen` | how messages become sentences and tables |
+//! | `progress` | what somebody sees who is waiting for a read |
+//! | `folder` | how records and states become files that the next read goes on from |
+//!
+//! All of it works on the lines of the output ([`Lines`]): the engine and the commands write the same messages,
+//! no matter who is looking.
 
 mod folder;
 mod lines;

@@ -169,7 +169,7 @@ fn words(records: u64, elapsed: Duration, requests: Option<u64>, share: Option<u
         parts.push(format!("{} a second", grouped((records as f64 / seconds).ceil() as u64)));
     }
     parts.extend(requests.map(|requests| counted(requests, "request")));
-    parts.extend(share.map(|share| format!("{share} % of the time read")));
+    parts.extend(share.map(|share| format!("{share} % of the period read")));
     if wait_ms > 0 {
         parts.push(format!("waiting {} s for the rate limit", (wait_ms + 999) / 1_000));
     }
@@ -250,7 +250,7 @@ mod tests {
         let ten = Duration::from_secs(10);
         assert_eq!(
             words(12_400, ten, Some(126), Some(64), 0),
-            "12,400 records, 1,240 a second, 126 requests, 64 % of the time read"
+            "12,400 records, 1,240 a second, 126 requests, 64 % of the period read"
         );
         assert_eq!(
             words(1, ten, Some(1), None, 44_100),

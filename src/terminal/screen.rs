@@ -1,4 +1,4 @@
-//! Messages as sentences.
+//! Shows messages as sentences and tables.
 
 use std::io::{self, Write};
 
@@ -103,7 +103,7 @@ fn table(streams: &[Value]) -> String {
         [
             stream["name"].as_str().unwrap_or_default().to_owned(),
             paths(&stream["source_defined_primary_key"]),
-            if cursor.is_empty() { "none: read whole".to_owned() } else { cursor },
+            if cursor.is_empty() { "none (read in full)".to_owned() } else { cursor },
             columns.to_string(),
         ]
     };
@@ -180,9 +180,9 @@ mod tests {
         let message = json!({"type": "CATALOG", "catalog": {"streams": streams}});
         assert_eq!(
             shown(message.clone(), CatalogAs::Table).0,
-            "Stream             Primary key  Cursor            Columns\n\
-             rooms              id           updated_at              2\n\
-             template_settings  template_id  none: read whole        1\n"
+            "Stream             Primary key  Cursor               Columns\n\
+             rooms              id           updated_at                 2\n\
+             template_settings  template_id  none (read in full)        1\n"
         );
         let ready: Value = serde_json::from_str(&shown(message, CatalogAs::Configured).0).unwrap();
         assert_eq!(ready["streams"][0]["sync_mode"], "incremental");
