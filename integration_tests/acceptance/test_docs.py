@@ -2,11 +2,46 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 
-from pages import section
+from connector import STREAMS, configured
+from fake import EXTRA_STREAMS
+from pages import blocks, section
 
+# Where each block of code in README and docs is run, by page and heading; the file names the heading.
+RUN_BY = {
+    "README.md": {
+        "Try it": ".ci/run",
+        "Use it": "test_readme.py",
+        "With cargo": "test_readme.py",
+        "With Docker": "test_readme.py",
+        "On a platform": "test_readme.py",
+    },
+    "docs/100ms.md": {
+        "GDPR": "test_docs.py",
+        "By hand": "test_walkthrough.py",
+        "Try it without a 100ms account": "test_walkthrough.py",
+    },
+    "docs/runners.md": {
+        "PyAirbyte": "test_runners.py",
+        "airbyte-serverless": "test_runners.py",
+        # Parsed only: no registry can be reached in a test, and its Python is too old.
+        "Meltano": "test_runners.py",
+        "Docker alone, and cron": "test_runners.py",
+        # Compared with the image, and started with its rights.
+        "Kubernetes CronJob": "test_runners.py",
+        # Compared with the line for Kubernetes.
+        "Airflow's DockerOperator": "test_runners.py",
+    },
+    "docs/queries/README.md": {"How to ask": "test_queries.py"},
+    "docs/performance.md": {"See it again": ".ci/run"},
+    # The form of a state, whose keys are compared with one that is written.
+    "docs/architecture.md": {"The central idea: slices": "test_docs.py"},
+    "docs/adding-a-stream.md": {},
+    "CHANGELOG.md": {},
+}
 SECTIONS = [
     "Prerequisites",
     "Setup guide",
@@ -38,6 +73,11 @@ def rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
+def tables(text: str) -> list[list[list[str]]]:
+    """Each table of the text, as its cells without the head."""
+    return [rows(table) for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)]
+
+
 def test_sections_come_in_the_catalogues_order(page):
     assert page.startswith("# 100ms\n")
     assert re.findall(r"^## (.*)$", page, re.MULTILINE) == SECTIONS
@@ -63,22 +103,34 @@ def fields(spec: dict):
                     yield leaf["title"], f"{name}.{inner}"
 
 
-def test_the_table_of_streams_is_the_catalog(page, catalog):
-    told = {}
-    for name, key, cursor, modes, _ in rows(section(page, "Supported Streams")):
-        told[re.match(r"\[`(\w+)`\]", name)[1]] = (
-            re.findall(r"`(\w+)`", key),
-            re.findall(r"`(\w+)`", cursor),
-            modes,
-        )
+def test_the_tables_of_streams_are_the_catalog(page, connector, config):
+    [always, extra] = tables(section(page, "Supported Streams"))
+    told = {named(row[0]): (names(row[1]), names(row[2])) for row in always + extra}
+    modes = {named(row[0]): row[3] for row in always}
+    offered = connector.discover(config | {"extra_streams": list(map(named, map(first, extra)))}).only("CATALOG")
     assert told == {
         stream["name"]: (
             [path[0] for path in stream["source_defined_primary_key"]],
             stream.get("default_cursor_field") or [],
-            ", ".join(mode.replace("_", " ") for mode in stream["supported_sync_modes"]),
         )
-        for stream in catalog["streams"]
+        for stream in offered["streams"]
     }
+    for stream in offered["streams"]:
+        spoken = ", ".join(mode.replace("_", " ") for mode in stream["supported_sync_modes"])
+        assert modes.get(stream["name"], spoken) == spoken
+
+
+def first(row: list[str]) -> str:
+    return row[0]
+
+
+def named(link: str) -> str:
+    """The stream that a link in the first column leads to."""
+    return re.match(r"\[`(\w+)`\]", link)[1]
+
+
+def names(cell: str) -> list[str]:
+    return re.findall(r"`(\w+)`", cell)
 
 
 def test_every_field_of_every_stream_is_described(page, root):
@@ -115,3 +167,65 @@ def test_links_within_the_page_lead_somewhere(page):
 
 def test_nothing_is_linked_without_tls(page):
     assert not re.findall(r"http://(?!127\.0\.0\.1|localhost)", page)
+
+
+def test_what_the_map_and_the_recipe_name_is_there(root):
+    for name in ("architecture.md", "adding-a-stream.md"):
+        told = re.findall(r"`([\w-]+(?:/[\w.-]+)*(?:/|\.(?:rs|py|md|json)))`", (root / "docs" / name).read_text())
+        assert len(told) > 5, name
+        for path in told:
+            places = ["", "src", "src/streams", "integration_tests", "integration_tests/fake-100ms/src"]
+            assert any((root / place / path).exists() for place in places), (name, path)
+
+
+def test_the_map_names_every_module_and_each_folder_its_files(root):
+    page = (root / "docs/architecture.md").read_text()
+    for path in (root / "src").iterdir():
+        assert f"| `src/{path.name}{'/' if path.is_dir() else ''}` |" in page, path
+    for folder in [path for path in (root / "src").rglob("*") if (path / "mod.rs").exists()]:
+        head = re.findall(r"^//!.*$", (folder / "mod.rs").read_text(), re.MULTILINE)
+        named = set(re.findall(r"`(\w+)`", "\n".join(head)))
+        files = {path.stem for path in folder.glob("*.rs")} - {"mod", "tests", "test_server"}
+        # A stream's file is named like the stream.
+        assert not files - named - set(STREAMS) - EXTRA_STREAMS, folder
+
+
+def test_every_block_of_code_is_run_somewhere(root):
+    pages = [root / "README.md", root / "CHANGELOG.md", *(root / "docs").glob("*.md"), root / "docs/queries/README.md"]
+    assert {str(path.relative_to(root)) for path in pages} == set(RUN_BY)
+    for path in pages:
+        heading, found, is_code = "", set(), False
+        for line in path.read_text().splitlines():
+            if line.lstrip().startswith("```"):
+                is_code = not is_code
+            elif line.startswith("#") and not is_code:
+                heading = line.lstrip("#").strip()
+            if re.match(r" *```(sh|python|sql|yaml|json)$", line):
+                found.add(heading)
+        told = RUN_BY[str(path.relative_to(root))]
+        assert found == set(told), path
+        for heading, name in told.items():
+            runner = root / name if name.startswith(".") else root / "integration_tests/acceptance" / name
+            assert name.startswith(".") or f'"{heading}"' in runner.read_text(), (path, heading)
+
+
+def test_the_state_in_the_map_has_the_keys_of_a_real_one(root, connector, fake, catalog):
+    [told] = blocks(section((root / "docs/architecture.md").read_text(), "The central idea: slices"), "json")
+    told = json.loads(told)
+    read = connector.read(fake.config(), configured(catalog, "incremental", only=["sessions"]))
+    [real] = [state["stream"]["stream_state"] for state in read.final_state()]
+    assert told.keys() == real.keys()
+    assert told["resume"].keys() == {"until", "latest", "pending"}
+
+
+def test_the_hash_to_look_for_is_the_one_in_the_tables(page, connector, fake):
+    """The lines under "GDPR", for somebody who was in a session."""
+    [lines] = blocks(section(page, "GDPR"), "sh")
+    [salt], [person] = re.findall(r'SALT="(.*)"', lines), re.findall(r'printf %s "(.*?)"', lines)
+    truth = fake.truth()["active_room_peers"].values()
+    known = next(peer for peer in truth if peer["user_id"])
+    told = subprocess.run(["bash", "-euc", lines.replace(person, known["user_id"])], capture_output=True, text=True)
+    config = fake.config() | {"personal_data": "hash", "personal_data_salt": salt}
+    read = connector.run_with("read", config=config, catalog=configured(connector.discover(config).only("CATALOG")))
+    hashes = {peer["id"]: peer["user_id"] for peer in read.records("active_room_peers")}
+    assert told.stdout.split()[-1] == hashes[known["id"]], told

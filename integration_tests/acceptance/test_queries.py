@@ -14,8 +14,10 @@ import sys
 from collections import Counter, defaultdict
 
 import pytest
+import sqlglot
 
 from connector import STREAMS, key_of
+from pages import section
 from warehouse import QUERIES, Translated
 
 DAY = datetime.timedelta(days=1)
@@ -471,7 +473,7 @@ def test_session_lookup(ask, truth):
 @pytest.fixture(scope="module")
 def how_to_ask() -> dict[str, str]:
     """The code blocks of docs/queries/README.md by their language."""
-    page = (QUERIES / "README.md").read_text()
+    page = section((QUERIES / "README.md").read_text(), "How to ask")
     return dict(re.findall(r"^```(\w+)\n(.*?)^```$", page, re.M | re.S))
 
 
@@ -501,3 +503,14 @@ def test_duckdb_asks_as_the_page_says(how_to_ask, synced_twice, tmp_path, root):
     (tmp_path / "100ms.duckdb").symlink_to(synced_twice.warehouse.database.path)
     said = follow([sys.executable, "-c", how_to_ask["python"]], tmp_path, root)
     assert "session_minutes" in said and len(said.splitlines()) > 5
+
+
+def test_what_cannot_run_here_is_written_for_its_database(how_to_ask, root):
+    """Snowflake's variables are those of its queries, and the command for BigQuery names a query and its parameters."""
+    query = (QUERIES / "snowflake/session_volume.sql").read_text()
+    told = set(re.findall(r"^SET (\w+) = ", how_to_ask["sql"], re.M))
+    settings = [said for said in sqlglot.parse(how_to_ask["sql"], read="snowflake") if isinstance(said, sqlglot.exp.Set)]
+    assert len(settings) == len(told)
+    assert told == set(re.findall(r"\$(\w+)", query))
+    [path] = re.findall(r"< (\S+\.sql)", how_to_ask["text"])
+    assert set(re.findall(r"--parameter=(\w+):", how_to_ask["text"])) == set(re.findall(r"@(\w+)", (root / path).read_text()))

@@ -195,6 +195,21 @@ def test_the_dag_for_airflow_starts_the_same_command(page, root):
     assert ast.literal_eval(given["command"]) == told
 
 
+def test_meltano_is_given_our_image_and_the_whole_key(page, connector, fake):
+    """It cannot run here, but what its file says of the connector can be compared."""
+    [file] = blocks(section(page, "Meltano"), "yaml")
+    [extractor] = yaml.safe_load(file)["plugins"]["extractors"]
+    given = extractor["config"]
+    assert f"{given['airbyte_spec.image']}:{given['airbyte_spec.tag']}" == IMAGE
+    assert set(given["airbyte_config"]) <= {"credentials", "start_date"}
+    composite = {
+        stream["name"]: {"__key_properties__": [path[0] for path in stream["source_defined_primary_key"]]}
+        for stream in connector.discover(fake.config()).only("CATALOG")["streams"]
+        if len(stream["source_defined_primary_key"]) > 1
+    }
+    assert given["stream_maps"] == composite
+
+
 def test_the_versions_are_those_that_run_here(page, root):
     pinned = (root / "integration_tests/acceptance/requirements.txt").read_text().splitlines()
     for package, title in [("airbyte", "PyAirbyte"), ("airbyte-serverless", "airbyte-serverless")]:

@@ -97,6 +97,12 @@ def test_order_is_unique_among_siblings_of_a_group(schema):
         assert len(set(orders)) == len(orders), path
 
 
+def test_every_group_has_a_title_and_every_field_a_group(schema):
+    groups = {group["id"]: group["title"] for group in schema["groups"]}
+    assert all(groups.values())
+    assert {field.get("group") for field in schema["properties"].values()} == set(groups)
+
+
 def test_display_hints_stand_where_they_may(schema):
     for path, node in nodes(schema):
         assert "display_type" not in node or "oneOf" in node, path

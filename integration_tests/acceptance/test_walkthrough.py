@@ -1,5 +1,6 @@
 """Whoever follows "Try it without a 100ms account" in docs/100ms.md succeeds: its lines are run."""
 
+import json
 import os
 import subprocess
 import sys
@@ -93,3 +94,28 @@ def test_the_second_sync_reads_what_changed(transcript, truths):
 def test_the_question_is_answered(transcript):
     head, *days = transcript[4].splitlines()
     assert "session_minutes" in head and len(days) > 5
+
+
+def test_by_hand_the_second_command_appends_what_changed(root, connector, fake_binary, tmp_path):
+    """The lines of "By hand": an hour goes by between the two reads."""
+    [lines] = blocks_of(section((root / "docs/100ms.md").read_text(), "By hand"), "sh")
+    *first, second = lines.splitlines()
+    assert second == first[-1]
+    workspace = Fake(fake_binary, seed=12)
+    (tmp_path / "config.json").write_text(json.dumps(workspace.config()))
+    (tmp_path / "source-100ms").symlink_to(connector.binary)
+    files = [tmp_path / f"data/{name}.jsonl" for name in ("sessions", "rooms")]
+    read = []
+    for commands in (first, [second]):
+        subprocess.run(
+            ["bash", "-euc", "\n".join(commands)],
+            cwd=tmp_path,
+            env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+            check=True,
+            timeout=120,
+        )
+        read.append([file.read_text() for file in files])
+        workspace.advance()
+    workspace.close()
+    for before, after in zip(*read, strict=True):
+        assert after.startswith(before) and len(before) < len(after) < 2 * len(before)
