@@ -1,14 +1,14 @@
 -- Of all who tried to get into a call, how many joined, published something, and got through without trouble?
 --
--- Read from the events of the last 30 days, which is how long 100ms keeps them. A person is a user id, or a
--- peer id where there is none; events with neither are left out. Who
---   tried      joined (`peer.join`) or failed to (`client.connect.failed`, `client.join.failed`);
---   joined     has a `peer.join`, whether or not anything was published afterwards;
---   published  also has a `track.add.success`;
---   no failure also has no `client.*.failed` event of any kind, an earlier failed attempt to join included;
---   no drop    also has no `client.disconnected`. The reference does not say whether a client sends that when
---              it leaves on purpose, so it is a step of its own: read the one before if yours do.
--- Somebody who joined before the period and published in it has not tried in it, and is not counted.
+-- This query reads the events of the last 30 days, which is how long 100ms keeps them. A person is a user id,
+-- or a peer id where there is no user id; events with neither are left out. The steps count the people who:
+--   tried      joined (`peer.join`) or failed to join (`client.connect.failed`, `client.join.failed`);
+--   joined     have a `peer.join`, whether or not they published anything afterwards;
+--   published  also have a `track.add.success`;
+--   no failure also have no `client.*.failed` event of any kind, including an earlier failed attempt to join;
+--   no drop    also have no `client.disconnected`. The reference does not say whether a client sends that when
+--              it leaves on purpose, so it is a step of its own: use the step before it if yours do.
+-- Somebody who joined before the period and published during it did not try in it, and is not counted.
 --
 -- Parameters:
 --   @since    timestamp in UTC without a zone, the first moment that counts

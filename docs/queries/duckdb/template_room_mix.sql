@@ -1,4 +1,4 @@
--- Which templates are in use: how many rooms hang on each, how many of them are open, how much are they
+-- Which templates are in use: how many rooms use each, how many of them are open, how much are they
 -- used, and what is set up to happen in them?
 --
 -- Rooms whose template is gone, or that never had one, share a line without a name. `open_rooms` are the
