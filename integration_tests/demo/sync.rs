@@ -79,35 +79,44 @@ impl Sync {
 
     /// The table of the sync, beside the one before it.
     pub fn table(&self, before: Option<&Self>) -> String {
-        let records = |stream: &Stream| stream.records.len() as u64;
-        let requests = |stream: &Stream| stream.requests;
-        let with_before = |now: u64, then: Option<u64>| {
-            let then = before.map(|_| then.map(|then| format!("({})", grouped(then))).unwrap_or_default());
-            [grouped(now)].into_iter().chain(then).collect::<Vec<_>>()
+        let row = |name: &str, now: Counts, then: Option<Counts>, seconds: f64| {
+            let mut cells = vec![name.to_owned()];
+            for (which, now) in now.into_iter().enumerate() {
+                cells.push(grouped(now));
+                if before.is_some() {
+                    cells.push(then.map(|then| format!("({})", grouped(then[which]))).unwrap_or_default());
+                }
+            }
+            cells.push(format!("{seconds:.2}"));
+            cells
         };
-        let row = |name: &str, of: &dyn Fn(&Self, &dyn Fn(&Stream) -> u64) -> Option<u64>, seconds: f64| {
-            let columns = [&records as &dyn Fn(&Stream) -> u64, &requests];
-            let counts = columns.into_iter().flat_map(|count| {
-                with_before(of(self, count).unwrap_or_default(), before.and_then(|before| of(before, count)))
-            });
-            [name.to_owned()].into_iter().chain(counts).chain([format!("{seconds:.2}")]).collect::<Vec<_>>()
+        let of_stream = |stream: &Stream| {
+            let then = before.and_then(|before| before.streams.iter().find(|other| other.name == stream.name));
+            row(&stream.name, stream.counts(), then.map(Stream::counts), (stream.ended - stream.began) / 1000.0)
         };
-        let mut rows: Vec<Vec<String>> = Vec::new();
-        for stream in &self.streams {
-            let of = |sync: &Self, count: &dyn Fn(&Stream) -> u64| {
-                sync.streams.iter().find(|other| other.name == stream.name).map(count)
-            };
-            rows.push(row(&stream.name, &of, (stream.ended - stream.began) / 1000.0));
-        }
+        let mut rows: Vec<Vec<String>> = self.streams.iter().map(of_stream).collect();
         let first = self.streams.iter().map(|stream| stream.began).fold(f64::MAX, f64::min);
         let last = self.streams.iter().map(|stream| stream.ended).fold(0.0, f64::max);
-        let all = |sync: &Self, count: &dyn Fn(&Stream) -> u64| Some(sync.streams.iter().map(count).sum());
-        rows.push(row("all, side by side", &all, (last - first) / 1000.0));
+        rows.push(row("all, side by side", self.counts(), before.map(Self::counts), (last - first) / 1000.0));
         let names: &[&str] = match before {
             Some(_) => &["stream", "records", "(before)", "requests", "(before)", "seconds"],
             None => &["stream", "records", "requests", "seconds"],
         };
         let header = names.iter().map(|name| (*name).to_owned()).collect();
         aligned(Some(header), rows, &(1..names.len()).collect::<Vec<_>>())
+    }
+
+    fn counts(&self) -> Counts {
+        let counts = self.streams.iter().map(Stream::counts);
+        counts.fold([0, 0], |all, one| [all[0] + one[0], all[1] + one[1]])
+    }
+}
+
+/// Records, and the requests they took.
+type Counts = [u64; 2];
+
+impl Stream {
+    fn counts(&self) -> Counts {
+        [self.records.len() as u64, self.requests]
     }
 }
