@@ -334,7 +334,7 @@ fn no_planted_secret_is_printed() {
     let urls = transcript.records().filter_map(|record| record.data["rtmp_urls"].as_array()).flatten();
     let urls: Vec<&str> = urls.map(|url| url.as_str().expect("a URL")).collect();
     let is_masked = |url: &&str| url.starts_with("rtmp") && url.ends_with("/**********");
-    assert!(urls.len() > 20 && urls.iter().all(|url| is_masked(url)), "{urls:?}");
+    assert!(urls.len() > 20 && urls.iter().all(is_masked), "{urls:?}");
     let events = read(&fake, &["webhook_events"]);
     let hosts: BTreeSet<_> =
         events.records().map(|event| event.data["webhook_url"].as_str().expect("a host")).collect();
