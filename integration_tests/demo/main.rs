@@ -101,8 +101,9 @@ fn next_commands(port: u16, folder: &Path) -> String {
         port => format!("cargo run --release -p fake-100ms -- advance --port {port}"),
     };
     format!(
-        "The workspace goes on at http://127.0.0.1:{port} until you press Ctrl-C. In another terminal, read it by hand, \
-         let an hour pass,\nand read again what has changed:\n\n  {read}\n  {advance}\n  {read}\n"
+        "The workspace goes on at http://127.0.0.1:{port} until you press Ctrl-C. In another terminal, read it by hand,\n\
+         let an hour pass, and read what has changed. The first time, the commands compile for a minute or two.\n\n  \
+         {read}\n  {advance}\n  {read}\n"
     )
 }
 
