@@ -135,11 +135,25 @@ def names(cell: str) -> list[str]:
 
 def test_every_field_of_every_stream_is_described(page, root):
     for path in sorted((root / "schemas").glob("*.json")):
+        if path.stem in EXTRA_STREAMS:
+            continue
         properties = json.loads(path.read_text())["properties"]
         described = {name.strip("`"): kind for name, kind, _ in rows(section(page, path.stem))}
         assert described.keys() == properties.keys(), path.stem
         for name, leaf in properties.items():
             assert described[name].split()[0] == kind_of(leaf), (path.stem, name)
+
+
+def test_every_field_of_the_extra_streams_is_named(page, root):
+    """Their tables put several fields into one row, and four figures of each measure of `peer_quality`."""
+    titles = re.findall(r"^### (.*)$", page, re.MULTILINE)
+    for stream in EXTRA_STREAMS:
+        [title] = [title for title in titles if stream in title.split(" and ")]
+        told = {name for row in rows(section(page, title)) for name in names(row[0])}
+        measures = {name.removesuffix("_mean") for name in told} if stream == "peer_quality" else set()
+        figures = {f"{measure}_{figure}" for measure in measures for figure in ("mean", "min", "max", "p95")}
+        fields = json.loads((root / f"schemas/{stream}.json").read_text())["properties"].keys()
+        assert not fields - told - figures, stream
 
 
 def kind_of(leaf: dict) -> str:
