@@ -6,8 +6,7 @@ import subprocess
 
 import pytest
 
-from connector import STREAMS, configured
-from fake import EXTRA_STREAMS
+from connector import EXTRA, STREAMS, configured
 from pages import blocks, section
 
 # Where each block of code in README and docs is run, by page and heading; the file names the heading.
@@ -135,7 +134,7 @@ def names(cell: str) -> list[str]:
 
 def test_every_field_of_every_stream_is_described(page, root):
     for path in sorted((root / "schemas").glob("*.json")):
-        if path.stem in EXTRA_STREAMS:
+        if path.stem in EXTRA:
             continue
         properties = json.loads(path.read_text())["properties"]
         described = {name.strip("`"): kind for name, kind, _ in rows(section(page, path.stem))}
@@ -147,9 +146,11 @@ def test_every_field_of_every_stream_is_described(page, root):
 def test_every_field_of_the_extra_streams_is_named(page, root):
     """Their tables put several fields into one row, and four figures of each measure of `peer_quality`."""
     titles = re.findall(r"^### (.*)$", page, re.MULTILINE)
-    for stream in EXTRA_STREAMS:
+    for stream in EXTRA:
         [title] = [title for title in titles if stream in title.split(" and ")]
-        told = {name for row in rows(section(page, title)) for name in names(row[0])}
+        # Streams with files have the columns of recordings, too.
+        sections = [section(page, title), *([section(page, "recordings")] if " and " in title else [])]
+        told = {name for text in sections for row in rows(text) for name in names(row[0])}
         measures = {name.removesuffix("_mean") for name in told} if stream == "peer_quality" else set()
         figures = {f"{measure}_{figure}" for measure in measures for figure in ("mean", "min", "max", "p95")}
         fields = json.loads((root / f"schemas/{stream}.json").read_text())["properties"].keys()
@@ -201,7 +202,7 @@ def test_the_map_names_every_module_and_each_folder_its_files(root):
         named = set(re.findall(r"`(\w+)`", "\n".join(head)))
         files = {path.stem for path in folder.glob("*.rs")} - {"mod", "tests", "test_server"}
         # A stream's file is named like the stream.
-        assert not files - named - set(STREAMS) - EXTRA_STREAMS, folder
+        assert not files - named - set(STREAMS), folder
 
 
 def test_every_block_of_code_is_run_somewhere(root):
