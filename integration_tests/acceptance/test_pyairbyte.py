@@ -74,6 +74,28 @@ def test_no_column_arrives_empty_that_should_not(synced_twice, stream):
     assert all(counts.values()), counts
 
 
+def test_who_joined_twice_and_left_once_is_seen_so(synced_twice):
+    """Somebody who joins again is another peer of the same user; who is still in has not left."""
+    after = synced_twice.truths[1]
+    earliest = min(event["created_at"] for event in after["analytics_events"].values())
+    expected = {}
+    for session in after["sessions"].values():
+        for peer in session["peers"] if session["created_at"] >= earliest else []:
+            who = peer["user_id"], session["id"]
+            joins, leaves = expected.get(who, (0, 0))
+            expected[who] = joins + 1, leaves + (peer["left_at"] is not None)
+    rows = synced_twice.warehouse.query("""
+        SELECT user_id, session_id,
+               count(*) FILTER (WHERE type = 'peer.join') AS joins,
+               count(*) FILTER (WHERE type = 'peer.leave') AS leaves
+        FROM analytics_events
+        WHERE source = 'sessions'
+        GROUP BY user_id, session_id""")
+    found = {(row["user_id"], row["session_id"]): (row["joins"], row["leaves"]) for row in rows}
+    assert {who: found.get(who) for who in expected} == expected
+    assert {(2, 1), (2, 2)} <= {counts for (user, _), counts in expected.items() if user}
+
+
 def counted(truth: dict, stream: str) -> str:
     filled = {name for record in truth[stream].values() for name, v in record.items() if v is not None}
     return ", ".join(f'count("{name}") AS "{name}"' for name in sorted(filled))

@@ -2,16 +2,25 @@
 //! driver does, against a list as the API serves it, with kills at any point.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use chrono::TimeDelta;
+use futures_util::future::BoxFuture;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 
 use super::backlog::{Backlog, Circle, Left};
 use super::progress::{Beginning, PENDING_BYTES, Progress};
 use super::state::{self, Position};
-use crate::airbyte::SyncMode;
-use crate::streams::{self, Description, Scope, Seen, Slice, Timestamp, Window, Written};
+use super::writer::tests::Shared;
+use super::{Job, Output};
+use crate::airbyte::{Level, SyncMode};
+use crate::api::{Client, Credentials, Policy, Settings};
+use crate::redact::Redactor;
+use crate::streams::{
+    self, Description, Opened, Remark, Scope, Seen, Slice, Step, StreamError, Timestamp, Window, Written,
+};
 
 const PAGE: usize = 100;
 const SECOND: i64 = 1_000_000;
@@ -247,6 +256,99 @@ proptest! {
         let size: usize = saved.iter().map(|slice| serde_json::to_string(slice).unwrap().len() + 1).sum();
         prop_assert!(size <= most || saved.len() == 1, "{size} bytes in {} slices", saved.len());
     }
+}
+
+/// A stream that goes wrong in a way that nobody has thought of.
+struct Panics {
+    when_fetching: bool,
+}
+
+impl Opened for Panics {
+    fn list(&self, list: &'static str) -> Option<Slice> {
+        Some(Slice::whole(list))
+    }
+    fn fetch(self: Arc<Self>, _: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+        assert!(!self.when_fetching, "planted");
+        Box::pin(async { Ok(Step::default()) })
+    }
+    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
+        panic!("planted")
+    }
+    fn remember(&self, _: bool) -> Map<String, Value> {
+        Map::new()
+    }
+}
+
+/// A stream in which there is nothing.
+struct Empty;
+
+impl Opened for Empty {
+    fn list(&self, list: &'static str) -> Option<Slice> {
+        Some(Slice::whole(list))
+    }
+    fn fetch(self: Arc<Self>, _: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+        Box::pin(async { Ok(Step::default()) })
+    }
+    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
+        Ok(Vec::new())
+    }
+    fn remember(&self, _: bool) -> Map<String, Value> {
+        Map::new()
+    }
+}
+
+/// A client that nobody answers; the streams of these tests ask for nothing.
+fn nobody() -> Arc<Client> {
+    let settings = Settings {
+        api_url: "http://127.0.0.1:9".parse().unwrap(),
+        credentials: Credentials::App { access_key: "key".into(), app_secret: "secret".into() },
+        workers: 10,
+        policy: Policy::brisk(),
+        public_only: false,
+        redact: Arc::new(str::to_owned),
+        on_minted: Arc::new(|_| {}),
+    };
+    Arc::new(Client::new(settings, Arc::new(|_| {})).unwrap())
+}
+
+fn job(name: &str, stream: Arc<dyn Opened>) -> Job {
+    let description = streams::named(name).unwrap();
+    let beginning = Beginning {
+        field: description.cursor,
+        mode: SyncMode::FullRefresh,
+        cursor: at(BEGINNING),
+        look_back: TimeDelta::zero(),
+        until: None,
+        latest: None,
+        known: HashSet::new(),
+        written: Written::new(HashSet::new()),
+    };
+    Job { description, stream, client: nobody(), position: Position::Fresh, beginning }
+}
+
+#[tokio::test]
+async fn a_stream_that_panics_is_incomplete_and_the_others_go_on() {
+    let written = Shared::default();
+    let (output, thread) = Output::start(written.clone(), Redactor::default(), Level::Info);
+    let jobs = vec![
+        job("rooms", Arc::new(Panics { when_fetching: true })),
+        job("templates", Arc::new(Panics { when_fetching: false })),
+        job("sessions", Arc::new(Empty)),
+    ];
+    let (_stop, asked) = watch::channel(false);
+    let outcome = super::run(jobs, 10, output, asked).await;
+    thread.join().unwrap().unwrap();
+    assert!(outcome.is_incomplete && !outcome.was_stopped);
+    let text = written.text();
+    let is_about = |line: &&str, name: &str| line.contains(&format!("\"name\":\"{name}\""));
+    for name in ["rooms", "templates"] {
+        let last = text.lines().filter(|line| is_about(line, name)).next_back().unwrap();
+        assert!(last.contains("\"INCOMPLETE\""), "{text}");
+        let errors = text.lines().filter(|line| line.contains("\"ERROR\"") && is_about(line, name)).count();
+        assert_eq!(errors, 1, "{text}");
+    }
+    assert!(text.lines().any(|line| is_about(&line, "sessions") && line.contains("\"COMPLETE\"")), "{text}");
+    assert!(!text.contains("planted"), "what a panic says may be data: {text}");
 }
 
 /// A thousand full pages, evenly spread over so many days that begin so many days after the start.

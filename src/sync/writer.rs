@@ -232,7 +232,7 @@ impl<W: Write> Lines<W> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::{Arc, Mutex};
 
     use serde_json::json;
@@ -240,8 +240,15 @@ mod tests {
     use super::*;
     use crate::airbyte::FailureType;
 
+    /// What was written.
     #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
+    pub struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Shared {
+        pub fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
 
     impl Write for Shared {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -283,7 +290,7 @@ mod tests {
         output.log(Level::Info, "the secret is s3cr3t\u{2028}, and \u{85}").await.unwrap();
         drop(output);
         thread.join().unwrap().unwrap();
-        let text = String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();
+        let text = shared.text();
         let counts: Vec<_> =
             text.lines().filter(|line| line.contains("STATE")).map(|line| line.rsplit_once(':').unwrap().1).collect();
         assert_eq!(counts, ["3.0}}}", "0.0}}}", "5.0}}}"]);
@@ -303,7 +310,7 @@ mod tests {
         output.log(Level::Info, "\"minted-0123456789-abcde…\"").await.unwrap();
         drop(output);
         thread.join().unwrap().unwrap();
-        let text = String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();
+        let text = shared.text();
         for piece in ["minted-01234", "0123456789", "9-abcdefghij"] {
             assert!(!text.contains(piece), "{piece} in {text}");
         }
@@ -333,7 +340,7 @@ mod tests {
         }
         drop(output);
         thread.join().unwrap().unwrap();
-        let text = String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();
+        let text = shared.text();
         let limited: Vec<_> = text.lines().filter(|line| line.contains("RATE_LIMITED")).collect();
         assert_eq!(limited.len(), 1, "{text}");
         assert!(limited[0].contains("under_way") && limited[0].contains("1700000000000"));
