@@ -79,14 +79,19 @@ fn ends_in_memory_of(call: Call, megabytes: u64) -> crate::harness::Finished {
 
 #[test]
 fn a_body_that_drips_ends_a_try() {
-    let fake = small(Options { seed: 72, ..Options::default() });
+    let fake = small(Options { seed: 72, gzip: false, ..Options::default() });
     fake.set_faults(FaultPlan::new().on("/v2/rooms", When::Always, Fault::DrippingBody { milliseconds: 20 }));
     // Ten minutes are 1.2 s.
     let call = first_read(&fake, &["rooms", "templates"]).variable("SOURCE_100MS_TIME_SCALE", "0.002");
     let transcript = examine(&ends_within(call, SOON), &fake);
     assert_eq!(transcript.statuses_of("rooms").last(), Some(&Status::Incomplete));
     assert_eq!(transcript.errors()[0].failure_type, FailureType::TransientError);
+    assert!(has_asked_for_less(&fake), "a page that does not come to an end is asked for in smaller pages");
     assert_reads_all(&transcript, &fake, &["templates"]);
+}
+
+fn has_asked_for_less(fake: &Fake) -> bool {
+    fake.request_log().iter().any(|request| request.target.contains("/v2/rooms") && request.target.contains("limit=50"))
 }
 
 #[test]
@@ -112,6 +117,7 @@ fn a_page_too_large_is_asked_for_in_smaller_pages() {
     // At the real pace: so much takes its time.
     let call = first_read(&fake, &["rooms"]).variable("SOURCE_100MS_TIME_SCALE", "1");
     let transcript = ends_in_memory_of(call, 400).good(&fake);
+    assert!(has_asked_for_less(&fake));
     assert_reads_all(&transcript, &fake, &["rooms"]);
 }
 
