@@ -9,13 +9,14 @@ const PLANTED: &str = "pl4nted-5ecret";
 
 fuzz_target!(|text: &str| {
     mask_text(text);
-    if text.contains(PLANTED) {
-        return;
-    }
     // The host is anything but what would end the URL, or make the key another part of it.
     let (host, query) = text.split_once('\n').unwrap_or((text, ""));
     let ends = |letter: char| letter.is_whitespace() || letter.is_control() || "/?#\\\"'<>`".contains(letter);
     let host = host.replace(ends, "");
+    // The fuzzer learns what is planted, and puts it where it is no secret.
+    if host.contains(PLANTED) || query.contains(PLANTED) {
+        return;
+    }
     for url in [
         format!("rtmp://{host}/{PLANTED}"),
         format!("rtmp://{host}/app/{PLANTED}?{query}"),
