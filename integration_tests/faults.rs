@@ -223,10 +223,7 @@ fn assert_ends(transcript: &Transcript, streams: &[&str], fails: &[&str], kind: 
         let is_at_fault = |name: Option<&str>| name.map_or(fails == [*stream], |name| name == *stream);
         let of_stream = |error: &&&TraceError| is_at_fault(error.stream_descriptor.as_ref().map(|at| at.name.as_str()));
         let errors: Vec<_> = transcript.errors().iter().filter(of_stream).copied().cloned().collect();
-        let (last, count) = match fails.contains(stream) {
-            true => (Status::Incomplete, 1),
-            false => (Status::Complete, 0),
-        };
+        let (last, count) = if fails.contains(stream) { (Status::Incomplete, 1) } else { (Status::Complete, 0) };
         assert_eq!(transcript.statuses_of(stream).last(), Some(&last), "{case}: {stream}");
         assert_eq!(errors.len(), count, "{case}: {stream}: {errors:?}");
         assert!(errors.iter().all(|error| error.failure_type == kind), "{case}: {errors:?}");

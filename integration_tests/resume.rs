@@ -145,9 +145,10 @@ fn a_resumed_read_pays_only_for_what_is_left() {
             .good(&fake);
         let is_last = !saved.as_object().unwrap().contains_key("resume");
         let read = rest.records().count() as f64;
-        match is_last {
-            true => assert!(read < 100.0, "a finished sync is read again: {read}"),
-            false => assert_eq!(read, 12_000.0 - covered, "the rest after {covered}"),
+        if is_last {
+            assert!(read < 100.0, "a finished sync is read again: {read}")
+        } else {
+            assert_eq!(read, 12_000.0 - covered, "the rest after {covered}")
         }
         let share = (12_000.0 - covered) / 12_000.0;
         let allowed = requests_of_all as f64 * share + 60.0;

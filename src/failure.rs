@@ -304,9 +304,10 @@ fn is_about_events(endpoint: &str) -> bool {
 }
 
 fn unauthorized(error: &ApiError, why: &str) -> String {
-    let (what, mend) = match error.is_minted {
-        true => ("app access key and app secret", "copy both again from the Developer section of the 100ms dashboard"),
-        false => ("management token", "paste a new one, or use app credentials, which do not expire"),
+    let (what, mend) = if error.is_minted {
+        ("app access key and app secret", "copy both again from the Developer section of the 100ms dashboard")
+    } else {
+        ("management token", "paste a new one, or use app credentials, which do not expire")
     };
     let (clocks, besides) = clocks(error);
     format!("100ms did not accept the {what} at `{}` (401{why}){clocks}: {mend}{besides}.", error.endpoint)

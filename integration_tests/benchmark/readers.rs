@@ -157,9 +157,10 @@ impl Peers {
         let folder = PathBuf::from("integration_tests/peers");
         let programs = folder.join(".venv/bin");
         let airbyte = programs.join("source-declarative-manifest");
-        match airbyte.exists() {
-            true => Ok(Self { airbyte: Program::new(airbyte)?, python: programs.join("python"), folder }),
-            false => Err("the other tools are not installed: run `integration_tests/peers/install`".into()),
+        if airbyte.exists() {
+            Ok(Self { airbyte: Program::new(airbyte)?, python: programs.join("python"), folder })
+        } else {
+            Err("the other tools are not installed: run `integration_tests/peers/install`".into())
         }
     }
 

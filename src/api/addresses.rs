@@ -127,9 +127,10 @@ impl reqwest::dns::Resolve for PublicOnly {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
         let host = Arc::clone(&self.host);
         Box::pin(async move {
-            let addresses = match name.as_str() == &*host {
-                true => public_addresses(&host).await?,
-                false => tokio::net::lookup_host((name.as_str(), 0)).await?.collect(),
+            let addresses = if name.as_str() == &*host {
+                public_addresses(&host).await?
+            } else {
+                tokio::net::lookup_host((name.as_str(), 0)).await?.collect()
             };
             Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs)
         })

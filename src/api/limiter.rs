@@ -259,9 +259,10 @@ mod tests {
                         return;
                     }
                     tokio::time::sleep(Duration::from_millis(50)).await;
-                    match refused.contains(&number) {
-                        true => drop(permit.refused(Some(pause))),
-                        false => permit.succeeded(),
+                    if refused.contains(&number) {
+                        permit.refused(Some(pause));
+                    } else {
+                        permit.succeeded();
                     }
                 }
             })

@@ -55,9 +55,10 @@ fn chosen(names: &[String], config: &Config) -> Result<Vec<&'static Description>
     let is_named = |description: &&&Description| names.iter().any(|name| name.trim() == description.name);
     let is_extra =
         |description: &&Description| config.extra_streams.iter().any(|extra| extra.name() == description.name);
-    Ok(match names.is_empty() {
-        false => every.iter().filter(is_named).copied().collect(),
-        true => streams::ALL.iter().chain(streams::EXTRA.iter().filter(is_extra)).collect(),
+    Ok(if names.is_empty() {
+        streams::ALL.iter().chain(streams::EXTRA.iter().filter(is_extra)).collect()
+    } else {
+        every.iter().filter(is_named).copied().collect()
     })
 }
 

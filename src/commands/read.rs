@@ -107,9 +107,10 @@ fn state_messages(messages: Vec<Value>, file: &File) -> Result<Vec<Value>, Failu
     let is_empty = messages.is_empty();
     let is_state = |message: &Value| matches!(message["type"].as_str(), Some("STATE" | "STREAM" | "GLOBAL" | "LEGACY"));
     let states: Vec<Value> = messages.into_iter().filter(is_state).collect();
-    match states.is_empty() && !is_empty {
-        true => Err(file.failure("holds messages, but no STATE among them: save the whole output of `read`")),
-        false => Ok(states),
+    if states.is_empty() && !is_empty {
+        Err(file.failure("holds messages, but no STATE among them: save the whole output of `read`"))
+    } else {
+        Ok(states)
     }
 }
 

@@ -65,9 +65,10 @@ pub(super) fn of_names(
             streams.push(ConfiguredStream { name: name.to_owned(), sync_mode, columns: None });
         }
     }
-    match streams.is_empty() {
-        true => Err(Failure::config(format!("`--streams` names no stream: choose among {}.", names_of(offered)))),
-        false => Ok(Selection { streams, remarks: Vec::new() }),
+    if streams.is_empty() {
+        Err(Failure::config(format!("`--streams` names no stream: choose among {}.", names_of(offered))))
+    } else {
+        Ok(Selection { streams, remarks: Vec::new() })
     }
 }
 

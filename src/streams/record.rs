@@ -185,7 +185,8 @@ pub(crate) fn masked<'a>(key: &str, value: &'a RawValue) -> Masked<'a> {
 /// Leaves out what no column knows of an entry that stands under `key` in a map, when `key` is the name of a
 /// secret: such an entry is none of the map's items, and all that is in it may be the secret.
 pub(crate) fn hide_others(key: Option<&str>, others: &mut Others<'_>) {
-    if key.is_some_and(|key| Place::Open.below(key) != Place::Open) {
+    // Most entries have nothing else, and then their key need not be looked at.
+    if !others.is_empty() && key.is_some_and(|key| Place::Open.below(key) != Place::Open) {
         others.clear();
     }
 }

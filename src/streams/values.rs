@@ -117,10 +117,13 @@ impl Kind {
             Self::Flag => truth(Some(raw)).serialize(serializer),
             Self::Object => write_object(raw, serializer),
             Self::Texts => write_list(raw, |raw| Text(Some(raw)), serializer),
-            Self::List => match raw.get().starts_with('[') {
-                true => open(raw).serialize(serializer),
-                false => [open(raw)].serialize(serializer),
-            },
+            Self::List => {
+                if raw.get().starts_with('[') {
+                    open(raw).serialize(serializer)
+                } else {
+                    [open(raw)].serialize(serializer)
+                }
+            }
             Self::Any => open(raw).serialize(serializer),
         }
     }
@@ -222,9 +225,10 @@ fn write_list<'a, S: Serializer, T: Serialize>(
     item: impl Fn(&'a RawValue) -> T,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let items: Vec<&'a RawValue> = match raw.get().starts_with('[') {
-        true => serde_json::from_str(raw.get()).map_err(serde::ser::Error::custom)?,
-        false => vec![raw],
+    let items: Vec<&'a RawValue> = if raw.get().starts_with('[') {
+        serde_json::from_str(raw.get()).map_err(serde::ser::Error::custom)?
+    } else {
+        vec![raw]
     };
     let mut list = serializer.serialize_seq(Some(items.len()))?;
     for raw in items {

@@ -285,10 +285,7 @@ impl Place {
 
     /// The page after this one; after the last one, a second look at a window that may still grow.
     fn next(self, total: Option<u64>, has_next: bool) -> Option<Self> {
-        match has_next {
-            true => Some(Self { page: self.page + 1, total }),
-            false => total.map(|_| Self { page: 0, total }),
-        }
+        if has_next { Some(Self { page: self.page + 1, total }) } else { total.map(|_| Self { page: 0, total }) }
     }
 }
 

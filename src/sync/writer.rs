@@ -110,10 +110,7 @@ impl Output {
     /// # Errors
     /// When nobody reads any more.
     pub async fn log(&self, level: Level, text: impl Into<String>) -> Result<(), OutputClosed> {
-        match level < self.most_verbose {
-            true => Ok(()),
-            false => self.message(Message::log(level, text)).await,
-        }
+        if level < self.most_verbose { Ok(()) } else { self.message(Message::log(level, text)).await }
     }
 
     /// Tells the reader what the client has to say. It waits for no room: notices are few, and the client

@@ -119,9 +119,10 @@ fn aligned<const N: usize>(rows: Vec<[String; N]>) -> String {
     for row in &rows {
         for (column, cell) in row.iter().enumerate() {
             let width = widths[column];
-            match column + 1 == N {
-                true => text.push_str(&format!("{cell:>width$}\n")),
-                false => text.push_str(&format!("{cell:<width$}  ")),
+            if column + 1 == N {
+                text.push_str(&format!("{cell:>width$}\n"))
+            } else {
+                text.push_str(&format!("{cell:<width$}  "))
             }
         }
     }

@@ -17,10 +17,7 @@ impl Session {
     }
 
     pub(crate) fn said_updated_at(&self, readings: &Readings) -> Time {
-        match readings.session_end_moves_updated_at {
-            true => self.updated_at,
-            false => self.touched_at,
-        }
+        if readings.session_end_moves_updated_at { self.updated_at } else { self.touched_at }
     }
 }
 
@@ -85,9 +82,10 @@ impl Serialize for Peers<'_> {
                 let mut map = serializer.serialize_map(Some(peers.len()))?;
                 for peer in peers {
                     let entry = self.entry(peer, peer.repeats_id.then_some(peer.id));
-                    match self.readings.unknown_entry_fields {
-                        true => map.serialize_entry(&peer.id, &with_unknown_fields(&entry))?,
-                        false => map.serialize_entry(&peer.id, &entry)?,
+                    if self.readings.unknown_entry_fields {
+                        map.serialize_entry(&peer.id, &with_unknown_fields(&entry))?
+                    } else {
+                        map.serialize_entry(&peer.id, &entry)?
                     }
                 }
                 map.end()
@@ -97,9 +95,10 @@ impl Serialize for Peers<'_> {
                 let mut array = serializer.serialize_seq(Some(peers.len()))?;
                 for peer in peers {
                     let entry = self.entry(peer, Some(peer.id));
-                    match self.readings.unknown_entry_fields {
-                        true => array.serialize_element(&with_unknown_fields(&entry))?,
-                        false => array.serialize_element(&entry)?,
+                    if self.readings.unknown_entry_fields {
+                        array.serialize_element(&with_unknown_fields(&entry))?
+                    } else {
+                        array.serialize_element(&entry)?
                     }
                 }
                 array.end()

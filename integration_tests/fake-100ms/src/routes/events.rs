@@ -72,10 +72,7 @@ impl Cursor {
     fn parse(text: &str, room_id: ObjectId, now: Time) -> Result<Cursor, Refusal> {
         let wrong = || Refusal::unexpected("`start` is no cursor of this room: expected the last `next`".to_owned());
         let cursor = Cursor::read(text).filter(|cursor| cursor.room_id == room_id).ok_or_else(wrong)?;
-        match now - cursor.taken_at > CURSOR_LIFE {
-            true => Err(expired_cursor()),
-            false => Ok(cursor),
-        }
+        if now - cursor.taken_at > CURSOR_LIFE { Err(expired_cursor()) } else { Ok(cursor) }
     }
 
     fn read(text: &str) -> Option<Cursor> {

@@ -103,10 +103,7 @@ fn set_member(value: &mut Value, name: &str, new: &Value) {
         Value::Array(items) => items.iter_mut().for_each(|item| set_member(item, name, new)),
         Value::Object(members) => {
             for (key, member) in members {
-                match key == name {
-                    true => *member = new.clone(),
-                    false => set_member(member, name, new),
-                }
+                if key == name { *member = new.clone() } else { set_member(member, name, new) }
             }
         }
         _ => {}

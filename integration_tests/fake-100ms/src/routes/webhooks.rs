@@ -100,10 +100,7 @@ fn within(workspace: &Workspace, period: Range<Time>) -> &[Delivery] {
     let seen = |delivery: &Delivery| compared(readings.visible(delivery.time));
     let start = all.partition_point(|delivery| seen(delivery) < compared(period.start));
     let is_now = readings.webhook_pages == WebhookPages::Shifting && workspace.now - period.end < NOW_BEGINS;
-    let end = match is_now {
-        true => all.len(),
-        false => all.partition_point(|delivery| seen(delivery) <= compared(period.end)),
-    };
+    let end = if is_now { all.len() } else { all.partition_point(|delivery| seen(delivery) <= compared(period.end)) };
     &all[start..end.max(start)]
 }
 

@@ -20,10 +20,7 @@ pub(crate) fn keys(workspace: &Workspace) -> impl Iterator<Item = String> {
 fn answered(workspace: &Workspace) -> &[Delivery] {
     let all = workspace.deliveries.all();
     let earliest = workspace.now - KEPT;
-    match workspace.readings.has_webhook {
-        true => &all[all.partition_point(|delivery| delivery.time < earliest)..],
-        false => &[],
-    }
+    if workspace.readings.has_webhook { &all[all.partition_point(|delivery| delivery.time < earliest)..] } else { &[] }
 }
 
 fn expect_delivery(workspace: &Workspace, delivery: &Delivery) -> Expected {

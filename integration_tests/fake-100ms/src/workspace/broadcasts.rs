@@ -109,10 +109,7 @@ pub(crate) fn begin(random: &mut Random, kind: Kind, session: &Session, id: Obje
 
 fn playback_url(random: &mut Random) -> String {
     let list = format!("https://cdn.example.com/hls/{}/master.m3u8", random.hex(12));
-    match random.chance(0.3) {
-        true => format!("{list}?token={}", random.secret("playback")),
-        false => list,
-    }
+    if random.chance(0.3) { format!("{list}?token={}", random.secret("playback")) } else { list }
 }
 
 fn resolution(random: &mut Random) -> Value {

@@ -172,9 +172,10 @@ impl SessionMaker<'_> {
     }
 
     fn metadata(&self, random: &mut Random) -> Option<String> {
-        match self.counts.varied {
-            true => random.chance(0.9).then(|| words::metadata(random)),
-            false => random.chance(0.5).then(String::new),
+        if self.counts.varied {
+            random.chance(0.9).then(|| words::metadata(random))
+        } else {
+            random.chance(0.5).then(String::new)
         }
     }
 
