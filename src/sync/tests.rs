@@ -342,7 +342,7 @@ async fn a_stream_that_panics_is_incomplete_and_the_others_go_on() {
     let text = written.text();
     let is_about = |line: &&str, name: &str| line.contains(&format!("\"name\":\"{name}\""));
     for name in ["rooms", "templates"] {
-        let last = text.lines().filter(|line| is_about(line, name)).next_back().unwrap();
+        let last = text.lines().rfind(|line| is_about(line, name)).unwrap();
         assert!(last.contains("\"INCOMPLETE\""), "{text}");
         let errors = text.lines().filter(|line| line.contains("\"ERROR\"") && is_about(line, name)).count();
         assert_eq!(errors, 1, "{text}");
