@@ -126,6 +126,7 @@ impl<'i> Reader<'i> {
             self.rounds += 1;
             // All that is taken in a round is fetched at the same time, and comes back in any order.
             let mut fetched: Vec<(u64, Slice)> = (0..self.workers).map_while(|_| backlog.take()).collect();
+            assert!(!fetched.is_empty(), "a slice is pending that nobody fetches");
             fetched.reverse();
             self.requests += fetched.len();
             let mut busy = fetched.len() + backlog.waiting();
