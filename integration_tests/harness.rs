@@ -29,6 +29,11 @@ pub const INCREMENTAL: [&str; 5] = ["sessions", "rooms", "templates", "analytics
 /// The streams that a configuration has to ask for. All of them have a cursor.
 pub const EXTRA: [&str; 4] = ["webhook_events", "live_streams", "external_streams", "peer_quality"];
 
+/// All streams there are.
+pub fn every_stream() -> Vec<&'static str> {
+    [STREAMS.as_slice(), &EXTRA].concat()
+}
+
 /// Waits of a bad day pass a hundred times faster in tests.
 pub const TIME_SCALE: &str = "0.01";
 

@@ -10,26 +10,11 @@ use fake_100ms::{Fake, Fault, FaultPlan, Options, When};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
-use crate::harness::{Call, Finished, assert_same_records, catalog, config, config_with, fake, states};
+use crate::harness::{Call, Finished, assert_same_records, catalog, config, config_with, every_stream, fake, states};
 use crate::messages::{CheckStatus, Level, Transcript};
 use crate::platform::Connection;
 
 const SALT: &str = "5alt-of-the-tests-0123456789";
-const EVERY: [&str; 12] = [
-    "sessions",
-    "rooms",
-    "active_room_peers",
-    "templates",
-    "template_settings",
-    "templates_destinations",
-    "analytics_events",
-    "recordings",
-    "webhook_events",
-    "live_streams",
-    "external_streams",
-    "peer_quality",
-];
-
 fn settings(fake: &Fake, choice: &str) -> Value {
     match choice {
         "hash" => config_with(fake, json!({"personal_data": "hash", "personal_data_salt": SALT})),
@@ -38,7 +23,7 @@ fn settings(fake: &Fake, choice: &str) -> Value {
 }
 
 fn read(fake: &Fake, choice: &str) -> Finished {
-    Call::read(&settings(fake, choice), &catalog(&EVERY, "full_refresh")).argument("--debug").run()
+    Call::read(&settings(fake, choice), &catalog(&every_stream(), "full_refresh")).argument("--debug").run()
 }
 
 /// HMAC-SHA-256 in hexadecimal, by another library.
@@ -153,7 +138,7 @@ fn what_is_personal_is_hidden_and_nothing_else_changes() {
         let fake = fake(201);
         let transcript = read(&fake, choice).good(&fake);
         let expected = expected(&fake, choice);
-        for stream in EVERY {
+        for stream in every_stream() {
             assert_same_records(stream, &transcript.by_key(stream).0, &expected[stream]);
             assert!(!expected[stream].is_empty(), "{stream} is empty: the test proves nothing");
         }
@@ -253,7 +238,7 @@ fn what_stands_instead_fits_the_type_of_an_added_column() {
 #[test]
 fn hashes_join_across_streams_and_syncs() {
     let fake = fake(201);
-    let mut connection = Connection::of(&fake, &EVERY);
+    let mut connection = Connection::of(&fake, &every_stream());
     connection.config = settings(&fake, "hash");
     let first = connection.sync();
     let in_sessions = users(&first, "sessions", "peers.user_id");
@@ -293,7 +278,7 @@ fn what_has_been_written_is_not_written_again_whatever_is_chosen() {
 fn keeping_is_what_happens_without_a_choice() {
     let fake = Fake::start(Options { seed: 206, ..Options::default() });
     let lines = |config: &Value| {
-        let run = Call::read(config, &catalog(&EVERY, "full_refresh")).run();
+        let run = Call::read(config, &catalog(&every_stream(), "full_refresh")).run();
         run.good(&fake);
         let text = String::from_utf8(run.stdout).unwrap();
         let records =
