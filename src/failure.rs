@@ -159,7 +159,6 @@ impl From<StreamError> for Failure {
                 internal: error.to_string(),
                 reach: Reach::Single,
             },
-            StreamError::Write(what) => Self::internal(what),
         }
     }
 }

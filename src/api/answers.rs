@@ -14,27 +14,36 @@ use serde_json::value::RawValue;
 /// A JSON value as the API wrote it; `None` for `null` or absent.
 pub type Raw<'a> = Option<&'a RawValue>;
 
-/// An object key, borrowed unless it holds escapes. What is not Unicode (half of a surrogate pair)
-/// becomes U+FFFD: one odd key must not cost the whole answer.
-#[derive(PartialEq, Eq, Hash, PartialOrd, Ord, Clone)]
-pub struct Key<'a>(pub Cow<'a, str>);
+/// An object key as it came, without its escapes: mostly it is only compared, and need not be read as text.
+pub struct Key<'a>(pub Cow<'a, [u8]>);
+
+impl<'a> Key<'a> {
+    /// The key as text. What is not Unicode (half of a surrogate pair) becomes U+FFFD: one odd key must not cost
+    /// the whole answer.
+    pub fn into_text(self) -> Cow<'a, str> {
+        match self.0 {
+            Cow::Borrowed(bytes) => lossy(bytes),
+            Cow::Owned(bytes) => lossy(&bytes).into_owned().into(),
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
+        struct Bytes;
+        impl<'de> Visitor<'de> for Bytes {
             type Value = Key<'de>;
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("an object key")
             }
             fn visit_borrowed_bytes<E: serde::de::Error>(self, key: &'de [u8]) -> Result<Self::Value, E> {
-                Ok(Key(lossy(key)))
+                Ok(Key(Cow::Borrowed(key)))
             }
             fn visit_bytes<E: serde::de::Error>(self, key: &[u8]) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(lossy(key).into_owned())))
+                Ok(Key(Cow::Owned(key.to_owned())))
             }
         }
-        deserializer.deserialize_bytes(Text)
+        deserializer.deserialize_bytes(Bytes)
     }
 }
 
@@ -83,8 +92,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Members<'de, T> {
             }
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
                 let mut members = Vec::new();
-                while let Some((Key(key), value)) = map.next_entry::<Key<'de>, Option<T>>()? {
-                    members.extend(value.map(|value| (Some(key), value)));
+                while let Some((key, value)) = map.next_entry::<Key<'de>, Option<T>>()? {
+                    members.extend(value.map(|value| (Some(key.into_text()), value)));
                 }
                 Ok(Members(members))
             }

@@ -24,7 +24,8 @@ impl Bodies {
 
     /// The whole body of `answer`.
     pub(super) async fn read(&self, mut answer: Response) -> Result<Vec<u8>, Problem> {
-        let mut body = Vec::new();
+        let announced = usize::try_from(answer.content_length().unwrap_or_default()).unwrap_or(usize::MAX);
+        let mut body = Vec::with_capacity(announced.min(LARGE));
         let mut is_large = None;
         while let Some(chunk) = answer.chunk().await.map_err(|error| problem(&error))? {
             let length = body.len() + chunk.len();

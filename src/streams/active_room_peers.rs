@@ -101,7 +101,7 @@ impl ActiveRoomPeers {
                 peer.joined_at.readable(id, "joined_at")?;
                 peer.room_id = room.into();
                 peer.session_id = session.into();
-                rows.push(&self.reading.format, &peer, None)?;
+                rows.push(&self.reading.format, &peer, None);
             }
             Ok(rows)
         };

@@ -4,9 +4,10 @@
 //!   them as events; everything else comes from `/v2/analytics/events`, which wants a room.
 //! - **Which rooms are asked:** those where something happened. For each session since the look-back its
 //!   events, and for its room and each room created or edited since the errors once more, because a failed
-//!   join can come without a session. In a *sweep* every room is asked for all its events: the first time,
-//!   and then once a day, for what the fast way cannot see (late events of old sessions, failed joins in
-//!   rooms that nobody ever entered, a filter that does not do what the reference says).
+//!   join can come without a session. A room whose events fit one page answers both questions at once. In a
+//!   *sweep* every room is asked for all its events: the first time, and then once a day, for what the fast
+//!   way cannot see (late events of old sessions, failed joins in rooms that nobody ever entered, a filter
+//!   that does not do what the reference says).
 //! - **Cursor:** `created_at`, the event's time. There is no time filter and no defined order, so what is
 //!   asked for is read to the end. Events may arrive late: a sync goes back to 1 h before its cursor.
 //! - **Open in the reference:** failed joins may have no session, in rooms that never had one. The token of a
@@ -14,7 +15,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{TimeDelta, Utc};
@@ -116,6 +117,8 @@ const SWEEP_EVERY: TimeDelta = TimeDelta::hours(24);
 const TOKEN_REFUSED: [u16; 3] = [400, 404, 410];
 /// A room is read again this often at most.
 const MOST_RESTARTS: u32 = 3;
+/// So many more rooms may have turned out to be long than short before none is tried whole any more.
+const LONG_ROOMS_ALLOWED: i64 = 4;
 
 const JOIN: &str = "peer.join";
 const LEAVE: &str = "peer.leave";
@@ -138,8 +141,10 @@ pub(super) struct AnalyticsEvents {
     reading: Reading,
     /// When every room was asked for the last time.
     swept_at: Option<Timestamp>,
-    /// Rooms that have been asked for their errors.
+    /// Rooms whose errors have been asked for.
     asked: Mutex<HashSet<String>>,
+    /// How many more of the rooms that were tried whole had one page of events than had several.
+    short_rooms: AtomicI64,
     /// How often a room was read again because its token had died.
     restarts: Mutex<HashMap<String, u32>>,
     has_swept: AtomicBool,
@@ -164,6 +169,7 @@ impl Stream for AnalyticsEvents {
             reading,
             swept_at,
             asked: Mutex::default(),
+            short_rooms: AtomicI64::new(0),
             restarts: Mutex::default(),
             has_swept: AtomicBool::new(false),
             has_read_joins: AtomicBool::new(has_read_joins),
@@ -182,7 +188,8 @@ impl Stream for AnalyticsEvents {
 
     async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
         match (&slice.scope, slice.list.as_str()) {
-            (Scope::Room(_) | Scope::Session { .. }, _) => self.events(slice).await,
+            (Scope::Session { with_errors: true, .. }, _) => self.events_and_errors(slice).await,
+            (Scope::Room(_) | Scope::Session { .. }, _) => self.events(&slice).await,
             (_, ACTIVE | ENDED) => self.sessions(slice).await,
             _ => self.rooms(slice).await,
         }
@@ -285,27 +292,23 @@ impl AnalyticsEvents {
             for (key, raw) in peers {
                 let peer = Passage::of(key, raw, &session_id, room.as_deref())?;
                 changed = changed.max(peer.last_seen());
-                self.push_passage(&mut rows, &peer, joins_from)?;
+                self.push_passage(&mut rows, &peer, joins_from);
             }
             let is_going_on = truth(session.active.0) == Some(true);
             if let Some(room) = room.filter(|_| asks && (is_going_on || changed >= self.reading.due)) {
-                children.extend(self.questions(&slice.list, room.into_owned(), session_id.into_owned()));
+                let with_errors = locked(&self.asked).insert(room.clone().into_owned());
+                let scope = Scope::Session { room: room.into(), session: session_id.into(), with_errors };
+                children.push(Slice::new(&slice.list, scope));
             }
         }
         Ok((rows, children, seen))
     }
 
-    /// What to ask because of a session: its events, and the errors of its room, once.
-    fn questions(&self, list: &str, room: String, session: String) -> impl Iterator<Item = Slice> + use<> {
-        let errors = locked(&self.asked).insert(room.clone()).then(|| Slice::new(list, Scope::Room(room.clone())));
-        [Slice::new(list, Scope::Session { room, session })].into_iter().chain(errors)
-    }
-
     /// Writes the join and the leave of somebody who came or went since `from`. The join is written again
     /// with the leave, because its data then say when the person left.
-    fn push_passage(&self, rows: &mut Rows, peer: &Passage<'_>, from: Timestamp) -> Result<(), StreamError> {
+    fn push_passage(&self, rows: &mut Rows, peer: &Passage<'_>, from: Timestamp) {
         if peer.last_seen() < from {
-            return Ok(());
+            return;
         }
         for (kind, time) in [(JOIN, peer.joined_at), (LEAVE, peer.left_at)] {
             let Some(time) = time.filter(|time| *time >= self.began() - KEPT) else { continue };
@@ -314,10 +317,9 @@ impl AnalyticsEvents {
                     &self.reading.format,
                     &peer.record(kind, time),
                     Some(Times { settled: peer.last_seen(), ..Times::new(time, time) }),
-                )?;
+                );
             }
         }
-        Ok(())
     }
 
     fn wants(&self, kind: &str) -> bool {
@@ -364,20 +366,45 @@ impl AnalyticsEvents {
         Ok(chosen)
     }
 
+    /// The events of a session and the errors of its room. When all the room has fits a page, that page holds
+    /// both; otherwise they are asked for one by one.
+    async fn events_and_errors(&self, slice: Slice) -> Result<Step, StreamError> {
+        let Scope::Session { room, session, .. } = &slice.scope else { return Ok(Step::default()) };
+        // Where most rooms are long, as when meetings share a few, trying costs more than it saves.
+        if self.short_rooms.load(Ordering::Relaxed) > -LONG_ROOMS_ALLOWED {
+            let step = self.ask(&slice, EventFilter { room, ..EventFilter::default() }).await?;
+            let is_short = step.rest.is_none();
+            self.short_rooms.fetch_add(if is_short { 1 } else { -1 }, Ordering::Relaxed);
+            if is_short {
+                return Ok(step);
+            }
+        }
+        let (room, session) = (room.clone(), session.clone());
+        let scopes = [Scope::Session { room: room.clone(), session, with_errors: false }, Scope::Room(room)];
+        let children = scopes.into_iter().map(|scope| Slice::new(&slice.list, scope)).collect();
+        Ok(Step { children, ..Step::default() })
+    }
+
     /// A page of events of a session, of a room's errors, or in a sweep of all a room has.
-    async fn events(&self, slice: Slice) -> Result<Step, StreamError> {
-        let (room, session) = match &slice.scope {
-            Scope::Session { room, session } => (room.as_str(), Some(session.as_str())),
-            Scope::Room(room) => (room.as_str(), None),
+    async fn events(&self, slice: &Slice) -> Result<Step, StreamError> {
+        let filter = match &slice.scope {
+            Scope::Session { room, session, .. } => {
+                EventFilter { room, session: Some(session), ..EventFilter::default() }
+            }
+            Scope::Room(room) => EventFilter { room, errors_only: !is_sweep(slice), ..EventFilter::default() },
             _ => return Ok(Step::default()),
         };
+        self.ask(slice, filter).await
+    }
+
+    /// A page of the events that `filter` lets through, as part of `slice`.
+    async fn ask(&self, slice: &Slice, filter: EventFilter<'_>) -> Result<Step, StreamError> {
         let Some(types) = self.types_to_ask() else { return Ok(Step::default()) };
-        let is_sweep = is_sweep(&slice);
+        let (room, is_sweep) = (filter.room, is_sweep(slice));
         if is_sweep {
             self.has_swept.store(true, Ordering::Relaxed);
         }
-        let errors_only = session.is_none() && !is_sweep;
-        let filter = EventFilter { room, session, errors_only, types: &types, start: slice.token.as_deref() };
+        let filter = EventFilter { types: &types, start: slice.token.as_deref(), ..filter };
         let from = self.events_from(is_sweep);
         let shape = |events: Vec<EventRecord<'_>>| self.shape(events, room, from);
         let page = self.reading.client.analytics_events::<EventRecord<'static>, _>(&filter, shape).await;
@@ -419,7 +446,7 @@ impl AnalyticsEvents {
         for mut event in events {
             let time = event.shape(room)?;
             if time >= from {
-                rows.push(&self.reading.format, &event, Some(Times::new(time, time)))?;
+                rows.push(&self.reading.format, &event, Some(Times::new(time, time)));
             }
         }
         Ok(rows)
@@ -510,6 +537,7 @@ impl<'a> Passage<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::write::to_value;
     use super::*;
 
     #[test]
@@ -518,7 +546,7 @@ mod tests {
             "data":{"user_id":"u","error_code":4001}}"#;
         let mut event: EventRecord<'_> = serde_json::from_str(json).unwrap();
         event.shape("r1").unwrap();
-        let record = serde_json::to_value(&event).unwrap();
+        let record = to_value(&event);
         assert_eq!(record["created_at"], "2024-05-01T10:00:00.123456Z");
         assert_eq!(
             (&record["room_id"], &record["user_id"], &record["session_id"]),
@@ -540,7 +568,7 @@ mod tests {
             serde_json::from_str(r#"{"name":"Ada","user_id":"u","joined_at":"2024-05-01T10:00:00.5Z"}"#).unwrap();
         let stay = Passage::of(Some("p1".into()), entry, "s1", Some("r1")).unwrap();
         assert_eq!(stay.left_at, None);
-        let record = serde_json::to_value(stay.record(JOIN, stay.last_seen())).unwrap();
+        let record = to_value(&stay.record(JOIN, stay.last_seen()));
         let expected = serde_json::json!({
             "id": "p1.join", "type": "peer.join", "version": null, "created_at": "2024-05-01T10:00:00.500000Z",
             "timestamp": "2024-05-01T10:00:00.500000Z", "session_id": "s1", "peer_id": "p1", "room_id": "r1",

@@ -378,15 +378,6 @@ pub enum StreamError {
     /// A record cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// A record cannot be written as JSON.
-    #[error("a record cannot be written: {0}")]
-    Write(String),
-}
-
-impl From<serde_json::Error> for StreamError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Write(error.to_string())
-    }
 }
 
 /// A record that lacks what its key, its cursor or a computed column needs.

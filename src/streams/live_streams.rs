@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::record::{Column, Computed, Derived, record};
@@ -14,6 +14,7 @@ use super::schema::schema_of;
 use super::time::Time;
 use super::values::{Integer, Number, Object, Text};
 use super::with_files::{AssetEntry, Kind, with_files};
+use super::write::WriteJson;
 use crate::api::{List, Raw};
 
 record! {
@@ -80,9 +81,9 @@ impl<'a> Column<'a> for PlaybackUrl<'a> {
     }
 }
 
-impl Serialize for PlaybackUrl<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+impl WriteJson for PlaybackUrl<'_> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        self.0.write_json(out);
     }
 }
 

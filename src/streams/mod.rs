@@ -5,7 +5,7 @@
 //! | `contract` | what a stream is, and what stream and engine promise each other |
 //! | `slice` | what is left to read, in pieces that a saved state can hold |
 //! | `record` | columns that are declared once, and rows of finished bytes |
-//! | `values` | the types of columns: what goes out for whatever comes in |
+//! | `values`, `write` | the types of columns: what goes out for whatever comes in |
 //! | `secrets` | what never leaves the connector |
 //! | `personal` | what is about people, which leaves it as the user chooses |
 //! | `walk`, `spelling` | a value that is rewritten on its way, and the names in it in any spelling |
@@ -31,6 +31,7 @@ mod time;
 mod values;
 mod walk;
 mod with_files;
+mod write;
 
 mod active_room_peers;
 mod analytics_events;

@@ -271,7 +271,7 @@ impl PeerQuality {
                     .map_err(|_| RecordError::new(Some(peer), "tracks", "is not a list of tracks"))?;
                 for (_, track) in tracks {
                     let record = record_of(session, peer, direction, kind, track);
-                    rows.push(&self.reading.format, &record, Some(session.times()))?;
+                    rows.push(&self.reading.format, &record, Some(session.times()));
                 }
             }
         }
@@ -410,6 +410,7 @@ fn summary(values: &[Value]) -> [Option<f64>; 4] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::write::to_value;
     use super::*;
 
     #[test]
@@ -420,7 +421,7 @@ mod tests {
             r#"{"id":"s","created_at":"2024-05-01T10:00:00Z","ended_at":"2024-05-01T11:00:00Z","peers":{"p":{}}}"#;
         let session = Ended::of(&serde_json::from_str(session).unwrap()).unwrap();
         assert_eq!(session.peers, ["p"]);
-        let record = serde_json::to_value(record_of(&session, "p", "publish", "video", track)).unwrap();
+        let record = to_value(&record_of(&session, "p", "publish", "video", track));
         assert_eq!((&record["rtt_ms_mean"], &record["rtt_ms_min"]), (&20.25.into(), &10.0.into()));
         assert_eq!((&record["rtt_ms_max"], &record["rtt_ms_p95"]), (&30.5.into(), &30.5.into()));
         assert_eq!((&record["fps_mean"], &record["bitrate_max"]), (&Value::Null, &Value::Null));

@@ -8,17 +8,17 @@ use std::hash::Hasher;
 use std::io::Write;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::contract::{Reading, RecordError, Seen, StreamError, Times, Written};
 use super::personal::{self, Hiding, PersonalData};
 use super::schema::{schema_of, snake_case};
-use super::secrets::{Masked, Place, mask_text};
+use super::secrets::{Place, mask_text, rewritten};
 use super::slice::Slice;
 use super::time::{Time, Timestamp};
 use super::values::{Any, Flag, Integer, Kind, Number, Object, Text, Texts, Typed, keep_on_one_line, text};
+use super::write::WriteJson;
 use crate::api::Raw;
 
 /// A record type: its columns in the order of its fields.
@@ -32,10 +32,7 @@ pub trait Record {
     /// Columns that describe people inside: the keys in them tell what is personal.
     const PEOPLE: &'static [&'static str];
     /// Writes the JSON value of the column at `index`.
-    ///
-    /// # Errors
-    /// When a value cannot be written as JSON.
-    fn write(&self, index: usize, out: &mut Vec<u8>) -> serde_json::Result<()>;
+    fn write(&self, index: usize, out: &mut Vec<u8>);
     /// Fields of the answer that this version does not know, in the order they came.
     fn others(&self) -> &Others<'_>;
 }
@@ -89,16 +86,16 @@ macro_rules! record {
             const PERSONAL: &'static [&'static str] = &[$($($personal),+)?];
             const PEOPLE: &'static [&'static str] = &[$($($people),+)?];
 
-            fn write(&self, index: usize, out: &mut Vec<u8>) -> serde_json::Result<()> {
+            fn write(&self, index: usize, out: &mut Vec<u8>) {
+                use $crate::streams::write::WriteJson;
                 let mut column = 0;
                 $(
                     if index == column {
-                        return serde_json::to_writer(out, &self.$field);
+                        return self.$field.write_json(out);
                     }
                     column += 1;
                 )+
                 let _ = column;
-                Ok(())
             }
 
             fn others(&self) -> &$crate::streams::record::Others<'_> {
@@ -122,18 +119,22 @@ macro_rules! record {
                     fn visit_map<M: serde::de::MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
                         use $crate::streams::record::Column;
                         let mut record = $name::default();
-                        while let Some($crate::api::Key(key)) = map.next_key()? {
+                        while let Some(key) = map.next_key::<$crate::api::Key<'de>>()? {
                             let value: $crate::api::Raw<'de> = map.next_value()?;
                             let Some(value) = value else { continue };
-                            match key.as_ref() {
-                                $(name if $crate::streams::record::keys!($field $($($key)+)?).contains(&name) => {
-                                    let preferred = $crate::streams::record::keys!($field $($($key)+)?)[0] == name;
-                                    if preferred || !record.$field.is_set() {
+                            let is = |name: &&str| name.as_bytes() == key.0.as_ref();
+                            $(
+                                let names = $crate::streams::record::keys!($field $($($key)+)?);
+                                if names.iter().any(is) {
+                                    if is(&names[0]) || !record.$field.is_set() {
                                         record.$field.set(value);
                                     }
-                                })+
-                                $($($dropped => {})+)?
-                                _ => record.others.push((key, value)),
+                                    continue;
+                                }
+                            )+
+                            let is_dropped = [$($($dropped),+)?].iter().any(is);
+                            if !is_dropped {
+                                record.others.push((key.into_text(), value));
                             }
                         }
                         Ok(record)
@@ -143,15 +144,19 @@ macro_rules! record {
             }
         }
 
-        impl serde::Serialize for $name<'_> {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                use serde::ser::SerializeMap;
-                let mut map = serializer.serialize_map(None)?;
-                $(map.serialize_entry(const { $crate::streams::record::column(stringify!($field)) }, &self.$field)?;)+
-                for (key, value) in &self.others {
-                    map.serialize_entry(key, &$crate::streams::record::masked(key, value))?;
-                }
-                map.end()
+        impl $crate::streams::write::WriteJson for $name<'_> {
+            fn write_json(&self, out: &mut Vec<u8>) {
+                let mut separator: &[u8] = b"{\"";
+                $(
+                    out.extend_from_slice(separator);
+                    out.extend_from_slice(const { $crate::streams::record::column(stringify!($field)) }.as_bytes());
+                    out.extend_from_slice(b"\":");
+                    self.$field.write_json(out);
+                    separator = b",\"";
+                )+
+                let _ = separator;
+                $crate::streams::record::write_others(&self.others, out);
+                out.push(b'}');
             }
         }
     };
@@ -177,9 +182,14 @@ pub(crate) const fn column(field: &'static str) -> &'static str {
     }
 }
 
-/// The value of a field that no column knows.
-pub(crate) fn masked<'a>(key: &str, value: &'a RawValue) -> Masked<'a> {
-    Masked::new(value, Place::Open.below(key))
+/// Writes fields that no column knows behind those of the columns.
+pub(crate) fn write_others(others: &Others<'_>, out: &mut Vec<u8>) {
+    for (key, value) in others {
+        out.push(b',');
+        mask_text(key).write_json(out);
+        out.push(b':');
+        out.extend_from_slice(rewritten(value.get(), Place::Open.below(key)).as_bytes());
+    }
 }
 
 /// Leaves out what no column knows of an entry that stands under `key` in a map, when `key` is the name of a
@@ -227,9 +237,9 @@ impl<'a> Column<'a> for Identity<'a> {
     }
 }
 
-impl Serialize for Identity<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.as_deref().map(mask_text).serialize(serializer)
+impl WriteJson for Identity<'_> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        self.0.as_deref().map(mask_text).write_json(out);
     }
 }
 
@@ -271,11 +281,11 @@ impl<'a> Column<'a> for Label<'a> {
     }
 }
 
-impl Serialize for Label<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl WriteJson for Label<'_> {
+    fn write_json(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Raw(text) => text.serialize(serializer),
-            Self::Text(text) => mask_text(text).serialize(serializer),
+            Self::Raw(text) => text.write_json(out),
+            Self::Text(text) => mask_text(text).write_json(out),
         }
     }
 }
@@ -299,9 +309,9 @@ impl<T> Column<'_> for Computed<T> {
     fn set(&mut self, _: &RawValue) {}
 }
 
-impl<T: Serialize> Serialize for Computed<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+impl<T: WriteJson> WriteJson for Computed<T> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        self.0.write_json(out);
     }
 }
 
@@ -331,9 +341,9 @@ impl<'a, T> Column<'a> for Derived<'a, T> {
     }
 }
 
-impl<T: Serialize> Serialize for Derived<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.value.serialize(serializer)
+impl<T: WriteJson> WriteJson for Derived<'_, T> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        self.value.write_json(out);
     }
 }
 
@@ -430,7 +440,7 @@ impl Rows {
     /// The records of a page of `slice` that are due.
     ///
     /// # Errors
-    /// When a record cannot be read or written.
+    /// When a record cannot be read.
     pub fn of_page<R: Record + Shape>(
         reading: &Reading,
         slice: &Slice,
@@ -441,22 +451,19 @@ impl Rows {
             let times = record.shape()?;
             Seen::note(&mut seen, slice, times.created);
             if slice.window().takes(times.created) && reading.is_due(&times) {
-                rows.push(&reading.format, &record, Some(times))?;
+                rows.push(&reading.format, &record, Some(times));
             }
         }
         Ok((rows, seen))
     }
 
     /// Adds a record, unless an earlier sync has written it just so.
-    ///
-    /// # Errors
-    /// When a value cannot be written as JSON.
-    pub fn push<R: Record>(&mut self, format: &Format, record: &R, times: Option<Times>) -> serde_json::Result<()> {
+    pub fn push<R: Record>(&mut self, format: &Format, record: &R, times: Option<Times>) {
         let line_begins = self.bytes.len();
         self.bytes.extend_from_slice(&format.prefix);
         let begins = self.bytes.len();
-        let volatile = self.push_columns(format, record)?;
-        self.push_added(format, record)?;
+        let volatile = self.push_columns(format, record);
+        self.push_added(format, record);
         self.bytes.push(b'}');
         self.latest = self.latest.max(times.map(|times| times.cursor));
         if let Some(times) = times.filter(|times| format.written.wants_hash(times.settled)) {
@@ -464,35 +471,31 @@ impl Rows {
             self.recent.push((times.settled, hash));
             if format.written.holds(hash) {
                 self.bytes.truncate(line_begins);
-                return Ok(());
+                return;
             }
         }
         keep_on_one_line(&mut self.bytes, begins);
         // Writing to memory cannot fail.
         let _ = writeln!(self.bytes, ",\"emitted_at\":{}}}}}", chrono::Utc::now().timestamp_millis());
         self.count += 1;
-        Ok(())
     }
 
     /// Whether an earlier sync has written the record just so, its volatile columns aside.
-    ///
-    /// # Errors
-    /// When a value cannot be written as JSON.
-    pub fn holds<R: Record>(format: &Format, record: &R, times: Times) -> serde_json::Result<bool> {
+    pub fn holds<R: Record>(format: &Format, record: &R, times: Times) -> bool {
         let mut rows = Self::default();
-        rows.push(format, record, Some(times))?;
-        Ok(rows.count == 0)
+        rows.push(format, record, Some(times));
+        rows.count == 0
     }
 
     /// Writes the selected columns; returns where the volatile ones stand.
-    fn push_columns<R: Record>(&mut self, format: &Format, record: &R) -> serde_json::Result<Vec<(usize, usize)>> {
+    fn push_columns<R: Record>(&mut self, format: &Format, record: &R) -> Vec<(usize, usize)> {
         let mut volatile = Vec::new();
         let mut separator = b'{';
         for (index, key) in &format.columns {
             self.bytes.push(separator);
             self.bytes.extend_from_slice(key);
             let begins = self.bytes.len();
-            record.write(*index, &mut self.bytes)?;
+            record.write(*index, &mut self.bytes);
             if let Some(hiding) = format.personal.hiding() {
                 self.hide(begins, hiding, place_of::<R>(R::COLUMNS[*index]));
             }
@@ -501,28 +504,27 @@ impl Rows {
             }
             separator = b',';
         }
-        Ok(volatile)
+        volatile
     }
 
     /// Writes the selected columns that this version does not know.
-    fn push_added<R: Record>(&mut self, format: &Format, record: &R) -> serde_json::Result<()> {
+    fn push_added<R: Record>(&mut self, format: &Format, record: &R) {
         let mut separator = if format.columns.is_empty() { b'{' } else { b',' };
         for (name, kind, key) in &format.added {
             self.bytes.push(separator);
             self.bytes.extend_from_slice(key);
             match record.others().iter().find(|(other, _)| other == name || snake_case(other) == *name) {
                 Some((other, value)) => {
-                    let typed = Typed { raw: Some(value), kind: *kind, place: Place::Open.below(other) };
+                    let typed = Typed { json: value.get(), kind: *kind, place: Place::Open.below(other) };
                     match format.personal.hiding() {
-                        Some(hiding) => self.push_hidden(&typed, hiding, personal::Place::People.below(other))?,
-                        None => serde_json::to_writer(&mut self.bytes, &typed)?,
+                        Some(hiding) => self.push_hidden(&typed, hiding, personal::Place::People.below(other)),
+                        None => typed.write_json(&mut self.bytes),
                     }
                 }
                 None => self.bytes.extend_from_slice(b"null"),
             }
             separator = b',';
         }
-        Ok(())
     }
 
     /// Hides what is personal in the value that begins at `begins`.
@@ -536,10 +538,13 @@ impl Rows {
     }
 
     /// Writes a value that no column knows without what is personal. What stands instead of it fits its type.
-    fn push_hidden(&mut self, typed: &Typed<'_>, hiding: Hiding<'_>, place: personal::Place) -> serde_json::Result<()> {
-        let json = serde_json::to_string(typed)?;
-        let hidden: Box<RawValue> = RawValue::from_string(hiding.hidden(&json, place).into_owned())?;
-        serde_json::to_writer(&mut self.bytes, &Typed { raw: Some(&hidden), kind: typed.kind, place: Place::Open })
+    fn push_hidden(&mut self, typed: &Typed<'_>, hiding: Hiding<'_>, place: personal::Place) {
+        let begins = self.bytes.len();
+        typed.write_json(&mut self.bytes);
+        self.hide(begins, hiding, place);
+        let hidden = self.bytes.split_off(begins);
+        let json = std::str::from_utf8(&hidden).unwrap_or("null");
+        Typed { json, kind: typed.kind, place: Place::Open }.write_json(&mut self.bytes);
     }
 
     /// A hash of the record that begins at `begins`, without the `volatile` parts.
@@ -603,7 +608,7 @@ mod tests {
     fn line(selected: Option<&[&str]>, json: &str) -> String {
         let mut rows = Rows::default();
         let record: Sample<'_> = serde_json::from_str(json).unwrap();
-        rows.push(&format(selected, Arc::default()), &record, None).unwrap();
+        rows.push(&format(selected, Arc::default()), &record, None);
         let line = String::from_utf8(rows.bytes).unwrap();
         assert!(line.ends_with("}}\n") && line.matches('\n').count() == 1, "{line}");
         line.split(",\"emitted_at\"").next().unwrap().to_owned()
@@ -651,7 +656,7 @@ mod tests {
     fn pushed(written: &Arc<Written>, json: &str, changed: Timestamp) -> Rows {
         let mut rows = Rows::default();
         let record: Sample<'_> = serde_json::from_str(json).unwrap();
-        rows.push(&format(None, Arc::clone(written)), &record, Some(Times::new(changed, changed))).unwrap();
+        rows.push(&format(None, Arc::clone(written)), &record, Some(Times::new(changed, changed)));
         rows
     }
 

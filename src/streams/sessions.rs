@@ -175,12 +175,13 @@ fn read_peers<'a>(peers: &Derived<'a, Vec<PeerEntry<'a>>>, id: &str) -> Result<V
 
 #[cfg(test)]
 mod tests {
+    use super::super::write::to_value;
     use super::*;
 
     fn record(json: &str) -> (Value, Timestamp) {
         let mut record: SessionRecord<'_> = serde_json::from_str(json).unwrap();
         let times = record.shape().unwrap();
-        (serde_json::to_value(&record).unwrap(), times.changed)
+        (to_value(&record), times.changed)
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub enum Scope {
         room: String,
         /// The session.
         session: String,
+        /// With the errors of the room, whatever session they belong to.
+        with_errors: bool,
     },
     /// Items whose id is below this one: older ones, because ids begin with their creation time.
     Below(String),
@@ -126,7 +128,7 @@ impl Slice {
         let ids = match &self.scope {
             Scope::Whole | Scope::Window(_) => [None, None],
             Scope::Room(id) | Scope::Below(id) => [Some(id), None],
-            Scope::Session { room, session } => [Some(room), Some(session)],
+            Scope::Session { room, session, .. } => [Some(room), Some(session)],
         };
         ids.into_iter().chain([self.token.as_ref()]).flatten().map(String::as_str)
     }
@@ -148,6 +150,8 @@ struct Saved {
     room: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    errors: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -170,7 +174,7 @@ impl From<Saved> for Slice {
             (below, start) => (below, start),
         };
         let scope = match (saved.room, saved.session, below) {
-            (Some(room), Some(session), _) => Scope::Session { room, session },
+            (Some(room), Some(session), _) => Scope::Session { room, session, with_errors: saved.errors },
             (Some(room), None, _) => Scope::Room(room),
             (None, _, Some(below)) => Scope::Below(below),
             (None, _, None) if saved.after.is_some() || saved.before.is_some() => {
@@ -185,13 +189,15 @@ impl From<Saved> for Slice {
 impl From<Slice> for Saved {
     fn from(slice: Slice) -> Self {
         let Window { after, before } = slice.window();
+        let errors = matches!(slice.scope, Scope::Session { with_errors: true, .. });
         let (room, session, below) = match slice.scope {
-            Scope::Session { room, session } => (Some(room), Some(session), None),
+            Scope::Session { room, session, .. } => (Some(room), Some(session), None),
             Scope::Room(room) => (Some(room), None, None),
             Scope::Below(id) => (None, None, Some(id)),
             Scope::Whole | Scope::Window(_) => (None, None, None),
         };
-        Self { list: slice.list, room, session, after, before, below, start: slice.token, single: slice.is_single_page }
+        let (start, single) = (slice.token, slice.is_single_page);
+        Self { list: slice.list, room, session, errors, after, before, below, start, single }
     }
 }
 
@@ -230,7 +236,8 @@ mod tests {
             Scope::Window(Window { after: Some(at(1)), before: Some(at(2)) }),
             Scope::Window(Window { after: None, before: Some(at(2)) }),
             Scope::Room("r".into()),
-            Scope::Session { room: "r".into(), session: "s".into() },
+            Scope::Session { room: "r".into(), session: "s".into(), with_errors: false },
+            Scope::Session { room: "r".into(), session: "s".into(), with_errors: true },
             Scope::Below("b".into()),
         ] {
             let slice = Slice { token: Some("t".into()), is_single_page: true, ..Slice::new("late", scope) };

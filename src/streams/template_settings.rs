@@ -68,7 +68,7 @@ impl TemplateSettings {
     async fn settings_of(&self, parent: Parent) -> Result<Rows, StreamError> {
         let shape = |settings: Raw<'_>| -> Result<Rows, StreamError> {
             let mut rows = Rows::default();
-            rows.push(&self.reading.format, &record_of(&parent, settings), None)?;
+            rows.push(&self.reading.format, &record_of(&parent, settings), None);
             Ok(rows)
         };
         let settings = self.reading.client.template_part(&parent.id, "settings", shape).await;
@@ -89,6 +89,7 @@ fn record_of<'a>(parent: &'a Parent, settings: Raw<'a>) -> TemplateSettingsRecor
 
 #[cfg(test)]
 mod tests {
+    use super::super::write::to_value;
     use super::*;
     use crate::streams::MASK;
 
@@ -98,7 +99,7 @@ mod tests {
         let parent = Parent::of(&serde_json::from_str(template).unwrap()).unwrap();
         let settings = r#"{"region":"eu","recording":{"upload":{"credentials":{"key":"K"}}}}"#;
         let record = record_of(&parent, serde_json::from_str(settings).unwrap());
-        let record = serde_json::to_value(&record).unwrap();
+        let record = to_value(&record);
         assert_eq!((&record["template_id"], &record["template_name"]), (&"t".into(), &"T".into()));
         assert_eq!(record["roles"]["host"]["name"], "host");
         assert_eq!(record["settings"]["recording"]["upload"]["credentials"]["key"], MASK);

@@ -85,6 +85,7 @@ impl Shape for TemplateRecord<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::write::to_value;
     use super::*;
     use crate::streams::MASK;
 
@@ -94,7 +95,7 @@ mod tests {
             "updatedAt":"2024-05-02T10:00:00.1Z","settings":{"recording":{"upload":{"credentials":{"secretKey":"x"}}}}}"#;
         let mut template: TemplateRecord<'_> = serde_json::from_str(json).unwrap();
         template.shape().unwrap();
-        let record = serde_json::to_value(&template).unwrap();
+        let record = to_value(&template);
         assert_eq!((&record["customer_id"], &record["app_id"]), (&"c".into(), &"a".into()));
         assert_eq!(record["updated_at"], "2024-05-02T10:00:00.100000Z");
         assert_eq!(record["settings"]["recording"]["upload"]["credentials"]["secretKey"], MASK);

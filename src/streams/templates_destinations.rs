@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::future::join;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -22,10 +22,11 @@ use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError};
 use super::gaps::{Gaps, OF_THIS_ONE};
 use super::record::{Column, Label, Rows, record};
 use super::schema::{schema_of, snake_case};
-use super::secrets::{Masked, Place};
+use super::secrets::Place;
 use super::slice::Slice;
 use super::template_parents::{self, Parent};
-use super::values::{Object, Text, text};
+use super::values::{Kind, Object, Text, Typed, text};
+use super::write::WriteJson;
 use crate::api::{ApiError, Client, Keyed, Members, Raw};
 
 record! {
@@ -68,15 +69,9 @@ impl<'a> Column<'a> for Config<'a> {
     }
 }
 
-impl Serialize for Config<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.place {
-            Place::Open => Object(self.raw).serialize(serializer),
-            place => match self.raw {
-                Some(raw) if raw.get().starts_with('{') => Masked::new(raw, place).serialize(serializer),
-                raw => serializer.collect_map(raw.map(|raw| ("value", Masked::new(raw, place)))),
-            },
-        }
+impl WriteJson for Config<'_> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        self.raw.map(|raw| Typed { json: raw.get(), kind: Kind::Object, place: self.place }).write_json(out);
     }
 }
 
@@ -177,7 +172,8 @@ impl TemplatesDestinations {
         id: Cow<'_, str>,
         config: Config<'_>,
     ) -> Result<(), StreamError> {
-        Ok(rows.push(&self.reading.format, &record_of(template, kind, id, config), None)?)
+        rows.push(&self.reading.format, &record_of(template, kind, id, config), None);
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::contract::RecordError;
 use super::schema::schema_of;
 use super::values::text;
+use super::write::WriteJson;
 use crate::api::Raw;
 
 const MICROS: i64 = 1_000_000;
@@ -194,9 +195,9 @@ impl From<Timestamp> for Time {
     }
 }
 
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.get().serialize(serializer)
+impl WriteJson for Time {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        self.get().write_json(out);
     }
 }
 
@@ -211,6 +212,15 @@ impl fmt::Display for Timestamp {
 impl fmt::Debug for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl WriteJson for Timestamp {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        // None of its characters needs an escape.
+        out.push(b'"');
+        out.extend_from_slice(self.write(&mut [0; 27]).as_bytes());
+        out.push(b'"');
     }
 }
 

@@ -31,14 +31,13 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::ser::{SerializeMap, SerializeSeq};
-use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::secrets::{Masked, Place, rewritten, rewritten_number, rewritten_string, write_json};
+use super::secrets::{Place, rewritten, rewritten_number, rewritten_string};
 use super::strings::decoded;
 use super::walk::inner;
+use super::write::WriteJson;
 use crate::api::Raw;
 
 /// Escapes what JSON allows in a line and line-splitting readers do not survive: U+2028, U+2029 and
@@ -108,45 +107,45 @@ impl Kind {
         }
     }
 
-    fn write<S: Serializer>(self, raw: Raw<'_>, serializer: S) -> Result<S::Ok, S::Error> {
-        let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return serializer.serialize_unit() };
+    /// Writes `json`, the text of one JSON value, as what the column holds.
+    fn write(self, json: &str, out: &mut Vec<u8>) {
+        let is_list = json.starts_with('[');
         match self {
-            Self::Text => write_text(raw, serializer),
-            Self::Integer => write_integer(raw, serializer),
-            Self::Number => write_number(raw, serializer),
-            Self::Flag => truth(Some(raw)).serialize(serializer),
-            Self::Object => write_object(raw, serializer),
-            Self::Texts => write_list(raw, |raw| Text(Some(raw)), serializer),
-            Self::List => {
-                if raw.get().starts_with('[') {
-                    open(raw).serialize(serializer)
-                } else {
-                    [open(raw)].serialize(serializer)
-                }
+            _ if json == "null" => out.extend_from_slice(b"null"),
+            Self::Text => write_text(json, out),
+            Self::Integer => digits(json).and_then(|digits| integer(&digits)).write_json(out),
+            Self::Number => write_number(json, out),
+            Self::Flag => flag(json).write_json(out),
+            Self::Object if json.starts_with('{') => write_open(json, out),
+            Self::Object => write_between(b"{\"value\":", json, b"}", out),
+            Self::Texts if is_list => texts(json).write_json(out),
+            Self::Texts => {
+                out.push(b'[');
+                write_text(json, out);
+                out.push(b']');
             }
-            Self::Any => open(raw).serialize(serializer),
+            Self::List if is_list => write_open(json, out),
+            Self::List => write_between(b"[", json, b"]", out),
+            Self::Any => write_open(json, out),
         }
     }
 }
 
 /// A field whose type is known from a catalog only, found at a place that may make it a secret.
 pub struct Typed<'a> {
-    /// The value.
-    pub raw: Raw<'a>,
+    /// The value, as JSON.
+    pub json: &'a str,
     /// What its column holds.
     pub kind: Kind,
     /// Where it stood.
     pub place: Place,
 }
 
-impl Serialize for Typed<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.raw.filter(|_| self.place != Place::Open).map(|raw| rewritten(raw.get(), self.place)) {
-            Some(Cow::Owned(json)) => {
-                let raw = RawValue::from_string(json).map_err(serde::ser::Error::custom)?;
-                self.kind.write(Some(&raw), serializer)
-            }
-            _ => self.kind.write(self.raw, serializer),
+impl WriteJson for Typed<'_> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        match self.place {
+            Place::Open => self.kind.write(self.json, out),
+            place => self.kind.write(&rewritten(self.json, place), out),
         }
     }
 }
@@ -170,9 +169,9 @@ macro_rules! field_types {
             }
         }
 
-        impl Serialize for $name<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                $kind.write(self.0, serializer)
+        impl WriteJson for $name<'_> {
+            fn write_json(&self, out: &mut Vec<u8>) {
+                $kind.write(self.0.map_or("null", RawValue::get), out);
             }
         }
     )*};
@@ -196,52 +195,28 @@ field_types! {
 }
 
 /// A value as the API has it.
-fn open(raw: &RawValue) -> Masked<'_> {
-    Masked::new(raw, Place::Open)
+fn write_open(json: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(rewritten(json, Place::Open).as_bytes());
 }
 
-fn write_text<S: Serializer>(raw: &RawValue, serializer: S) -> Result<S::Ok, S::Error> {
-    match raw.get().as_bytes().first() {
-        Some(b'"') => match rewritten_string(raw.get()) {
-            Some(other) => write_json(other, serializer),
-            None => raw.serialize(serializer),
-        },
-        Some(b'{' | b'[') => serializer.serialize_str(&rewritten(raw.get(), Place::Open)),
-        _ => serializer.serialize_str(raw.get()),
+fn write_between(before: &[u8], json: &str, after: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(before);
+    write_open(json, out);
+    out.extend_from_slice(after);
+}
+
+fn write_text(json: &str, out: &mut Vec<u8>) {
+    match json.as_bytes().first() {
+        Some(b'"') => out.extend_from_slice(rewritten_string(json).as_deref().unwrap_or(json).as_bytes()),
+        Some(b'{' | b'[') => rewritten(json, Place::Open).write_json(out),
+        _ => json.write_json(out),
     }
 }
 
-fn write_object<S: Serializer>(raw: &RawValue, serializer: S) -> Result<S::Ok, S::Error> {
-    if raw.get().starts_with('{') {
-        return open(raw).serialize(serializer);
-    }
-    let mut map = serializer.serialize_map(Some(1))?;
-    map.serialize_entry("value", &open(raw))?;
-    map.end()
-}
-
-fn write_list<'a, S: Serializer, T: Serialize>(
-    raw: &'a RawValue,
-    item: impl Fn(&'a RawValue) -> T,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let items: Vec<&'a RawValue> = if raw.get().starts_with('[') {
-        serde_json::from_str(raw.get()).map_err(serde::ser::Error::custom)?
-    } else {
-        vec![raw]
-    };
-    let mut list = serializer.serialize_seq(Some(items.len()))?;
-    for raw in items {
-        list.serialize_element(&item(raw))?;
-    }
-    list.end()
-}
-
-fn write_integer<S: Serializer>(raw: &RawValue, serializer: S) -> Result<S::Ok, S::Error> {
-    match digits(raw).and_then(|digits| integer(&digits)) {
-        Some(integer) => integer.serialize(serializer),
-        None => serializer.serialize_unit(),
-    }
+/// The items of a list, as texts.
+fn texts(json: &str) -> Vec<Text<'_>> {
+    // It begins like a list and is JSON, so it is a list.
+    serde_json::from_str::<Vec<&RawValue>>(json).unwrap_or_default().into_iter().map(|item| Text(Some(item))).collect()
 }
 
 /// A whole number of 64 bits, however it is spelled.
@@ -259,23 +234,19 @@ fn integer(digits: &str) -> Option<i64> {
 /// Warehouses have columns for numbers below (`DECIMAL(38, 9)`).
 const FIRST_TOO_LARGE: f64 = 1e29;
 
-fn write_number<S: Serializer>(raw: &RawValue, serializer: S) -> Result<S::Ok, S::Error> {
-    let Some(digits) = digits(raw) else { return serializer.serialize_unit() };
-    let Some(float) = digits.parse::<f64>().ok().filter(|float| float.abs() < FIRST_TOO_LARGE) else {
-        return serializer.serialize_unit();
-    };
-    match rewritten_number(&digits) {
+fn write_number(json: &str, out: &mut Vec<u8>) {
+    let float = |digits: &str| digits.parse::<f64>().ok().filter(|float| float.abs() < FIRST_TOO_LARGE);
+    let number = digits(json).and_then(|digits| Some((float(&digits)?, digits)));
+    match number {
+        None => out.extend_from_slice(b"null"),
         // Not every reader tells -0 from 0, and not every one takes it.
-        _ if float == 0.0 => 0.serialize(serializer),
-        Some(rounded) => write_json(rounded, serializer),
-        None if raw.get().starts_with('"') => write_json(digits.into_owned(), serializer),
-        None => raw.serialize(serializer),
+        Some((0.0, _)) => out.push(b'0'),
+        Some((_, digits)) => out.extend_from_slice(rewritten_number(&digits).as_deref().unwrap_or(&digits).as_bytes()),
     }
 }
 
 /// A number as JSON spells it, also when it came as a string.
-fn digits(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let json = raw.get();
+fn digits(json: &str) -> Option<Cow<'_, str>> {
     match json.as_bytes().first()? {
         b'-' | b'0'..=b'9' => Some(Cow::Borrowed(json)),
         b'"' => {
@@ -292,20 +263,25 @@ fn digits(raw: &RawValue) -> Option<Cow<'_, str>> {
 
 /// The number in `raw`, also when it is written as a string.
 pub fn number(raw: &RawValue) -> Option<serde_json::Number> {
-    serde_json::from_str(&digits(raw)?).ok()
+    serde_json::from_str(&digits(raw.get())?).ok()
 }
 
 /// `json` as it would be written in a column of opaque objects, on one line; `None` when it is not JSON.
 pub fn written_as_object(json: &str) -> Option<Vec<u8>> {
     let raw: &RawValue = serde_json::from_str(json).ok()?;
-    let mut line = serde_json::to_vec(&Object(Some(raw))).ok()?;
+    let mut line = Vec::new();
+    Object(Some(raw)).write_json(&mut line);
     keep_on_one_line(&mut line, 0);
     Some(line)
 }
 
 /// `true` or `false`, also when it is written as a string; `None` for anything else.
 pub fn truth(raw: Raw<'_>) -> Option<bool> {
-    match raw?.get() {
+    flag(raw?.get())
+}
+
+fn flag(json: &str) -> Option<bool> {
+    match json {
         "true" => Some(true),
         "false" => Some(false),
         text if text.starts_with('"') => match decoded(inner(text)).trim() {

@@ -21,43 +21,11 @@ mod json;
 mod names;
 mod texts;
 
-use std::borrow::Cow;
-
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
-
 pub use json::{rewritten, rewritten_number, rewritten_string};
 pub use names::Place;
 pub use texts::mask_text;
 
 pub use crate::redact::MASK;
-
-/// A JSON value that is written with its secrets masked, and so that strict readers can read it.
-pub struct Masked<'a> {
-    raw: &'a RawValue,
-    place: Place,
-}
-
-impl<'a> Masked<'a> {
-    /// `raw`, found at `place`.
-    pub fn new(raw: &'a RawValue, place: Place) -> Self {
-        Self { raw, place }
-    }
-}
-
-impl Serialize for Masked<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match rewritten(self.raw.get(), self.place) {
-            Cow::Borrowed(_) => self.raw.serialize(serializer),
-            Cow::Owned(json) => write_json(json, serializer),
-        }
-    }
-}
-
-/// Writes text that is JSON.
-pub fn write_json<S: Serializer>(json: String, serializer: S) -> Result<S::Ok, S::Error> {
-    RawValue::from_string(json).map_err(serde::ser::Error::custom)?.serialize(serializer)
-}
 
 #[cfg(test)]
 mod tests;

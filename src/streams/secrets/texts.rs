@@ -18,7 +18,15 @@ const DEEPEST: u8 = 4;
 /// - the parameters of a URL, or of the end of one, that name a token or a signature;
 /// - JSON Web Tokens, wherever they stand.
 pub fn mask_text(text: &str) -> Cow<'_, str> {
-    if may_hold_secret(text.as_bytes()) { masked(text, 0) } else { Cow::Borrowed(text) }
+    let is_harmless = is_plain(text.as_bytes()) || !may_hold_secret(text.as_bytes());
+    if is_harmless { Cow::Borrowed(text) } else { masked(text, 0) }
+}
+
+/// Whether a text passes at a glance: most have none of the letters that a secret or an escape needs.
+pub(super) fn is_plain(text: &[u8]) -> bool {
+    let is_telling = |byte: &u8| matches!(byte, b'\\' | b':' | b'=' | b'%' | b'.');
+    // In pieces, without a branch for each byte: the compiler makes vector instructions of it.
+    !text.chunks(32).any(|piece| piece.iter().fold(false, |seen, byte| seen | is_telling(byte)))
 }
 
 /// Whether a text may hold a secret. It may if it has one of these; what has none is passed on unread.
