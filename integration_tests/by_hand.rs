@@ -1,6 +1,6 @@
 //! By hand: what a developer types without a platform around, and what a person at a terminal sees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -166,6 +166,10 @@ fn a_folder_is_filled_and_gone_on_with() {
     for round in 0..2 {
         let said = desk.good(line);
         assert!(!said.contains("{\"type\""), "messages instead of sentences: {said}");
+        for stream in ["sessions", "rooms"] {
+            let anew = format!("`{stream}` with `updated_at` from 2018-01-01T00:00:00.000000Z.");
+            assert_eq!(said.contains(&anew), round == 0, "round {round}: {said}");
+        }
         for stream in ["sessions", "rooms", "active_room_peers"] {
             let (records, lines) = desk.records(&format!("data/{stream}.jsonl"), "id");
             assert_same_records(stream, &records, &truth.streams[stream]);
@@ -189,7 +193,7 @@ fn a_killed_read_leaves_a_folder_to_go_on_with() {
     let fake = Fake::start(fake_100ms::Options { seed: 35, ..fake_100ms::Options::default() });
     let desk = Desk::new(&config(&fake));
     let arguments = "read --config config.json --streams sessions,rooms,recordings --incremental --output data";
-    for milliseconds in [5, 20, 60, 120] {
+    for milliseconds in [5, 20, 60, 120, 1_000] {
         let mut command = desk.command(BINARY);
         let mut child = command.args(arguments.split(' ')).stdout(Stdio::null()).spawn().expect("the binary starts");
         std::thread::sleep(Duration::from_millis(milliseconds));
@@ -199,7 +203,10 @@ fn a_killed_read_leaves_a_folder_to_go_on_with() {
             serde_json::from_str::<Value>(&text).expect("the state is whole at any moment");
         }
     }
-    desk.good(&format!("source-100ms {arguments}"));
+    assert!(desk.path("data/state.json").exists(), "nothing was saved: the test proves nothing");
+    let said = desk.good(&format!("source-100ms {arguments}"));
+    let anew = said.matches("with `updated_at` from 2018-01-01T00:00:00.000000Z.\n").count();
+    assert!(anew < 3, "nothing is gone on with: {said}");
     for stream in ["sessions", "rooms", "recordings"] {
         assert_same_records(
             stream,
@@ -259,9 +266,11 @@ fn without_a_command_the_help_is_printed() {
 #[test]
 fn completions_come_for_every_shell() {
     let desk = Desk::new(&json!({}));
+    let mut texts = BTreeSet::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let text = desk.good(&format!("source-100ms completions {shell}"));
         assert!(text.contains("source-100ms") && text.contains("configured"), "{shell}: {text}");
+        assert!(texts.insert(text), "{shell} is given those of another shell");
     }
     desk.good("source-100ms completions bash > done.bash; bash -n done.bash");
 }
@@ -368,9 +377,10 @@ fn a_signal_ends_the_wait_for_a_file_that_nobody_writes() {
             if let Some(status) = child.try_wait().expect("the process can be waited for") {
                 break status;
             }
-            if began.elapsed() > Duration::from_secs(4) {
+            // Two seconds are for a read that has something to save.
+            if began.elapsed() > Duration::from_millis(1_800) {
                 let _ = child.kill();
-                panic!("`{arguments}` ignores SIGTERM");
+                panic!("`{arguments}` does not end at once");
             }
             std::thread::sleep(Duration::from_millis(10));
         };

@@ -167,6 +167,13 @@ fn nothing_of_a_person_comes_out_anywhere() {
             assert!(!output.contains(&written), "{choice}: {user}");
         }
         assert!(!output.contains("isHandRaised"), "{choice}");
+        // In a sentence a text stands without its quotes. Short ones may be ordinary words.
+        let told =
+            output.lines().filter(|line| !line.starts_with(r#"{"type":"RECORD","#)).collect::<Vec<_>>().join("\n");
+        for text in people.iter().filter(|text| text.len() >= 9) {
+            let written = serde_json::to_string(text).unwrap();
+            assert!(!told.contains(written.trim_matches('"')), "{choice}: a message says {written}");
+        }
     }
 }
 

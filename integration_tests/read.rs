@@ -6,7 +6,7 @@ use fake_100ms::{Counts, Fake, Fault, FaultPlan, Options, Readings, Scale, When}
 use serde_json::{Value, json};
 
 use crate::harness::{Call, STREAMS, assert_same_records, catalog, config, config_with, fake, requests_by_route};
-use crate::messages::{Status, Transcript};
+use crate::messages::{Level, Status, Transcript};
 
 fn read_all(fake: &Fake) -> Transcript {
     Call::read(&config(fake), &catalog(&STREAMS, "full_refresh")).run().good(fake)
@@ -189,6 +189,7 @@ fn a_field_the_api_adds_is_offered_but_never_pushed() {
     chosen["streams"][0]["stream"]["json_schema"] = rooms.json_schema.clone();
     let pulled = Call::read(&config(&fake), &chosen).run().good(&fake);
     assert!(pulled.records().all(|room| added.iter().all(|column| !room.data[*column].is_null())), "{added:?}");
+    assert_eq!(pulled.logs(Level::Warn), [""; 0], "a column that 100ms has is no typing error");
 }
 
 #[test]

@@ -373,6 +373,23 @@ mod tests {
         assert_eq!(people.values().sum::<u64>() as usize, truth["sessions"].len());
         let nobody = |session: &&Value| session["peers"].as_array().is_none_or(Vec::is_empty);
         assert_eq!(people["nobody"] as usize, truth["sessions"].values().filter(nobody).count());
+        // Somebody who joins twice is one; without a user id every join is somebody.
+        let mut expected: BTreeMap<&str, u64> = BTreeMap::new();
+        for session in truth["sessions"].values() {
+            let peers = session["peers"].as_array().into_iter().flatten();
+            let who =
+                |peer: &Value| if peer["user_id"].is_string() { peer["user_id"].clone() } else { peer["id"].clone() };
+            let label = match peers.map(|peer| who(peer).to_string()).collect::<BTreeSet<_>>().len() {
+                0 => "nobody",
+                1 => "1",
+                2 => "2",
+                3 | 4 => "3 or 4",
+                5..=8 => "5 to 8",
+                _ => "9 or more",
+            };
+            *expected.entry(label).or_default() += 1;
+        }
+        assert!(people.iter().all(|(label, count)| expected.get(label).copied().unwrap_or(0) == *count), "{people:?}");
         let states = bars(&shown, "In what state are the recordings?");
         for (status, count) in &states {
             let has = |recording: &&Value| recording["status"] == **status;
@@ -392,8 +409,8 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_whatever_is_in_them() {
-        let rows = ["a", "bcd"].map(|name| vec![name.to_owned(), grouped(1234 * name.len() as u64), "x".to_owned()]);
-        assert_eq!(aligned(None, rows, &[1]), "  a    1,234  x\n  bcd  3,702  x");
+        let rows = [("a", 7), ("bcd", 1234)].map(|(name, count)| vec![name.to_owned(), grouped(count), "x".to_owned()]);
+        assert_eq!(aligned(None, rows, &[1]), "  a        7  x\n  bcd  1,234  x");
     }
 
     #[test]
@@ -410,6 +427,8 @@ mod tests {
     fn what_is_kept_is_found_where_the_commands_look() {
         let commands = next_commands(8100, Path::new(OUTPUT));
         assert_eq!(commands.lines().filter(|line| line.starts_with("  cargo run --release")).count(), 3);
+        assert_eq!(commands.matches(&format!(" --config {OUTPUT}/config.json ")).count(), 2, "{commands}");
+        assert_eq!(commands.matches(&format!(" --output {OUTPUT}/rows\n")).count(), 2, "{commands}");
         assert!(commands.contains("-- advance\n") && next_commands(8200, Path::new(OUTPUT)).contains("--port 8200\n"));
     }
 }

@@ -195,10 +195,13 @@ fn without_frames(mut chunks: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_small_body_unpacks_to_ten_gigabytes() {
+    const PACKED: usize = 6_000_000;
     let (_fake, mut client) = always(Fault::GzipBomb);
     assert_eq!(client.get(ENDED).expect("plain is good").status, 200);
     client.accepts_gzip = true;
-    let packed = first_bytes(&client, 300_000, Duration::from_secs(20));
+    // A gigabyte would be over after less.
+    let packed = first_bytes(&client, PACKED, Duration::from_secs(20));
+    assert!(packed.len() >= PACKED, "{} bytes", packed.len());
     let head = packed.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
     assert!(String::from_utf8_lossy(&packed[..head]).contains("Content-Encoding: gzip"));
     let mut unpacked = vec![0; 1 << 20];
@@ -231,7 +234,12 @@ fn one_child_of_many_is_refused() {
     let [one, other] = [0, 1].map(|number| truth.streams["templates"].keys().nth(number).expect("two templates"));
     let path = format!("/v2/templates/{one}/settings");
     let plan = FaultPlan::new().on(&path, When::Always, Fault::Status(410));
-    fake.set_faults(plan.on("/v2/analytics/events?room_id=x", When::Always, Fault::Status(422)));
+    let [room, another] = [0, 1].map(|number| truth.streams["rooms"].keys().nth(number).expect("two rooms"));
+    let events = format!("/v2/analytics/events?room_id={room}");
+    fake.set_faults(plan.on(&events, When::Always, Fault::Status(422)));
+    assert_eq!(client.get(&format!("{events}&limit=10")).expect("an answer").status, 422);
+    let of_another = client.get(&format!("/v2/analytics/events?room_id={another}&limit=10"));
+    assert_eq!(of_another.expect("an answer").status, 200);
     assert_eq!(client.get(&path).expect("an answer").status, 410);
     assert_eq!(client.get(&format!("/v2/templates/{other}/settings")).expect("an answer").status, 200);
 }
@@ -276,7 +284,11 @@ fn peers_and_files_have_fields_that_nobody_knows_and_the_truth_has_them_too() {
 fn secrets_are_planted_everywhere_and_listed() {
     let (fake, client) = always(Fault::PlantSecrets);
     let before = fake.secrets().len();
-    let answer = client.ok("/v2/templates?limit=100").to_string();
+    let answer = client.ok("/v2/templates?limit=100");
+    let mut templates = answer["data"].as_array().expect("an array").iter();
+    let is_planted = |text: &Value| text.as_str().is_some_and(|text| text.contains("-everywhere-"));
+    assert!(templates.all(|template| is_planted(&template["name"])), "a text without a secret");
+    let answer = answer.to_string();
     let secrets = fake.secrets();
     let planted: Vec<&String> = secrets.iter().filter(|secret| secret.contains("-everywhere-")).collect();
     assert!(secrets.len() > before && planted.len() > 300);
@@ -299,6 +311,8 @@ fn the_token_that_was_sent_comes_back() {
         assert!(answer.status == 400 && answer.message().contains(&shown(&token)), "{part:?}");
         let in_front = answer.message().find(&shown(&token)).expect("it is there");
         assert_eq!(in_front > 200, part == TokenPart::FarToTheRight);
+        let is_whole = answer.message().contains(&token);
+        assert_eq!(is_whole, matches!(part, TokenPart::Whole | TokenPart::FarToTheRight), "{part:?}");
     }
     let (_fake, client) = always(Fault::TokenAsId);
     assert_eq!(client.ok(ENDED)["data"][3]["id"].as_str(), client.token.as_deref());

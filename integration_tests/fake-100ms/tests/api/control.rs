@@ -41,7 +41,7 @@ fn everything_can_be_reached_without_a_token() {
 #[test]
 fn the_program_says_where_it_is_and_how_to_get_in() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_fake-100ms"));
-    program.args(["--sessions", "25", "--peers-per-session", "3", "--reading", "peers as array"]);
+    program.args(["--sessions", "25", "--peers-per-session", "5", "--reading", "peers as array"]);
     let mut program = program.stdout(Stdio::piped()).spawn().expect("it was built");
     let output = BufReader::new(program.stdout.take().expect("it is piped"));
     let value = |line: std::io::Result<String>| {
@@ -54,7 +54,7 @@ fn the_program_says_where_it_is_and_how_to_get_in() {
     assert_eq!(names, ["url", "app_access_key", "app_secret", "management_token"]);
     let client = Client::at(&lines[0].1, lines[3].1.clone());
     let sessions = client.list("/v2/sessions?limit=10&active=false");
-    assert!(sessions.iter().all(|session| session["peers"].as_array().map(Vec::len) == Some(3)));
+    assert!(sessions.iter().all(|session| session["peers"].as_array().map(Vec::len) == Some(5)));
     program.kill().expect("it runs");
     program.wait().expect("it ended");
 }
