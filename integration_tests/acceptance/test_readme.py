@@ -79,6 +79,7 @@ def reads_on(configure: str, commands: str, folder, fake, path: str = "") -> Non
     follow(configure, folder)
     assert (folder / "config.json").stat().st_mode & 0o777 == 0o600
     follow(commands, folder, path)
+    first = {stream: (folder / f"rows/{stream}.jsonl").read_text() for stream in ("sessions", "rooms")}
     fake.advance()
     follow(last_command(commands), folder, path)
     after = fake.truth(START)
@@ -86,7 +87,9 @@ def reads_on(configure: str, commands: str, folder, fake, path: str = "") -> Non
         lines = (folder / f"rows/{stream}.jsonl").read_text().splitlines()
         newest = {record["id"]: record for record in map(json.loads, lines)}
         assert newest == before[stream] | after[stream]
-        assert len(lines) < len(before[stream]) + len(after[stream])
+        assert len(newest) < len(lines) < len(before[stream]) + len(after[stream])
+        # What was there stays, and what has changed is appended.
+        assert (folder / f"rows/{stream}.jsonl").read_text().startswith(first[stream])
 
 
 def test_the_way_with_cargo(page, configure, folder, fake):
@@ -103,7 +106,7 @@ def test_the_way_with_docker(page, configure, folder, fake, image, docker_on_the
 
 def test_the_commands_of_the_protocol(page, configure, folder, fake):
     [commands] = blocks(section(page, "On a platform"), "sh")
-    follow(configure + commands, folder)
+    assert '"status":"SUCCEEDED"' in follow(configure + commands, folder)
     messages = [json.loads(line) for line in (folder / "messages.jsonl").read_text().splitlines()]
     records = [message["record"]["stream"] for message in messages if message["type"] == "RECORD"]
     assert {stream: records.count(stream) for stream in set(records)} == {

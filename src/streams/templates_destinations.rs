@@ -126,13 +126,9 @@ impl TemplatesDestinations {
             rows.append(self.refused.allow(part, OF_THIS_ONE)?.flatten().transpose()?.unwrap_or_default());
         }
         if let Some(upload) = parent.settings.as_deref().and_then(upload) {
-            self.push(
-                &mut rows,
-                &parent.id,
-                "recording_storage",
-                UPLOAD.into(),
-                Config { raw: Some(upload), place: Place::Open },
-            )?;
+            let config = Config { raw: Some(upload), place: Place::Open };
+            let record = record_of(&parent.id, "recording_storage", UPLOAD.into(), config);
+            rows.push(&self.reading.format, &record, None);
         }
         Ok(rows)
     }
@@ -158,22 +154,11 @@ impl TemplatesDestinations {
             let place = key.as_deref().map_or(place, |key| place_of(place, key, config));
             let named = key.or_else(|| text(labels(config).name)).unwrap_or_else(|| position.to_string().into());
             let unique = if ids.contains(&named) { format!("{named}#{position}").into() } else { named };
-            self.push(&mut rows, template, kind, unique.clone(), Config { raw: Some(config), place })?;
+            let config = Config { raw: Some(config), place };
+            rows.push(&self.reading.format, &record_of(template, kind, unique.clone(), config), None);
             ids.insert(unique);
         }
         Ok(rows)
-    }
-
-    fn push(
-        &self,
-        rows: &mut Rows,
-        template: &str,
-        kind: &str,
-        id: Cow<'_, str>,
-        config: Config<'_>,
-    ) -> Result<(), StreamError> {
-        rows.push(&self.reading.format, &record_of(template, kind, id, config), None);
-        Ok(())
     }
 }
 
