@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use fake_100ms::{Counts, Fake, FilterEffect, Options, Readings, Scale};
+use fake_100ms::{Counts, Fake, FilterEffect, ListOrder, Options, Readings, Scale};
 use serde_json::{Value, json};
 
 use crate::harness::{Call, catalog, config, config_with, fake, requests_by_route, states};
@@ -151,13 +151,26 @@ fn a_sync_costs_as_much_as_happened_since() {
 
 #[test]
 fn rooms_with_many_events_are_asked_for_what_is_new_in_them() {
-    let fake = workspace(Counts { events_per_room: 220, ..quiet(200, 600) }, 127);
+    // Oldest first, so that nothing new is on the first page of such a room.
+    let readings = Readings { event_order: ListOrder::OldestFirst, ..Readings::documented() };
+    let scale = Scale::Custom(Counts { events_per_room: 220, ..quiet(200, 600) });
+    let fake = Fake::start(Options { seed: 127, scale, readings, ..Options::default() });
     let mut connection = Connection::of(&fake, &[EVENTS]);
     connection.sync();
     let later = fake.advance_small(10.0);
     fake.reset_requests();
     connection.sync();
     connection.assert_is_up_to_date();
+    // Failed joins without a session are found in the rooms of the sessions.
+    let truth = fake.truth();
+    let rooms: BTreeSet<_> =
+        later.streams["sessions"].iter().map(|id| truth.streams["sessions"][id]["room_id"].as_str()).collect();
+    let failed = later.streams[EVENTS].iter().filter(|id| {
+        let event = &truth.streams[EVENTS][*id];
+        event["session_id"].is_null() && rooms.contains(&event["room_id"].as_str())
+    });
+    let (found, missed): (Vec<_>, Vec<_>) = failed.partition(|id| connection.has(EVENTS, id));
+    assert!(found.len() > 10 && missed.is_empty(), "{} found, missed: {missed:?}", found.len());
     let log = fake.request_log();
     let asked = |part: &str| log.iter().filter(|request| request.target.contains(part)).count();
     let sessions = later.streams["sessions"].len();
