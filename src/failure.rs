@@ -334,7 +334,7 @@ fn clocks(error: &ApiError) -> (String, &'static str) {
     };
     let time = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S").to_string();
     let what = format!("; its clock says {}, this machine's {} (UTC)", time(server), time(local));
-    (what, ", and set the clock of this machine")
+    (what, "; if that fails, set this machine's clock")
 }
 
 /// The vendor's sentence behind a status, when there is one.
@@ -411,7 +411,7 @@ mod tests {
         };
         assert_eq!(
             sentence(-60, true),
-            "100ms did not accept the app access key and app secret at `/v2/rooms` (401); its clock says 2023-11-14 22:12:20, this machine's 2023-11-14 22:13:20 (UTC): copy both again from the Developer section of the 100ms dashboard, and set the clock of this machine."
+            "100ms did not accept the app access key and app secret at `/v2/rooms` (401); its clock says 2023-11-14 22:12:20, this machine's 2023-11-14 22:13:20 (UTC): copy both again from the Developer section of the 100ms dashboard; if that fails, set this machine's clock."
         );
         assert_eq!(
             sentence(9, false),
