@@ -34,7 +34,7 @@ RUN_BY = {
         # Compared with the line for Kubernetes.
         "Airflow's DockerOperator": "test_runners.py",
     },
-    "docs/queries/README.md": {"How to ask": "test_queries.py"},
+    "docs/queries/README.md": {"How to ask": "test_queries.py", "From the files of a folder": "test_readme.py"},
     "docs/performance.md": {"See it again": ".ci/run"},
     # The form of a state, whose keys are compared with one that is written.
     "docs/architecture.md": {"The central idea: slices": "test_docs.py"},

@@ -18,7 +18,7 @@ type Records<'r> = BTreeMap<String, &'r Value>;
 /// The charts, ready to be printed.
 pub fn of(sessions: &Records<'_>, recordings: &Records<'_>) -> [String; 3] {
     [
-        chart("How many sessions began each day?", "session_volume", per_day(sessions)),
+        chart("How many sessions began on each of the last 14 days?", "session_volume", per_day(sessions)),
         chart("How many people took part in a session?", "session_participants", by_participants(sessions)),
         chart("In what state are the recordings?", "recording_status", by_status(recordings)),
     ]

@@ -33,7 +33,7 @@ const OUTPUT: &str = "demo-output";
 /// leaves this machine.
 #[derive(Parser)]
 #[command(
-    name = "cargo demo --",
+    name = "cargo demo",
     after_help = "Examples:
   cargo demo
   cargo demo -- --keep
@@ -48,8 +48,13 @@ struct Choices {
     port: u16,
 }
 
+/// `cargo demo -- --keep` and `cargo demo --keep` are the same: cargo's alias ends in `--` already.
+fn arguments(all: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+    all.filter(|argument| argument != "--")
+}
+
 fn main() -> ExitCode {
-    let choices = Choices::parse();
+    let choices = Choices::parse_from(arguments(std::env::args()));
     match show_all(&choices) {
         Ok(fake) if choices.keep => keep(&fake),
         Ok(_) => ExitCode::SUCCESS,
@@ -121,7 +126,11 @@ fn show(out: &mut impl Write, fake: &Fake, folder: &Path) -> Done<()> {
     writeln!(out, "\nThe first sync reads everything since 2018.\n\n{}", first.table(None))?;
 
     let changes = fake.advance();
-    writeln!(out, "\nAn hour passes in the workspace. {}", describe(&changes, &first))?;
+    writeln!(
+        out,
+        "\nAn hour passes in the workspace. So many records are new or have changed:\n\n{}",
+        describe(&changes, &first)
+    )?;
     files.write_state(&first)?;
     let state = files.path("state.json");
     let (second, _) = call(&["read", "--config", &config, "--catalog", &catalog, "--state", &state])?;
@@ -129,7 +138,8 @@ fn show(out: &mut impl Write, fake: &Fake, folder: &Path) -> Done<()> {
     files.write_records(&second)?;
     writeln!(
         out,
-        "\nThe second sync begins at the saved state and reads only what has changed.\n\n{}",
+        "\nThe second sync begins at the saved state. It reads what has changed, and all of the streams without a \
+         cursor.\n\n{}",
         second.table(Some(&first))
     )?;
 
@@ -140,7 +150,8 @@ fn show(out: &mut impl Write, fake: &Fake, folder: &Path) -> Done<()> {
     }
     writeln!(
         out,
-        "The records are in {}/, one file for each stream, beside config, catalog and state.",
+        "The records are in {}/, one file for each stream, beside config, catalog and state. The next demo writes this\n\
+         folder anew; docs/queries/README.md says how to ask its files in DuckDB.",
         folder.display()
     )?;
     Ok(())
@@ -298,17 +309,12 @@ fn prove(fake: &Fake, first: &Sync, second: &Sync) -> Done<()> {
     Ok(())
 }
 
-/// What has changed in the streams that `first` has read, as a sentence.
+/// How many records of the streams that are read are new or have changed.
 fn describe(changes: &Changes, first: &Sync) -> String {
     let is_read = |name: &str| first.streams.iter().any(|stream| stream.name == name);
     let changed = changes.streams.iter().filter(|(name, keys)| is_read(name) && !keys.is_empty());
-    let parts: Vec<String> =
-        changed.map(|(stream, keys)| format!("{} of `{stream}`", grouped(keys.len() as u64))).collect();
-    match parts.split_last() {
-        None => "Nothing changes.".to_owned(),
-        Some((last, [])) => format!("New or changed records: {last}."),
-        Some((last, others)) => format!("New or changed records: {} and {last}.", others.join(", ")),
-    }
+    let rows = changed.map(|(stream, keys)| vec![(*stream).to_owned(), grouped(keys.len() as u64)]);
+    aligned(None, rows, &[1])
 }
 
 fn catalog_of(messages: &[Value]) -> Done<Vec<Value>> {
@@ -363,7 +369,7 @@ mod tests {
     fn what_is_drawn_is_what_the_workspace_holds() {
         let (shown, fake) = shown();
         let truth = fake.truth().streams;
-        let per_day = bars(&shown, "How many sessions began each day?");
+        let per_day = bars(&shown, "How many sessions began on each of the last 14 days?");
         assert_eq!(per_day.len(), 14);
         for (day, count) in per_day {
             let began = |session: &&Value| text(&session["started_at"]).starts_with(day);
@@ -421,6 +427,14 @@ mod tests {
         assert!(complaint.starts_with(&format!("Port {port} is in use: ")), "{complaint}");
         assert_eq!(complaint.lines().count(), 1);
         assert!(start(&Choices { keep: false, port }).is_ok());
+    }
+
+    #[test]
+    fn a_second_pair_of_dashes_changes_nothing() {
+        for line in ["demo --keep --port 8200", "demo -- --keep --port 8200"] {
+            let choices = Choices::try_parse_from(arguments(line.split(' ').map(String::from))).unwrap();
+            assert!(choices.keep && choices.port == 8200, "{line}");
+        }
     }
 
     #[test]
