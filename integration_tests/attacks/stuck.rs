@@ -301,7 +301,14 @@ fn tokens_are_minted_by_the_servers_clock() {
         let transcript = check.transcript();
         let status = transcript.connection_status().expect("a status");
         assert_eq!(status.status, CheckStatus::Succeeded, "{seconds} s: {:?}", status.message);
+        // A token that was made half a minute ago is as good as a new one.
+        let is_told = seconds != 30;
+        let tells = |transcript: &Transcript| {
+            transcript.logs(Level::Info).iter().filter(|log| log.contains("made by the clock of 100ms")).count()
+        };
+        assert_eq!(tells(&transcript), usize::from(is_told), "{seconds} s");
         let transcript = ends_within(first_read(&fake, &["rooms", "templates"]), SOON).good(&fake);
+        assert_eq!(tells(&transcript), usize::from(is_told), "{seconds} s");
         assert_reads_all(&transcript, &fake, &["rooms", "templates"]);
     }
 }

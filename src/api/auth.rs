@@ -177,9 +177,11 @@ impl Tokens {
         }
     }
 
-    /// Notes that 100ms accepted `token`.
-    pub(super) fn accepted(&self, token: &Token) {
-        self.lock().accepted = Some(token.ahead);
+    /// Notes that 100ms accepted `token`; true when it is the first one by the server's clock instead of this
+    /// machine's.
+    pub(super) fn accepted(&self, token: &Token) -> bool {
+        let before = self.lock().accepted.replace(token.ahead);
+        !token.ahead.is_zero() && before != Some(token.ahead)
     }
 
     /// Whether 100ms has ever accepted a token of ours.

@@ -348,7 +348,13 @@ impl Client {
         let body = bodies.read(answer).await;
         match status {
             StatusCode::OK => {
-                tokens.accepted(token);
+                if tokens.accepted(token) {
+                    let seconds = seen.skew().unwrap_or_default().num_seconds().unsigned_abs();
+                    self.note(format!(
+                        "This machine's clock and that of 100ms differ by {seconds} s. Tokens are made by the clock of \
+                         100ms, because it refused one made by this machine's: set this machine's clock."
+                    ));
+                }
                 return body;
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => tokens.renew(token, seen.skew()),
