@@ -34,10 +34,6 @@ fn passages(transcript: &Transcript, fake: &Fake) -> BTreeMap<String, String> {
     timed.filter(|(_, time)| *time >= earliest).collect()
 }
 
-/// A room is tried whole, in the hope that its events fit a page, until more have failed by four than succeeded; up
-/// to nine more are under way then.
-const MOST_TRIED_IN_VAIN: usize = 13;
-
 fn joins_and_leaves(transcript: &Transcript) -> impl Iterator<Item = &Record> {
     transcript.records_of(EVENTS).filter(|event| event.data["source"] == "sessions")
 }
@@ -148,6 +144,10 @@ fn a_sync_costs_as_much_as_happened_since() {
         assert!(then[mode] <= 3 * since + rooms / 100, "{} requests for {since} sessions", then[mode]);
     }
 }
+
+/// A room is tried whole, in the hope that its events fit a page, until more have failed by four than succeeded; up
+/// to nine more are under way then.
+const MOST_TRIED_IN_VAIN: usize = 13;
 
 #[test]
 fn rooms_with_many_events_are_asked_for_what_is_new_in_them() {

@@ -12,7 +12,6 @@
 //! - **On request:** part of `extra_streams` in the configuration.
 
 use std::borrow::Cow;
-use std::cmp::Ordering::{Equal, Greater, Less};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -261,11 +260,11 @@ impl WebhookEvents {
         self.seen.fetch_add(deliveries.len() as u64, Ordering::Relaxed);
         for delivery in deliveries {
             let (record, time) = record_of(delivery)?;
-            match last.replace(time).map(|last| time.cmp(&last)) {
-                Some(Greater) => self.is_out_of_order.store(true, Ordering::Relaxed),
-                Some(Less) => drop(self.descents.fetch_add(1, Ordering::Relaxed)),
-                Some(Equal) | None => {}
+            let before = last.replace(time).unwrap_or(time);
+            if time > before {
+                self.is_out_of_order.store(true, Ordering::Relaxed);
             }
+            self.descents.fetch_add(u64::from(time < before), Ordering::Relaxed);
             if time >= self.reading.due && end.is_none_or(|end| time < end) {
                 rows.push(&self.reading.format, &record, Some(Times::new(time, time)));
             }
