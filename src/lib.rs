@@ -9,6 +9,7 @@
 //! - [`airbyte`]: the messages of the protocol. It knows nothing about 100ms.
 //! - [`redact`]: masks secrets in everything that the connector says.
 //! - [`config`]: the settings. [`failure`]: what the user reads when something goes wrong.
+//! - [`seams`]: what a simulation puts in the place of the machine's clock and of chance.
 //! - [`nearest`]: finds the name that somebody meant who mistyped one.
 //! - [`terminal`]: what a person sees instead of messages.
 //! - [`commands`]: the commands `spec`, `check`, `discover`, `read` and `completions`.
@@ -20,6 +21,7 @@ pub mod config;
 pub mod failure;
 pub mod nearest;
 pub mod redact;
+pub mod seams;
 pub mod streams;
 pub mod sync;
 pub mod terminal;

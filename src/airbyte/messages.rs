@@ -322,7 +322,7 @@ fn descriptor(stream: &str) -> StreamDescriptor {
 }
 
 fn now() -> i64 {
-    chrono::Utc::now().timestamp_millis()
+    crate::seams::now().timestamp_millis()
 }
 
 /// What stands before the record in a RECORD line of `stream`; after it come `emitted_at` and the end.

@@ -9,6 +9,8 @@ use jsonwebtoken::{EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::seams;
+
 /// How the connector proves who it is.
 #[derive(Debug, Clone)]
 pub enum Credentials {
@@ -144,7 +146,7 @@ impl Tokens {
             }
             Credentials::App { access_key, app_secret } => (access_key, app_secret),
         };
-        let now = Utc::now();
+        let now = seams::now();
         let mut minted = self.lock();
         let (generation, ahead) = match &minted.token {
             Some((token, renew_at)) if now < *renew_at => return Ok(token.clone()),
@@ -209,7 +211,7 @@ fn mint(access_key: &str, app_secret: &SecretString, now: DateTime<Utc>) -> Resu
         iat: begins,
         nbf: begins,
         exp: now + LIFETIME.num_seconds(),
-        jti: uuid::Uuid::new_v4().to_string(),
+        jti: uuid::Builder::from_random_bytes(fastrand::u128(..).to_le_bytes()).into_uuid().to_string(),
     };
     let key = EncodingKey::from_secret(app_secret.expose_secret().as_bytes());
     jsonwebtoken::encode(&Header::default(), &claims, &key)

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{AUTHORIZATION, DATE, HeaderValue};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::header::{DATE, HeaderValue};
+use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
@@ -14,13 +14,14 @@ use super::auth::{Credentials, OnMinted, Token, Tokens};
 use super::clocks::{Clocks, Observed};
 use super::endpoints::SMALL_PAGE;
 use super::error::{ApiError, Problem};
+use super::exchange::{Exchange, Network, Received};
 use super::limiter::{Limiter, Permit};
 use super::pages::ShortPages;
 use super::refusal::{self, Redact};
 use super::request::Get;
 use super::retry::{Decision, Host, Policy, Retry, Standing};
-use super::transport::{self, Bodies, Unreadable};
-use super::{addresses, tls};
+use super::transport::{Bodies, Unreadable};
+use crate::seams;
 
 /// How to reach 100ms.
 pub struct Settings {
@@ -106,10 +107,8 @@ pub struct Effort {
 
 /// What all streams share.
 pub(super) struct Shared {
-    http: reqwest::Client,
+    exchange: Arc<dyn Exchange>,
     api_url: Url,
-    /// The host, when it must be judged before each request, because a proxy may resolve it.
-    judged_host: Option<Arc<str>>,
     tokens: Tokens,
     limiter: Limiter,
     policy: Policy,
@@ -129,30 +128,14 @@ impl Client {
     /// When the TLS roots named by `SSL_CERT_FILE` cannot be read, or the host is a private address
     /// although only public ones are allowed.
     pub fn new(settings: Settings, listener: Listener) -> Result<Self, String> {
-        if settings.public_only {
-            addresses::refuse_private_host(&settings.api_url)?;
-        }
-        let mut http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::config()?)
-            .user_agent(concat!("source-100ms/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(10))
-            .read_timeout(settings.policy.scale(settings.policy.silence))
-            .tcp_nodelay(true)
-            .pool_max_idle_per_host(settings.workers);
-        let host: Arc<str> = settings.api_url.host_str().unwrap_or_default().into();
-        if settings.public_only {
-            http = http.dns_resolver(Arc::new(addresses::PublicOnly { host: Arc::clone(&host) }));
-        }
-        if addresses::is_loopback(&settings.api_url) {
-            // A proxy is another machine, to which the token would go unencrypted.
-            http = http.no_proxy();
-        }
+        let network = Network::new(&settings)?;
+        Ok(Self::over(Arc::new(network), settings, listener))
+    }
+
+    /// A client for `settings` that asks over `exchange` instead of the network.
+    pub fn over(exchange: Arc<dyn Exchange>, settings: Settings, listener: Listener) -> Self {
         let shared = Shared {
-            http: http
-                .build()
-                .map_err(|error| format!("The HTTP client could not be set up: {}.", transport::cause(&error)))?,
-            judged_host: Some(host).filter(|_| settings.public_only && addresses::may_be_proxied()),
+            exchange,
             api_url: root(settings.api_url),
             tokens: Tokens::new(settings.credentials, settings.on_minted),
             limiter: Limiter::new(settings.workers, settings.policy.clone()),
@@ -164,7 +147,7 @@ impl Client {
             clocks: Observed::default(),
             is_unreachable: AtomicBool::new(false),
         };
-        Ok(Self::of(Arc::new(shared)))
+        Self::of(Arc::new(shared))
     }
 
     /// Another client of the same workspace, which shares all but the count of its requests.
@@ -309,7 +292,7 @@ impl Client {
         let Problem::Refused { retry_after, .. } = problem else { return };
         let (wait, pace) = permit.refused(*retry_after);
         self.limited.fetch_add(1, Ordering::Relaxed);
-        let (endpoint, until) = (get.endpoint(), Utc::now() + wait);
+        let (endpoint, until) = (get.endpoint(), seams::now() + wait);
         (self.shared.listener)(Notice::RateLimited { endpoint, until, wait, pace });
     }
 
@@ -340,12 +323,11 @@ impl Client {
     /// The body of an answer with status 200. Notes what every answer tells of clock and token.
     async fn answer(&self, url: Url, token: &Token) -> Result<Vec<u8>, Problem> {
         let Shared { clocks, tokens, bodies, redact, is_unreachable, .. } = &*self.shared;
-        let answer = self.send(url, token).await?;
+        let Received { status, headers, body } = self.send(url, token).await?;
         is_unreachable.store(false, Ordering::Relaxed);
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let seen = Clocks { server: refusal::header_date(&headers, DATE), local: Utc::now() };
+        let seen = Clocks { server: refusal::header_date(&headers, DATE), local: seams::now() };
         clocks.note(seen, status == StatusCode::OK);
-        let body = bodies.read(answer).await;
+        let body = bodies.read(&headers, body).await;
         match status {
             StatusCode::OK => {
                 if tokens.accepted(token) {
@@ -364,22 +346,11 @@ impl Client {
         Err(refusal::problem(status, &headers, seen.server, &body.unwrap_or_default(), redact))
     }
 
-    async fn send(&self, url: Url, token: &Token) -> Result<Response, Problem> {
-        if let Some(host) = &self.shared.judged_host
-            && addresses::is_private(host).await
-        {
-            return Err(Problem::NotPublic);
-        }
+    async fn send(&self, url: Url, token: &Token) -> Result<Received, Problem> {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.value.expose_secret()))
             .map_err(|_| Problem::Credentials("the management token holds characters no token has".into()))?;
         authorization.set_sensitive(true);
-        self.shared
-            .http
-            .get(url)
-            .header(AUTHORIZATION, authorization)
-            .send()
-            .await
-            .map_err(|error| transport::problem(&error))
+        self.shared.exchange.get(url, authorization).await
     }
 }
 

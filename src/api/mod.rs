@@ -9,6 +9,7 @@
 //! | `pages` | what makes an answer a page of a list, and where a list ends |
 //! | `error` | what can go wrong, and what the caller can do about it |
 //! | `refusal` | what a refusal says: its status, the vendor's sentence, the wait it names |
+//! | `exchange` | how one request and its answer go over the wire, and what can take the place of the wire |
 //! | `transport` | what comes over the wire: bodies within bounds, what breaks on the way |
 //! | `retry` | whether to try again, and when |
 //! | `limiter` | who may go now: the bound for all, and a limit for each endpoint |
@@ -28,6 +29,7 @@ mod client;
 mod clocks;
 mod endpoints;
 mod error;
+mod exchange;
 mod limit;
 mod limiter;
 mod pages;
@@ -48,6 +50,7 @@ pub use endpoints::{
     EventFilter, List, ListFilter, PAGE_SIZE, Page, SMALL_PAGE, WebhookFilter, WebhookPage, repeated_token,
 };
 pub use error::{ApiError, GaveUp, Problem};
+pub use exchange::{Exchange, Received};
 pub use refusal::Redact;
 pub use retry::Policy;
 pub use trail::Trail;

@@ -8,6 +8,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::error::Problem;
+use crate::seams;
 
 /// A named wait that is longer counts as this long: nobody sits it out, and every clock can hold it.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -45,7 +46,7 @@ fn header_wait(value: &str, served_at: Option<DateTime<Utc>>) -> Option<Duration
         return Some(Duration::from_secs(seconds));
     }
     let date = DateTime::parse_from_rfc2822(value.trim()).ok()?;
-    Some((date.with_timezone(&Utc) - served_at.unwrap_or_else(Utc::now)).to_std().unwrap_or_default())
+    Some((date.with_timezone(&Utc) - served_at.unwrap_or_else(seams::now)).to_std().unwrap_or_default())
 }
 
 /// "rate limit exceeded, retry after 45 seconds": the only documented form.

@@ -1,6 +1,8 @@
 //! What comes over the wire: the body of an answer within bounds, and what breaks on the way.
 
-use reqwest::Response;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap};
 use serde_json::error::Category;
 use tokio::sync::Semaphore;
 
@@ -22,12 +24,16 @@ impl Bodies {
         Self(Semaphore::new(LARGE_AT_ONCE))
     }
 
-    /// The whole body of `answer`.
-    pub(super) async fn read(&self, mut answer: Response) -> Result<Vec<u8>, Problem> {
-        let announced = usize::try_from(answer.content_length().unwrap_or_default()).unwrap_or(usize::MAX);
-        let mut body = Vec::with_capacity(announced.min(LARGE));
+    /// The whole body of an answer with these `headers`, of which `chunks` are coming.
+    pub(super) async fn read(
+        &self,
+        headers: &HeaderMap,
+        mut chunks: impl Stream<Item = Result<Bytes, Problem>> + Unpin,
+    ) -> Result<Vec<u8>, Problem> {
+        let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        let mut body = Vec::with_capacity(announced.unwrap_or_default().min(LARGE));
         let mut is_large = None;
-        while let Some(chunk) = answer.chunk().await.map_err(|error| problem(&error))? {
+        while let Some(chunk) = chunks.next().await.transpose()? {
             let length = body.len() + chunk.len();
             if length > LARGEST {
                 return Err(Problem::TooLarge(LARGEST as u64));

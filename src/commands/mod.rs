@@ -19,15 +19,15 @@ mod selection;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
-use chrono::Utc;
 use clap::CommandFactory;
 use serde_json::{Map, Value};
 
 use crate::airbyte::{Level, Message, Spec};
-use crate::api::{self, Client, Credentials, Policy};
+use crate::api::{self, Client, Credentials, Exchange, Policy};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::redact::Redactor;
+use crate::seams;
 use crate::sync::{Output, OutputClosed, Stop, stopped};
 
 pub use arguments::Arguments;
@@ -56,6 +56,8 @@ pub struct Environment {
     pub is_seen: bool,
     /// Somebody sees what is written to standard error.
     pub is_watched: bool,
+    /// What takes the place of the network.
+    pub exchange: Option<Arc<dyn Exchange>>,
 }
 
 impl Environment {
@@ -68,6 +70,7 @@ impl Environment {
             time_scale: time_scale(variable("SOURCE_100MS_TIME_SCALE").trim()),
             is_seen: false,
             is_watched: false,
+            exchange: None,
         }
     }
 
@@ -144,15 +147,8 @@ pub async fn run<W: Write + Send + 'static>(
     let redactor = Redactor::new(typed.iter().flat_map(Config::secrets));
     let (presentation, writer) = Presentation::of(&arguments, &environment, Box::new(writer));
     let (output, thread) = Output::start(writer, redactor, level);
-    let ending = match dispatch(arguments.command, typed, &environment, &presentation, &output, stop).await {
-        Ok(ending) => ending,
-        Err(Abort::OutputClosed) => Ending::Failed,
-        Err(Abort::Failure(failure)) => {
-            // A closed output is found out below.
-            let _ = output.message(failure.to_message(None)).await;
-            Ending::Failed
-        }
-    };
+    let ended = dispatch(arguments.command, typed, &environment, &presentation, &output, stop).await;
+    let ending = reported(ended, &output).await;
     drop(output);
     let written = tokio::task::spawn_blocking(|| thread.join()).await;
     if ending == Ending::Stopped {
@@ -162,6 +158,31 @@ pub async fn run<W: Write + Send + 'static>(
         Ok(Ok(written)) => (ending, written),
         // Both mean that the writer panicked.
         Ok(Err(_)) | Err(_) => (Ending::Failed, Err(std::io::Error::other("the writer stopped"))),
+    }
+}
+
+/// `read` with `catalog` and `state` at hand, and with an output that is written somewhere: the command without
+/// files, terminal and threads.
+pub async fn read(
+    config: &Map<String, Value>,
+    catalog: &Value,
+    state: &Value,
+    environment: &Environment,
+    output: &Output,
+    stop: Stop,
+) -> Ending {
+    reported(read::of_values(config, catalog, state, environment, output, stop).await, output).await
+}
+
+async fn reported(ended: Result<Ending, Abort>, output: &Output) -> Ending {
+    match ended {
+        Ok(ending) => ending,
+        Err(Abort::OutputClosed) => Ending::Failed,
+        Err(Abort::Failure(failure)) => {
+            // A closed output is found out by whoever waits for the writer.
+            let _ = output.message(failure.to_message(None)).await;
+            Ending::Failed
+        }
     }
 }
 
@@ -223,7 +244,7 @@ async fn connect(
     environment: &Environment,
     output: &Output,
 ) -> Result<(Config, Client), Abort> {
-    let now = Utc::now();
+    let now = seams::now();
     // Before any fault: a mistyped key is often why another one is missing.
     for doubt in Config::doubts(typed) {
         said(output.log(Level::Warn, doubt).await)?;
@@ -249,6 +270,9 @@ async fn connect(
     };
     let notify = output.clone();
     let listener = Arc::new(move |notice| notify.notice(notice));
-    let client = Client::new(settings, listener).map_err(Failure::config)?;
+    let client = match &environment.exchange {
+        Some(exchange) => Client::over(Arc::clone(exchange), settings, listener),
+        None => Client::new(settings, listener).map_err(Failure::config)?,
+    };
     Ok((config, client))
 }

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chrono::Utc;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
@@ -16,6 +15,7 @@ use crate::airbyte::{self, ConfiguredStream, Level, Progress, SavedStates, SyncM
 use crate::api::{Client, Policy};
 use crate::config::{AnalyticsRooms, Config, PersonalData, RecordingUrls};
 use crate::failure::Failure;
+use crate::seams;
 use crate::streams::{self, Description, EventRooms, Format, Options, Reading, Salt, Since, Timestamp, Written};
 use crate::sync::state::{self, Position};
 use crate::sync::{self, Beginning, Job, Output, Stop, stopped};
@@ -53,28 +53,70 @@ pub(super) async fn run(
     for doubt in doubts {
         said(output.log(Level::Warn, doubt).await)?;
     }
-    let mut jobs = Vec::with_capacity(selection.streams.len());
-    let mut is_incomplete = false;
-    for stream in &selection.streams {
-        let Some(description) = offered.iter().find(|description| description.name == stream.name) else {
-            is_incomplete = true;
-            refuse_unknown(&stream.name, &offered, output).await?;
-            continue;
-        };
-        if let Some(folder) = &folder {
-            prepare(folder, description, stream.sync_mode, &mut saved, &mut kept)?;
+    if let Some(folder) = &folder {
+        for stream in &selection.streams {
+            if let Some(description) = described(&stream.name, &offered) {
+                prepare(folder, description, stream.sync_mode, &mut saved, &mut kept)?;
+            }
         }
-        jobs.push(job(description, stream, &config, &client, &saved, output).await?);
     }
+    let jobs = jobs(&selection.streams, &offered, &config, &client, &saved, output).await?;
     for job in &jobs {
         presentation.progress.watch(job.description.name, &job.client);
     }
+    Ok(read_all(jobs, selection.streams.len(), &config, output, stop).await)
+}
+
+/// The same with everything at hand.
+pub(super) async fn of_values(
+    typed: &Map<String, Value>,
+    catalog: &Value,
+    states: &Value,
+    environment: &Environment,
+    output: &Output,
+    stop: Stop,
+) -> Result<Ending, Abort> {
+    let (config, client) = connect(typed, Policy::patient(), environment, output).await?;
+    let offered: Vec<&'static Description> = streams::every().collect();
+    let selected = airbyte::read_catalog(catalog).map_err(|error| Failure::config(error.to_string()))?;
+    let saved = airbyte::read_states(states).map_err(|error| Failure::config(error.to_string()))?;
+    warn_of_ignored(&saved, &offered, output).await?;
+    let jobs = jobs(&selected, &offered, &config, &client, &saved, output).await?;
+    Ok(read_all(jobs, selected.len(), &config, output, stop).await)
+}
+
+/// Runs the `jobs` of so many `selected` streams.
+async fn read_all(jobs: Vec<Job>, selected: usize, config: &Config, output: &Output, stop: Stop) -> Ending {
+    let is_one_unknown = jobs.len() < selected;
     let outcome = sync::run(jobs, config.num_workers, output.clone(), stop).await;
-    Ok(match (outcome.was_stopped, outcome.is_incomplete || is_incomplete) {
+    match (outcome.was_stopped, outcome.is_incomplete || is_one_unknown) {
         (true, _) => Ending::Stopped,
         (false, true) => Ending::Failed,
         (false, false) => Ending::Well,
-    })
+    }
+}
+
+fn described(name: &str, offered: &[&'static Description]) -> Option<&'static Description> {
+    offered.iter().find(|description| description.name == name).copied()
+}
+
+/// Those of the selected streams that there are, ready to be read; of the others an error is told.
+async fn jobs(
+    selected: &[ConfiguredStream],
+    offered: &[&'static Description],
+    config: &Config,
+    client: &Client,
+    saved: &SavedStates,
+    output: &Output,
+) -> Result<Vec<Job>, Abort> {
+    let mut jobs = Vec::with_capacity(selected.len());
+    for stream in selected {
+        match described(&stream.name, offered) {
+            Some(description) => jobs.push(job(description, stream, config, client, saved, output).await?),
+            None => refuse_unknown(&stream.name, offered, output).await?,
+        }
+    }
+    Ok(jobs)
 }
 
 async fn selected(arguments: &ReadArguments, offered: &[&'static Description]) -> Result<Selection, Failure> {
@@ -171,7 +213,7 @@ async fn job(
 ) -> Result<Job, Abort> {
     let start_date = Timestamp::from(config.start_date);
     let state = saved.by_stream.get(description.name);
-    let saved = state::read(description, state, configured.sync_mode, start_date, Utc::now().into())
+    let saved = state::read(description, state, configured.sync_mode, start_date, seams::now().into())
         .map_err(|(key, problem)| Failure::state(description.name, &key, &problem))?;
     for key in &saved.ignored {
         let warning = format!(

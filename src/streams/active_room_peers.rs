@@ -6,7 +6,7 @@
 //! - **Open in the reference:** what a room answers that was left since the list was read: 404 and an
 //!   empty answer both mean that nobody is in.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
@@ -120,8 +120,8 @@ record! {
 }
 
 /// The live rooms on a page, each with its session: the newest, should there be two.
-fn live_rooms(sessions: &[LiveSession<'_>]) -> Result<HashMap<String, String>, RecordError> {
-    let mut rooms: HashMap<String, String> = HashMap::new();
+fn live_rooms(sessions: &[LiveSession<'_>]) -> Result<BTreeMap<String, String>, RecordError> {
+    let mut rooms: BTreeMap<String, String> = BTreeMap::new();
     for session in sessions {
         let session_id = id(session.id.0)?;
         let has_ended = truth(session.active.0) == Some(false);

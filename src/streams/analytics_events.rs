@@ -18,7 +18,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -32,6 +32,7 @@ use super::slice::{Scope, Slice};
 use super::time::{Time, Timestamp};
 use super::values::{Object, Text, text, truth};
 use crate::api::{ApiError, Client, EventFilter, Keyed, List, ListFilter, Members, Problem};
+use crate::seams;
 
 record! {
     /// Something that happened in a room.
@@ -223,7 +224,7 @@ impl Stream for AnalyticsEvents {
 impl AnalyticsEvents {
     /// When this sync began, in this process or in an earlier one.
     fn began(&self) -> Timestamp {
-        let here = || self.reading.client.began().unwrap_or_else(Utc::now);
+        let here = || self.reading.client.began().unwrap_or_else(seams::now);
         self.reading.since.until.unwrap_or_else(|| here().into())
     }
 

@@ -476,7 +476,7 @@ impl Rows {
         }
         keep_on_one_line(&mut self.bytes, begins);
         // Writing to memory cannot fail.
-        let _ = writeln!(self.bytes, ",\"emitted_at\":{}}}}}", chrono::Utc::now().timestamp_millis());
+        let _ = writeln!(self.bytes, ",\"emitted_at\":{}}}}}", crate::seams::now().timestamp_millis());
         self.count += 1;
     }
 

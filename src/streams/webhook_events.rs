@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
@@ -26,6 +26,7 @@ use super::slice::{Scope, Slice, Window};
 use super::time::{Time, Timestamp};
 use super::values::{Object, Text, text};
 use crate::api::{ApiError, Client, WebhookFilter};
+use crate::seams;
 
 record! {
     /// Something that 100ms told the workspace's webhook.
@@ -193,13 +194,13 @@ impl WebhookEvents {
 
     /// When this run began, by the earlier clock.
     fn until(&self) -> Timestamp {
-        self.reading.client.began().map_or_else(|| Utc::now().into(), Timestamp::from)
+        self.reading.client.began().map_or_else(|| seams::now().into(), Timestamp::from)
     }
 
     /// The oldest time that may be asked for, by the server's clock.
     fn oldest(&self) -> Timestamp {
         let clocks = self.reading.client.clocks();
-        let now = clocks.map_or_else(Utc::now, |clocks| clocks.server.unwrap_or(clocks.local));
+        let now = clocks.map_or_else(seams::now, |clocks| clocks.server.unwrap_or(clocks.local));
         Timestamp::from(now) - KEPT + MARGIN
     }
 

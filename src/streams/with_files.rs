@@ -14,7 +14,7 @@
 
 use std::borrow::Cow;
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -276,7 +276,7 @@ where
         self.is_out_of_order.store(true, Ordering::Relaxed);
         let page = files_page(&self.reading.client, slice.token.as_deref()).await?;
         let due = page.files.into_iter().filter(|file| file.created_at >= self.reading.due);
-        let ids: HashSet<String> = due.filter_map(|file| file.job).collect();
+        let ids: BTreeSet<String> = due.filter_map(|file| file.job).collect();
         let rest = slice.rest(page.next);
         self.step_alone(ids.into_iter().collect(), rest)
     }

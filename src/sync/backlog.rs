@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::window::{self, Budget, Pace};
 use crate::api::{PAGE_SIZE, Trail};
+use crate::seams;
 use crate::streams::{Seen, Slice};
 
 /// Pages that hold items outside of their window, before cutting windows is given up.
@@ -167,11 +168,12 @@ impl Backlog {
         let largest = others().fold(0.0, f64::max);
         let all = others().sum::<f64>().max(left);
         let wanted = if self.ignores_windows() { 0 } else { idle.min(self.budget.affordable(self.pending.len())) };
-        let older = window::cut(
-            &rest.slice,
-            seen.oldest,
-            window::worthwhile_cuts(left, largest, all / self.workers as f64).min(wanted),
-        );
+        let cuts = if seams::rarely() && !self.ignores_windows() {
+            1
+        } else {
+            window::worthwhile_cuts(left, largest, all / self.workers as f64).min(wanted)
+        };
+        let older = window::cut(&rest.slice, seen.oldest, cuts);
         let Some((newer, older)) = older else { return vec![Piece { pace, left, ..rest }] };
         let (pace, left) = (pace.inherited(), left / (older.len() + 1) as f64);
         let newer = Piece { slice: newer, pace, left, ..rest };

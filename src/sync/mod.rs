@@ -35,7 +35,7 @@ use crate::failure::Failure;
 use crate::streams::{Description, Opened};
 
 pub use progress::Beginning;
-pub use writer::{Output, OutputClosed};
+pub use writer::{Lines, Output, OutputClosed};
 
 use driver::Driver;
 use state::Position;
@@ -108,6 +108,7 @@ pub async fn run(jobs: Vec<Job>, workers: usize, output: Output, mut stop: Stop)
     let mut outcome = Outcome::default();
     loop {
         let ended = tokio::select! {
+            biased;
             ended = streams.join_next_with_id() => ended,
             () = stopped(&mut stop), if !outcome.was_stopped => {
                 outcome.was_stopped = true;

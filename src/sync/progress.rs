@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::state::{self, Resume};
 use crate::airbyte::{self, SyncMode};
+use crate::seams;
 use crate::streams::{Slice, Timestamp, Written};
 
 /// A state is written after this many records,
@@ -129,6 +130,7 @@ impl Progress {
         self.records_since_state >= RECORDS_PER_STATE * weight
             || waited >= PROGRESS_PER_STATE && self.records_since_state > 0
             || waited >= SIGN_OF_LIFE
+            || seams::rarely()
     }
 
     /// The state of a sync that has `pending` left, with what the stream remembers besides.

@@ -10,6 +10,7 @@
 //! its own. The order only decides *where* to cut: were the list in another order, the pieces would hold
 //! the same items, at worst some of them twice.
 
+use crate::seams;
 use crate::streams::{Scope, Seen, Slice, Timestamp, Window};
 
 /// 2020-01-01: there was no 100ms before. Only a place to begin cutting; nothing is left out.
@@ -117,6 +118,8 @@ pub fn cut(rest: &Slice, oldest: Timestamp, cuts: usize) -> Option<(Slice, Vec<S
 fn place(after: i64, wanted: i64, before: i64) -> Option<i64> {
     let off_round = wanted.div_euclid(MINUTE) * MINUTE + OFF_ROUND;
     let whole = wanted.div_euclid(SECOND) * SECOND;
+    let anywhere = || fastrand::i64(after..before.max(after + 1)).div_euclid(SECOND) * SECOND;
+    let off_round = if seams::rarely() { anywhere() } else { off_round };
     [off_round, whole].into_iter().find(|at| after < *at && *at < before)
 }
 

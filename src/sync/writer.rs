@@ -15,6 +15,7 @@ use super::notices;
 use crate::airbyte::{Level, Message, Progress};
 use crate::api::Notice;
 use crate::redact::Redactor;
+use crate::seams;
 use crate::streams::{Rows, keep_on_one_line};
 
 /// Things waiting to be written at most; each is a page of records or a single message.
@@ -57,17 +58,17 @@ impl Output {
         redactor: Redactor,
         most_verbose: Level,
     ) -> (Self, JoinHandle<io::Result<()>>) {
+        let (output, lines) = Self::new(writer, redactor, most_verbose);
+        (output, std::thread::spawn(move || lines.write_all()))
+    }
+
+    /// The same, for whoever writes the lines where it pleases.
+    pub fn new<W: Write>(writer: W, redactor: Redactor, most_verbose: Level) -> (Self, Lines<W>) {
         let (items, queue) = mpsc::unbounded_channel();
-        let lines = Lines {
-            writer,
-            redactor: redactor.clone(),
-            most_verbose,
-            uncovered: Vec::new(),
-            running: Vec::new(),
-            limited_until: 0,
-        };
-        let thread = std::thread::spawn(move || lines.write_all(queue));
-        (Self { items, room: Arc::new(Semaphore::new(QUEUE)), redactor, most_verbose }, thread)
+        let room = Arc::new(Semaphore::new(if seams::rarely() { 1 } else { QUEUE }));
+        let output = Self { items, room, redactor: redactor.clone(), most_verbose };
+        let (uncovered, running, limited_until) = Default::default();
+        (output, Lines { queue, writer, redactor, most_verbose, uncovered, running, limited_until })
     }
 
     /// Writes records of `stream`.
@@ -137,7 +138,9 @@ impl Output {
     }
 }
 
-struct Lines<W> {
+/// What becomes of the output: lines, in the order in which they came.
+pub struct Lines<W> {
+    queue: mpsc::UnboundedReceiver<Item>,
     writer: W,
     redactor: Redactor,
     most_verbose: Level,
@@ -150,11 +153,22 @@ struct Lines<W> {
 }
 
 impl<W: Write> Lines<W> {
-    fn write_all(mut self, mut queue: mpsc::UnboundedReceiver<Item>) -> io::Result<()> {
-        while let Some(item) = queue.blocking_recv() {
+    fn write_all(mut self) -> io::Result<()> {
+        while let Some(item) = self.queue.blocking_recv() {
             self.write(item.content)?;
         }
         self.writer.flush()
+    }
+
+    /// Writes what comes next; false when nothing comes any more.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn write_next(&mut self) -> io::Result<bool> {
+        match self.queue.recv().await {
+            Some(item) => self.write(item.content).map(|()| true),
+            None => self.writer.flush().map(|()| false),
+        }
     }
 
     fn write(&mut self, content: Content) -> io::Result<()> {

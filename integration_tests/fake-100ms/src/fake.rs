@@ -1,6 +1,7 @@
 //! The running fake and its controls.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::control;
 use crate::faults::{FaultPlan, FaultSchedule};
 use crate::options::Options;
 use crate::requests::{LoggedRequest, RequestCount};
-use crate::server::Server;
+use crate::server::{self, Answered, Server};
 use crate::state::State;
 use crate::tokens::TokenClaims;
 use crate::truth::{Truth, webhooks};
@@ -20,10 +21,11 @@ use crate::workspace::advance::Changes;
 /// How many seconds a small advance takes.
 const A_FEW_MINUTES: RangeInclusive<u64> = 60..=300;
 
-/// A running server on a port of 127.0.0.1, with its own threads; it stops when dropped.
+/// A running server on a port of 127.0.0.1, with its own threads, which stops when dropped; or, [`Fake::within`] a
+/// process, the same without port and threads.
 pub struct Fake {
     state: Arc<State>,
-    server: Server,
+    server: Option<Server>,
 }
 
 impl Fake {
@@ -40,12 +42,23 @@ impl Fake {
     pub fn try_start(options: Options) -> std::io::Result<Fake> {
         let state = Arc::new(State::new(&options));
         let server = Server::start(options.port, state.clone())?;
-        Ok(Fake { state, server })
+        Ok(Fake { state, server: Some(server) })
+    }
+
+    /// Nobody listens: the workspace is asked with [`Fake::answer`].
+    pub fn within(options: &Options) -> Fake {
+        Fake { state: Arc::new(State::new(options)), server: None }
+    }
+
+    /// The answer to a GET for `target`, a path with its query, or what goes wrong instead.
+    pub fn answer(&self, target: &str, token: Option<&str>) -> Answered {
+        server::answer_within(target, token, &self.state)
     }
 
     /// `http://127.0.0.1:PORT`; clients add `/v2/…`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.server.address())
+        let address = self.server.as_ref().map_or((Ipv4Addr::LOCALHOST, 80).into(), Server::address);
+        format!("http://{address}")
     }
 
     /// The `app_access_key` of the workspace.

@@ -5,6 +5,7 @@
 //! depends on nothing of the connector.
 //!
 //! - [`Fake`]: a running server on a loopback port, with its controls; stops when dropped.
+//! - [`Fake::within`], [`Answered`]: the same workspace in the caller's own process, without a connection.
 //! - [`Options`], [`Scale`], [`Counts`]: how large the workspace is and how the server behaves.
 //! - [`Readings`]: both answers to each question the documents leave open.
 //! - [`Truth`]: the records a correct connector emits, computed from the workspace itself; [`key_of`]
@@ -49,6 +50,7 @@ pub use readings::{
     WebhookPages,
 };
 pub use requests::{LoggedRequest, RequestCount};
+pub use server::Answered;
 pub use tokens::TokenClaims;
 pub use truth::{Truth, is_same, key_of};
 pub use workspace::advance::Changes;

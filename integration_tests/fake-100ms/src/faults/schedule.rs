@@ -1,6 +1,8 @@
 //! The plan in force, and what it makes of the next request.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::plan::{Fault, FaultPlan, FaultRule, RateLimit, RetryHint, When};
 

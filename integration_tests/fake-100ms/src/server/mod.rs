@@ -10,6 +10,7 @@ mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as BlockingListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use tokio::net::{TcpListener, TcpStream};
@@ -131,6 +132,53 @@ async fn serve(stream: &mut TcpStream, request: &Request, state: &State) -> bool
     let lives_on = wire::perform(stream, steps).await;
     state.count_served();
     lives_on
+}
+
+/// An answer that no connection carries: what else happens to it is up to whoever asked.
+#[derive(Debug)]
+pub struct Answered {
+    /// The status.
+    pub status: u16,
+    /// The headers that are there, by their names.
+    pub headers: Vec<(&'static str, String)>,
+    /// Not packed.
+    pub body: Vec<u8>,
+    /// How long it is under way.
+    pub delay: Duration,
+    /// What goes wrong on the wire. What concerns the content has happened.
+    pub wire: Option<Fault>,
+    /// The names of the faults that were drawn.
+    pub faults: Option<String>,
+}
+
+/// Answers a GET in the caller's own thread.
+pub(crate) fn answer_within(target: &str, token: Option<&str>, state: &State) -> Answered {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let request = Request {
+        method: "GET".to_owned(),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        bearer: token.map(str::to_owned),
+        accepts_gzip: false,
+        keep_alive: true,
+    };
+    let route = Route::of(path);
+    let pattern = route.as_ref().map_or("unknown", Route::pattern);
+    let has_start = routes::has_start(query);
+    let effects = state.faults().draw(&Asked { route: pattern, path, query, has_start, accepts_gzip: false });
+    let response = respond(&request, route, state, &effects);
+    record(&request, pattern, response.status, state, &effects);
+    state.count_served();
+    let date = response.date.map(|date| ("date", date));
+    let retry_after = response.retry_after.map(|wait| ("retry-after", wait));
+    Answered {
+        status: response.status,
+        headers: date.into_iter().chain(retry_after).collect(),
+        body: response.body,
+        delay: effects.delay,
+        faults: effects.names(),
+        wire: effects.wire,
+    }
 }
 
 fn respond(request: &Request, route: Option<Route>, state: &State, effects: &Effects) -> Response {
