@@ -322,6 +322,18 @@ impl Readings {
         all.push(("everything flipped", flipped));
         all
     }
+
+    /// How many ways there are to read something otherwise.
+    pub fn flips() -> usize {
+        FLIPS.len()
+    }
+
+    /// Reads one thing otherwise: the one with that number, below [`Readings::flips`]. Gives its name.
+    pub fn flip(&mut self, number: usize) -> &'static str {
+        let (name, flip) = FLIPS[number];
+        flip(self);
+        name
+    }
 }
 
 type Flip = fn(&mut Readings);

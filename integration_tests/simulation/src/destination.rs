@@ -1,0 +1,210 @@
+//! What becomes of the output: a runner that keeps states, and a destination with a table for each stream.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use fake_100ms::{Truth, is_same};
+use serde_json::{Map, Value, json};
+
+use crate::messages::{Message, Status, Trace, Transcript};
+use crate::plan::{Chosen, Destination, Plan};
+
+type Rows = BTreeMap<String, Map<String, Value>>;
+
+/// Runner and destination of one connection.
+#[derive(Default)]
+pub struct Platform {
+    pub states: BTreeMap<String, Value>,
+    tables: BTreeMap<String, Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    rows: Rows,
+    /// Of a full refresh that has not come to its end.
+    staged: Option<Rows>,
+}
+
+/// RFC 7396.
+fn merge(kept: &mut Value, patch: &Value) {
+    let Some(patch) = patch.as_object() else {
+        *kept = patch.clone();
+        return;
+    };
+    if !kept.is_object() {
+        *kept = json!({});
+    }
+    let kept = kept.as_object_mut().expect("it was made one");
+    for (key, value) in patch {
+        match value {
+            Value::Null => drop(kept.remove(key)),
+            value => merge(kept.entry(key).or_insert(Value::Null), value),
+        }
+    }
+}
+
+impl Platform {
+    /// What the next sync is given as its state.
+    pub fn handed_back(&self) -> Value {
+        let entry = |(name, state): (&String, &Value)| json!({"type": "STREAM", "stream": {"stream_descriptor": {"name": name}, "stream_state": state}});
+        Value::Array(self.states.iter().map(entry).collect())
+    }
+
+    /// Takes what a sync has written; `is_well` when it came to its end without an error.
+    pub fn load(&mut self, plan: &Plan, transcript: &Transcript, is_well: bool) {
+        let mut tails: BTreeMap<&str, Vec<(String, &Map<String, Value>)>> = BTreeMap::new();
+        for message in &transcript.messages {
+            match message {
+                Message::Record { record } => {
+                    tails.entry(&record.stream).or_default().push((record.key(), &record.data));
+                }
+                Message::State { state } => {
+                    let name = state.stream.stream_descriptor.name.as_str();
+                    self.commit(plan, name, tails.remove(name).unwrap_or_default());
+                    let new = Value::Object(state.stream.stream_state.clone());
+                    match plan.runner.merges {
+                        true => merge(self.states.entry(name.to_owned()).or_default(), &new),
+                        false => drop(self.states.insert(name.to_owned(), new)),
+                    }
+                }
+                _ => {}
+            }
+        }
+        if plan.runner.keeps_tail {
+            for (name, rows) in tails {
+                self.commit(plan, name, rows);
+            }
+        }
+        if is_well {
+            self.end_generation(plan);
+        }
+    }
+
+    fn commit(&mut self, plan: &Plan, name: &str, rows: Vec<(String, &Map<String, Value>)>) {
+        let chosen = plan.streams.iter().find(|chosen| chosen.name == name).expect("a stream that was asked for");
+        let cursor = source_100ms::streams::named(name).and_then(|description| description.cursor);
+        let table = self.tables.entry(name.to_owned()).or_default();
+        let into = match chosen.destination {
+            Destination::Overwrite => table.staged.get_or_insert_default(),
+            _ => &mut table.rows,
+        };
+        for (key, row) in rows {
+            let is_older =
+                |former: &Map<String, Value>| cursor.is_some_and(|at| row[at].as_str() < former[at].as_str());
+            if chosen.destination != Destination::Dedup || !into.get(&key).is_some_and(is_older) {
+                into.insert(key, row.clone());
+            }
+        }
+    }
+
+    /// A full refresh has come to its end: what it read takes the place of what was there.
+    fn end_generation(&mut self, plan: &Plan) {
+        for chosen in plan.streams.iter().filter(|chosen| chosen.is_full) {
+            let table = self.tables.entry(chosen.name.to_owned()).or_default();
+            if chosen.destination == Destination::Overwrite {
+                table.rows = table.staged.take().unwrap_or_default();
+            }
+            if !plan.runner.keeps_full {
+                self.states.remove(chosen.name);
+            }
+        }
+    }
+
+    /// Compares with what a correct connector has written by now; gives what is wrong.
+    pub fn differences(&self, plan: &Plan, chosen: &Chosen, truth: &Truth, all: &Truth, due: Due) -> Vec<String> {
+        let (name, empty) = (chosen.name, Rows::new());
+        let rows = self.tables.get(name).map_or(&empty, |table| &table.rows);
+        let mut wrong = Vec::new();
+        for (key, expected) in &truth.streams[name] {
+            match rows.get(key) {
+                None if due == Due::OfSessions && !is_of_a_session_then(&all.streams["sessions"], expected) => {}
+                None => wrong.push(format!("{name}: `{key}` is missing")),
+                Some(row) => wrong.extend(different(plan, chosen, key, row, expected)),
+            }
+        }
+        // Events leave 100ms after 30 days, and what is live or inside of a template goes when it goes.
+        let may_vanish =
+            ["analytics_events", "webhook_events", "active_room_peers", "templates_destinations"].contains(&name);
+        if !may_vanish || chosen.destination == Destination::Overwrite && !name.ends_with("_events") {
+            let invented = rows.keys().filter(|key| !all.streams[name].contains_key(*key));
+            wrong.extend(invented.map(|key| format!("{name}: 100ms has no `{key}`")));
+        }
+        wrong
+    }
+}
+
+/// Which events must be there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Due {
+    All,
+    /// Those that happened during a session: the others are found once a day, or never.
+    OfSessions,
+}
+
+fn is_of_a_session_then(sessions: &BTreeMap<String, Value>, event: &Value) -> bool {
+    let session = event["session_id"].as_str().and_then(|id| sessions.get(id));
+    session.is_some_and(|session| {
+        session["active"] == true || session["stopped_at"].as_str() >= event["created_at"].as_str()
+    })
+}
+
+fn different(plan: &Plan, chosen: &Chosen, key: &str, row: &Map<String, Value>, expected: &Value) -> Vec<String> {
+    let expected = expected.as_object().expect("a record");
+    let is_chosen = |column: &str| chosen.columns.as_ref().is_none_or(|columns| columns.contains(&column));
+    let mut wrong = Vec::new();
+    for (column, value) in expected.iter().filter(|(column, _)| is_chosen(column)) {
+        let value = match column.as_str() {
+            "url" if plan.config["recording_urls"] == "none" => &Value::Null,
+            _ => value,
+        };
+        // A join was written with what was known of the peer then.
+        let is_join = column == "data" && expected["type"] == "peer.join";
+        let without_leave = |value: &Value| {
+            let mut value = value.clone();
+            value.as_object_mut().map(|entry| entry.remove("left_at"));
+            value
+        };
+        match row.get(column) {
+            Some(found) if is_join && is_same(&without_leave(found), &without_leave(value)) => {}
+            Some(found) if is_same(found, value) => {}
+            found => wrong.push(format!(
+                "{} `{key}`: {column} is {} instead of {value}",
+                chosen.name,
+                found.map_or("missing".to_owned(), Value::to_string)
+            )),
+        }
+    }
+    if row.keys().filter(|column| is_chosen(column)).count() != row.len() {
+        wrong.push(format!("{} `{key}` has a column that was not chosen", chosen.name));
+    }
+    wrong
+}
+
+/// The streams that say that they are complete.
+pub fn complete<'a>(transcript: &'a Transcript) -> impl Iterator<Item = &'a str> {
+    transcript.messages.iter().filter_map(|message| match message {
+        Message::Trace { trace: Trace::StreamStatus { stream_status, .. } }
+            if stream_status.status == Status::Complete =>
+        {
+            Some(stream_status.stream_descriptor.name.as_str())
+        }
+        _ => None,
+    })
+}
+
+/// The catalog of a plan, and its configuration.
+pub fn catalog(plan: &Plan) -> Value {
+    let stream = |chosen: &Chosen| {
+        let columns = chosen.columns.iter().flatten().map(|column| ((*column).to_owned(), json!({})));
+        json!({
+            "stream": {"name": chosen.name, "json_schema": {"properties": columns.collect::<Map<_, _>>()}},
+            "sync_mode": if chosen.is_full { "full_refresh" } else { "incremental" },
+            "destination_sync_mode": "append",
+        })
+    };
+    json!({"streams": plan.streams.iter().map(stream).collect::<Vec<_>>()})
+}
+
+pub fn written(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

@@ -1,0 +1,282 @@
+//! The life of a connection: its syncs one after the other, and what must hold after each and at the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use fake_100ms::Fake;
+use serde_json::{Map, Value, json};
+use source_100ms::airbyte::Level;
+use source_100ms::commands::{Ending, Environment, read};
+use source_100ms::config::Config;
+use source_100ms::redact::Redactor;
+use source_100ms::sync::Output;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::clock;
+use crate::destination::{Due, Platform, catalog, complete, written};
+use crate::messages::{Message, Transcript};
+use crate::plan::{End, Meanwhile, Plan, Sync};
+use crate::wire::{Pipe, Scene, Wire};
+
+/// What `main` leaves a command to end in after a signal.
+const GRACE: Duration = Duration::from_secs(2);
+/// No sync takes longer, whatever goes wrong: six tries at a limit of an hour each would.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// No sync makes more requests for the little that these worlds hold.
+const MOST_REQUESTS: u64 = 20_000;
+
+/// Lives the life of `plan` to its end.
+///
+/// # Errors
+/// What did not hold.
+pub fn live(plan: &Plan, story: Option<&mut Vec<String>>) -> Result<Told, String> {
+    let fake = Arc::new(Fake::within(&plan.world.options(plan.seed)));
+    let mut unheard = Vec::new();
+    let tells = story.is_some();
+    let story = story.unwrap_or(&mut unheard);
+    Life { plan, fake, platform: Platform::default(), told: Told::default(), tells, story }.run()
+}
+
+/// What came of it: whoever lives the same life twice gets the same.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Told {
+    pub requests: u64,
+    pub records: u64,
+    hash: u64,
+}
+
+struct Life<'a> {
+    plan: &'a Plan,
+    fake: Arc<Fake>,
+    platform: Platform,
+    told: Told,
+    tells: bool,
+    story: &'a mut Vec<String>,
+}
+
+impl Life<'_> {
+    fn run(mut self) -> Result<Told, String> {
+        for (number, sync) in self.plan.syncs.iter().enumerate() {
+            for moment in &sync.meanwhile {
+                self.pass(*moment);
+            }
+            if self.plan.runner.loses == Some(number) {
+                self.platform.states.clear();
+                self.tell("the states are lost".to_owned());
+            }
+            let (transcript, ending) = self.sync(sync)?;
+            if ending == Some(Ending::Well) && sync.is_still() && self.plan.world.lag.is_zero() {
+                self.compare(&transcript, Due::OfSessions)?;
+            }
+        }
+        self.settle()?;
+        Ok(self.told)
+    }
+
+    /// On a day on which nothing goes wrong all is there that was ever missed, and then there is nothing to read.
+    fn settle(&mut self) -> Result<(), String> {
+        let quiet = self.plan.syncs.last().map(Sync::quietened).ok_or("a life without a sync")?;
+        // A day later, every room has been asked for its events.
+        self.pass(Meanwhile::Quiet(TimeDelta::hours(25)));
+        let due = if self.plan.config["analytics_rooms"] == "recent" { Due::OfSessions } else { Due::All };
+        for _ in 0..2 {
+            let (transcript, ending) = self.sync(&quiet)?;
+            if ending != Some(Ending::Well) {
+                return Err(format!("on a good day, it ended with {ending:?}"));
+            }
+            self.compare(&transcript, due)?;
+            self.pass(Meanwhile::Quiet(TimeDelta::hours(2)));
+        }
+        let (transcript, _) = self.sync(&quiet)?;
+        for chosen in self.plan.streams.iter().filter(|chosen| !chosen.is_full) {
+            let again = transcript.records_of(chosen.name).count();
+            if again > 0 {
+                return Err(format!("{}: nothing has changed, and {again} records come again", chosen.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&self, transcript: &Transcript, due: Due) -> Result<(), String> {
+        let (truth, all) = (self.fake.truth_since(self.plan.start_date), self.fake.truth());
+        let complete: Vec<&str> = complete(transcript).collect();
+        let chosen = self.plan.streams.iter().filter(|chosen| complete.contains(&chosen.name));
+        let wrong: Vec<String> =
+            chosen.flat_map(|chosen| self.platform.differences(self.plan, chosen, &truth, &all, due)).collect();
+        match wrong.len() {
+            0 => Ok(()),
+            all => Err(format!(
+                "{all} differences from the truth, of which the first are:\n{}",
+                wrong[..all.min(5)].join("\n")
+            )),
+        }
+    }
+
+    fn tell(&mut self, line: String) {
+        if self.tells {
+            self.story.push(line);
+        }
+    }
+
+    fn pass(&mut self, moment: Meanwhile) {
+        let changes = match moment {
+            Meanwhile::Quiet(time) => {
+                self.fake.let_time_pass(time);
+                None
+            }
+            Meanwhile::Little(seconds) => Some(self.fake.advance_seconds(seconds)),
+            Meanwhile::Hour => Some(self.fake.advance()),
+            Meanwhile::Stamp(seconds) => Some(self.fake.stamp(TimeDelta::seconds(-seconds))),
+        };
+        if self.tells {
+            let names = self.plan.streams.iter().map(|chosen| chosen.name);
+            let touched = changes.iter().flat_map(|changes| &changes.streams);
+            let touched: Vec<String> = touched
+                .filter(|(stream, _)| names.clone().any(|name| name == stream.as_str()))
+                .map(|(stream, keys)| format!("{stream}: {}", keys.iter().cloned().collect::<Vec<_>>().join(" ")))
+                .collect();
+            self.tell(format!("{moment:?}, until {}. {}", written(self.fake.now()), touched.join("; ")));
+        }
+    }
+
+    /// One sync, with all that holds for each.
+    fn sync(&mut self, sync: &Sync) -> Result<(Transcript, Option<Ending>), String> {
+        let scene = Scene::new(Arc::clone(&self.fake), sync, self.tells);
+        self.tell(format!("sync at {}: {sync:?}", written(self.fake.now())));
+        let config = self.config();
+        let (catalog, state) = (catalog(self.plan), self.platform.handed_back());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        let ended = runtime.block_on(run(Arc::clone(&scene), &config, &catalog, &state));
+        drop(runtime);
+        let (output, requests, story) = scene.finish();
+        self.story.extend(story);
+        let transcript = Transcript::parse(&output);
+        self.tell_messages(&transcript);
+        transcript.assert_in_order();
+        let ending = ended?;
+        self.told.requests += requests;
+        self.told.records += transcript.records().count() as u64;
+        self.told.hash =
+            output.iter().fold(self.told.hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+        if requests > MOST_REQUESTS {
+            return Err(format!("{requests} requests in one sync"));
+        }
+        self.look_for_secrets(&output)?;
+        if let Some(unexpected) = self.fake.unexpected().first() {
+            return Err(format!("a request against the documents: {unexpected}"));
+        }
+        let internal = transcript.errors().into_iter().find(|error| error.internal_message.contains("panicked"));
+        if let Some(error) = internal {
+            return Err(format!("a panic: {}", error.internal_message));
+        }
+        self.platform.load(self.plan, &transcript, ending == Some(Ending::Well));
+        Ok((transcript, ending))
+    }
+
+    fn config(&self) -> Map<String, Value> {
+        let mut config = self.plan.config.as_object().cloned().unwrap_or_default();
+        let credentials = json!({"auth_type": "app_credentials", "app_access_key": self.fake.access_key(), "app_secret": self.fake.app_secret()});
+        config.insert("credentials".into(), credentials);
+        config.insert("start_date".into(), written(self.plan.start_date).into());
+        config.insert("api_url".into(), self.fake.url().into());
+        let extra = ["webhook_events", "live_streams", "external_streams", "peer_quality"];
+        config.insert("extra_streams".into(), json!(extra));
+        config
+    }
+
+    fn look_for_secrets(&self, output: &[u8]) -> Result<(), String> {
+        // Those in the data begin alike.
+        let text = String::from_utf8_lossy(output);
+        let others = self.fake.secrets().into_iter().filter(|secret| !secret.starts_with("PLANTED-"));
+        match std::iter::once("PLANTED-".to_owned()).chain(others).find_map(|secret| text.find(&secret)) {
+            Some(at) => Err(format!(
+                "a secret came out: …{}",
+                text[at.saturating_sub(80)..].chars().take(160).collect::<String>()
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn tell_messages(&mut self, transcript: &Transcript) {
+        if !self.tells {
+            return;
+        }
+        for message in &transcript.messages {
+            let line = match message {
+                Message::Record { record } => format!("  RECORD {} {}", record.stream, record.key()),
+                Message::State { state } => {
+                    let stream = &state.stream;
+                    format!("  STATE {} {}", stream.stream_descriptor.name, json!(stream.stream_state))
+                }
+                Message::Log { log } => format!("  {:?} {}", log.level, log.message),
+                Message::Trace { trace } => format!("  {trace:?}"),
+                _ => continue,
+            };
+            self.story.push(line);
+        }
+    }
+}
+
+/// Runs the command as `main` does; `None` when it was killed.
+async fn run(
+    scene: Arc<Scene>,
+    config: &Map<String, Value>,
+    catalog: &Value,
+    state: &Value,
+) -> Result<Option<Ending>, String> {
+    let sync = &scene.sync;
+    clock::begin(scene.fake.now(), sync.clock.ahead, sync.clock.drift, sync.seed, sync.rare);
+    scene.fake.set_date(sync.clock.date.clone());
+    scene.fake.set_faults(fake_100ms::FaultPlan { seed: sync.seed, rules: sync.faults.clone(), ..Default::default() });
+    let redactor = Redactor::new(Config::secrets(config));
+    let (output, mut lines) = Output::new(Pipe(Arc::clone(&scene)), redactor, Level::Info);
+    let reader = Arc::clone(&scene);
+    let writer = tokio::spawn(async move {
+        loop {
+            reader.read_slowly().await;
+            if !matches!(lines.write_next().await, Ok(true)) {
+                return;
+            }
+        }
+    });
+    let mut environment = Environment::from_variables();
+    environment.exchange = Some(Arc::new(Wire(Arc::clone(&scene))));
+    let (stop, stopped) = watch::channel(false);
+    let command = async {
+        let ending = read(config, catalog, state, &environment, &output, stopped).await;
+        drop(output);
+        // A writer that has panicked has ended, too.
+        let _ = writer.await;
+        ending
+    };
+    let ended = {
+        let command = std::pin::pin!(command);
+        let over = std::pin::pin!(async {
+            scene.over.notified().await;
+        });
+        let bound = std::pin::pin!(sleep(LONGEST));
+        use futures_util::future::{Either, select};
+        match select(over, select(command, bound)).await {
+            Either::Left(((), running)) => match (sync.end, running) {
+                (End::Stop(_), running) => {
+                    stop.send_replace(true);
+                    let ended = timeout(GRACE, running).await;
+                    match ended {
+                        Ok(Either::Left((ending, _))) => Some(ending),
+                        _ => None,
+                    }
+                }
+                _ => None,
+            },
+            Either::Right((Either::Left((ending, _)), _)) => Some(ending),
+            Either::Right((Either::Right(_), _)) => return Err("it has not come to an end after a day".to_owned()),
+        }
+    };
+    scene.die();
+    scene.tell(|| format!("it ends: {ended:?}"));
+    scene.fake.let_time_pass((clock::now() - scene.fake.now()).max(TimeDelta::zero()));
+    Ok(ended)
+}

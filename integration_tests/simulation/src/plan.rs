@@ -1,0 +1,463 @@
+//! All that a seed decides, before anything happens: so that what failed can be made smaller and run again.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use fake_100ms::{Counts, DateHeader, Fault, FaultRule, Options, Readings, RetryHint, Scale, TokenPart, When};
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+/// Everything that is drawn from one seed.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub seed: u64,
+    pub world: World,
+    /// What the configuration says besides credentials and start date.
+    pub config: Value,
+    pub start_date: DateTime<Utc>,
+    pub streams: Vec<Chosen>,
+    pub runner: Runner,
+    pub syncs: Vec<Sync>,
+}
+
+/// The workspace at the beginning.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub counts: Counts,
+    /// Which readings are not the documented ones.
+    pub flips: Vec<usize>,
+    pub lag: TimeDelta,
+    pub page: u32,
+}
+
+/// A stream of the catalog.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    pub name: &'static str,
+    pub is_full: bool,
+    /// What becomes of rows that are there already.
+    pub destination: Destination,
+    /// `None` is all of them.
+    pub columns: Option<Vec<&'static str>>,
+}
+
+/// How a destination takes a row whose key it has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Destination {
+    /// The row that came last counts.
+    Append,
+    /// The row with the latest cursor counts; of several, the one that came last.
+    Dedup,
+    /// As `Append`, and a finished full refresh takes the place of all that was there.
+    Overwrite,
+}
+
+/// What runs the connector and keeps its states.
+#[derive(Debug, Clone)]
+pub struct Runner {
+    /// States are merged as JSON merge patches instead of replaced.
+    pub merges: bool,
+    /// The state of a finished full refresh is handed back all the same.
+    pub keeps_full: bool,
+    /// Rows after the last state of a sync that was cut are kept.
+    pub keeps_tail: bool,
+    /// The states are lost before this sync.
+    pub loses: Option<usize>,
+}
+
+/// One sync and what comes before it.
+#[derive(Debug, Clone)]
+pub struct Sync {
+    pub seed: u64,
+    /// What happens in the world since the sync before.
+    pub meanwhile: Vec<Meanwhile>,
+    pub faults: Vec<FaultRule>,
+    /// Every request takes from so many to so many milliseconds.
+    pub latency: (u64, u64),
+    /// How likely the world moves on with a request.
+    pub busy: f64,
+    pub clock: Clock,
+    pub end: End,
+    /// The reader takes up to so many milliseconds for a message.
+    pub slow: u64,
+    /// How likely our own code makes a rare choice.
+    pub rare: f64,
+}
+
+/// What goes by between two syncs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Meanwhile {
+    /// Time, in which nothing happens.
+    Quiet(TimeDelta),
+    /// Something of every kind, within so many seconds.
+    Little(u64),
+    /// About an hour, with more of everything.
+    Hour,
+    /// Something is written with a time so many seconds ago.
+    Stamp(i64),
+}
+
+/// How wrong the clocks are.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    /// This machine's is ahead,
+    pub ahead: TimeDelta,
+    /// and gains so many milliseconds each second.
+    pub drift: i32,
+    /// At this event it is set by so much.
+    pub jump: Option<(u64, TimeDelta)>,
+    pub date: DateHeader,
+}
+
+/// What ends a sync, at which event: a request, an answer, or a message written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum End {
+    Itself,
+    /// At once, whatever is under way.
+    Kill(u64),
+    /// SIGTERM.
+    Stop(u64),
+    /// The reader closes the pipe.
+    Close(u64),
+}
+
+/// The first moment of every world.
+pub fn beginning() -> DateTime<Utc> {
+    Options::default().now
+}
+
+const NAMES: [(&str, f64); 12] = [
+    ("sessions", 0.3),
+    ("rooms", 0.3),
+    ("active_room_peers", 0.1),
+    ("templates", 0.25),
+    ("template_settings", 0.08),
+    ("templates_destinations", 0.08),
+    ("analytics_events", 0.3),
+    ("recordings", 0.3),
+    ("webhook_events", 0.25),
+    ("live_streams", 0.2),
+    ("external_streams", 0.2),
+    ("peer_quality", 0.25),
+];
+
+impl Plan {
+    pub fn of(seed: u64) -> Plan {
+        let mut rng = Rng::with_seed(seed ^ 0x51a7_1e57_0000);
+        let world = World::draw(&mut rng);
+        let streams = streams(&mut rng);
+        let days = pick(&mut rng, &[3000, 3000, 3000, 400, 20, 2]);
+        let runner = Runner {
+            merges: rng.f64() < 0.4,
+            keeps_full: rng.bool(),
+            keeps_tail: rng.bool(),
+            loses: (rng.f64() < 0.08).then(|| rng.usize(1..8)),
+        };
+        let config = json!({
+            "analytics_rooms": pick(&mut rng, &["all", "auto", "auto", "recent"]),
+            "recording_urls": pick(&mut rng, &["presigned", "presigned", "none"]),
+            "num_workers": pick(&mut rng, &[1, 2, 3, 10]),
+        });
+        let syncs = (0..rng.usize(2..=5)).map(|_| Sync::draw(&mut rng, world.lag)).collect();
+        Plan { seed, world, config, start_date: beginning() - TimeDelta::days(days), streams, runner, syncs }
+    }
+
+    /// Everything in this plan that could be left out or made smaller, one at a time.
+    pub fn smaller(&self) -> Vec<Plan> {
+        let mut plans = Vec::new();
+        let mut with = |change: &dyn Fn(&mut Plan)| {
+            let mut plan = self.clone();
+            change(&mut plan);
+            plans.push(plan);
+        };
+        for number in (0..self.syncs.len()).filter(|_| self.syncs.len() > 1) {
+            with(&|plan| drop(plan.syncs.remove(number)));
+        }
+        for number in (0..self.streams.len()).filter(|_| self.streams.len() > 1) {
+            with(&|plan| drop(plan.streams.remove(number)));
+        }
+        for (number, sync) in self.syncs.iter().enumerate() {
+            let quiet = sync.quietened();
+            if !sync.faults.is_empty() || sync.busy > 0.0 {
+                with(&|plan| (plan.syncs[number].faults.clear(), plan.syncs[number].busy = 0.0).1);
+            }
+            for fault in 0..sync.faults.len() {
+                with(&|plan| drop(plan.syncs[number].faults.remove(fault)));
+            }
+            for moment in 0..sync.meanwhile.len() {
+                with(&|plan| _ = plan.syncs[number].meanwhile.remove(moment));
+            }
+            if sync.end != End::Itself {
+                with(&|plan| plan.syncs[number].end = End::Itself);
+            }
+            if sync.clock.ahead != TimeDelta::zero() || sync.clock.jump.is_some() || sync.clock.date != DateHeader::True
+            {
+                with(&|plan| plan.syncs[number].clock = quiet.clock.clone());
+            }
+            if sync.rare > 0.0 {
+                with(&|plan| plan.syncs[number].rare = 0.0);
+            }
+            if sync.slow > 0 || sync.latency.1 > 0 {
+                with(&|plan| (plan.syncs[number].slow, plan.syncs[number].latency) = (0, (0, 0)));
+            }
+        }
+        for number in 0..self.world.flips.len() {
+            with(&|plan| _ = plan.world.flips.remove(number));
+        }
+        if self.world.lag > TimeDelta::zero() {
+            with(&|plan| plan.world.lag = TimeDelta::zero());
+        }
+        if self.world.page < 100 {
+            with(&|plan| plan.world.page = 100);
+        }
+        if self.runner.merges || self.runner.loses.is_some() {
+            with(&|plan| (plan.runner.merges, plan.runner.loses) = (false, None));
+        }
+        if self.config["num_workers"] != 1 {
+            with(&|plan| plan.config["num_workers"] = 1.into());
+        }
+        for count in 0..counts_of(&mut self.world.counts.clone()).len() {
+            if *counts_of(&mut self.world.counts.clone())[count] > 0 {
+                with(&|plan| *counts_of(&mut plan.world.counts)[count] /= 2);
+            }
+        }
+        plans
+    }
+}
+
+fn counts_of(counts: &mut Counts) -> [&mut usize; 9] {
+    [
+        &mut counts.rooms,
+        &mut counts.sessions,
+        &mut counts.peers_per_session,
+        &mut counts.templates,
+        &mut counts.recordings,
+        &mut counts.events_per_room,
+        &mut counts.live_streams,
+        &mut counts.external_streams,
+        &mut counts.webhook_events,
+    ]
+}
+
+fn pick<T: Clone>(rng: &mut Rng, from: &[T]) -> T {
+    from[rng.usize(0..from.len())].clone()
+}
+
+fn streams(rng: &mut Rng) -> Vec<Chosen> {
+    let mut names: Vec<&'static str> =
+        NAMES.iter().filter(|(_, likely)| rng.f64() < *likely).map(|(name, _)| *name).collect();
+    if names.is_empty() {
+        names.push(NAMES[rng.usize(0..NAMES.len())].0);
+    }
+    rng.shuffle(&mut names);
+    names.truncate(4);
+    let is_full = rng.f64() < 0.2;
+    names
+        .into_iter()
+        .map(|name| {
+            let description = source_100ms::streams::named(name).expect("a stream of ours");
+            let is_full = is_full || description.cursor.is_none() || rng.f64() < 0.1;
+            let destination = match is_full {
+                true => pick(rng, &[Destination::Overwrite, Destination::Append]),
+                false => pick(rng, &[Destination::Dedup, Destination::Append]),
+            };
+            let needed = |column: &&str| description.primary_key.contains(column) || description.cursor == Some(column);
+            let columns = (rng.f64() < 0.15).then(|| {
+                let columns = description.columns.iter().copied();
+                columns.filter(|column| needed(column) || rng.bool()).collect()
+            });
+            Chosen { name, is_full, destination, columns }
+        })
+        .collect()
+}
+
+impl World {
+    fn draw(rng: &mut Rng) -> World {
+        let size = pick(rng, &[3, 8, 8, 20, 40]);
+        let mut few = |most: usize| rng.usize(0..=most);
+        let counts = Counts {
+            rooms: 1 + few(size / 2),
+            sessions: few(size),
+            sessions_in_one_second: few(size / 3),
+            peers_per_session: few(4),
+            templates: 1 + few(5),
+            recordings: few(size),
+            files_per_recording: None,
+            events_per_room: few(6),
+            live_streams: few(size / 2),
+            external_streams: few(size / 2),
+            webhook_events: few(size),
+            peers_with_stats: few(size),
+            lately: None,
+            varied: few(1) == 1,
+        };
+        let flips = match rng.u8(0..4) {
+            0 => Vec::new(),
+            1 => vec![rng.usize(0..Readings::flips())],
+            _ => (0..Readings::flips()).filter(|_| rng.f64() < 0.12).collect(),
+        };
+        let lag = TimeDelta::seconds(pick(rng, &[0, 0, 0, 60, 300, 540]));
+        World { counts, flips, lag, page: pick(rng, &[1, 2, 3, 5, 10, 25, 100]) }
+    }
+
+    pub fn options(&self, seed: u64) -> Options {
+        let mut readings = Readings::documented();
+        for flip in &self.flips {
+            readings.flip(*flip);
+        }
+        Options {
+            seed,
+            scale: Scale::Custom(self.counts.clone()),
+            readings,
+            lag: self.lag,
+            max_page: self.page,
+            gzip: false,
+            log_length: 0,
+            ..Options::default()
+        }
+    }
+}
+
+impl Sync {
+    fn draw(rng: &mut Rng, lag: TimeDelta) -> Sync {
+        let event = |rng: &mut Rng| {
+            let most = pick(rng, &[20, 60, 200, 600]);
+            rng.u64(1..most)
+        };
+        let clock = Clock {
+            ahead: TimeDelta::seconds(pick(rng, &[0, 0, 0, 0, 0, 3, -3, 30, -30, 300, -300])),
+            drift: pick(rng, &[0, 0, 0, 0, 5, -5]),
+            jump: (rng.f64() < 0.05).then(|| (event(rng), TimeDelta::seconds(rng.i64(-4000..4000)))),
+            date: match rng.u8(0..12) {
+                0 => DateHeader::Skewed(TimeDelta::seconds(rng.i64(-30..=30))),
+                1 => DateHeader::Skewed(TimeDelta::days(-rng.i64(0..=400))),
+                2 => DateHeader::Jumping(TimeDelta::seconds(rng.i64(1..=5_000))),
+                3 => DateHeader::Missing,
+                4 => DateHeader::Text("noon".into()),
+                _ => DateHeader::True,
+            },
+        };
+        let end = match rng.u8(0..10) {
+            0..2 => End::Kill(event(rng)),
+            2..4 => End::Stop(event(rng)),
+            4 => End::Close(event(rng)),
+            _ => End::Itself,
+        };
+        let meanwhile = (0..rng.usize(0..=3)).map(|_| Meanwhile::draw(rng, lag)).collect();
+        Sync {
+            seed: rng.u64(..),
+            meanwhile,
+            faults: faults(rng),
+            latency: pick(rng, &[(0, 0), (5, 40), (5, 40), (50, 3_000), (1_000, 50_000)]),
+            busy: pick(rng, &[0.0, 0.0, 0.02, 0.3]),
+            clock,
+            end,
+            slow: pick(rng, &[0, 0, 0, 10, 2_000, 90_000]),
+            rare: pick(rng, &[0.0, 0.0, 0.1, 0.5, 0.9]),
+        }
+    }
+
+    /// The same sync on a day on which nothing goes wrong.
+    pub fn quietened(&self) -> Sync {
+        let clock = Clock { ahead: TimeDelta::zero(), drift: 0, jump: None, date: DateHeader::True };
+        Sync {
+            seed: self.seed,
+            meanwhile: Vec::new(),
+            faults: Vec::new(),
+            latency: (0, 10),
+            busy: 0.0,
+            clock,
+            end: End::Itself,
+            slow: 0,
+            rare: 0.0,
+        }
+    }
+
+    /// Whether the world stands still while it reads, and its clocks are good enough to read all of it.
+    pub fn is_still(&self) -> bool {
+        self.busy == 0.0
+    }
+}
+
+impl Meanwhile {
+    fn draw(rng: &mut Rng, lag: TimeDelta) -> Meanwhile {
+        match rng.u8(0..10) {
+            0..3 => Meanwhile::Quiet(TimeDelta::seconds(pick(rng, &[1, 60, 540, 620, 3_600, 86_400, 400_000]))),
+            3..7 => Meanwhile::Little(pick(rng, &[1, 2, 20, 120, 700, 3_600])),
+            // With the lag a change must show within the settling time.
+            7 if lag.is_zero() => Meanwhile::Stamp(rng.i64(0..540)),
+            _ => Meanwhile::Hour,
+        }
+    }
+}
+
+/// What goes wrong in one sync: nothing, one kind of thing now and then, or a bit of everything.
+fn faults(rng: &mut Rng) -> Vec<FaultRule> {
+    let kinds = match rng.u8(0..10) {
+        0..4 => 0,
+        4..7 => 1,
+        7..9 => 3,
+        _ => 10,
+    };
+    (0..kinds)
+        .map(|_| FaultRule {
+            route: pick(rng, &ROUTES).to_owned(),
+            when: match rng.u8(0..4) {
+                0 => When::Nth(rng.u64(1..20)),
+                1 => When::First(rng.u64(1..8)),
+                _ => When::Probability(pick(rng, &[0.02, 0.1, 0.4])),
+            },
+            fault: fault(rng),
+            stop_after: (rng.f64() < 0.5).then(|| rng.u64(1..6)),
+        })
+        .collect()
+}
+
+const ROUTES: [&str; 15] = [
+    "*",
+    "*",
+    "*",
+    "/v2/sessions",
+    "/v2/rooms",
+    "/v2/templates",
+    "/v2/templates/*",
+    "/v2/recordings",
+    "/v2/recordings/*",
+    "/v2/recording-assets",
+    "/v2/recording-assets/*",
+    "/v2/live-streams*",
+    "/v2/external-streams*",
+    "/v2/analytics/events",
+    "/v2/analytics/*",
+];
+
+/// One thing that can go wrong and that a client can recover from, now or in a later sync.
+///
+/// A new fault of the fake is one more line here. If it ends in a gap that is told instead of a recovery, it belongs
+/// to `refusals`.
+fn fault(rng: &mut Rng) -> Fault {
+    match rng.u8(0..24) {
+        0 => Fault::TooManyRequests(RetryHint::Seconds(rng.u64(0..40))),
+        1 => Fault::TooManyRequests(RetryHint::HttpDate(rng.u64(0..40))),
+        2 => Fault::TooManyRequests(RetryHint::Message(rng.u64(0..4_000))),
+        3 => Fault::TooManyRequests(RetryHint::Nothing),
+        4 => Fault::Status(pick(rng, &[500, 502, 503, 504, 408, 425])),
+        5 => Fault::Refused { status: 503, retry_after: pick(rng, &["0", "7", "soon", "86400"]).to_owned() },
+        6 => Fault::ResetBeforeHeaders,
+        7 => Fault::ResetWithinBody,
+        8 => Fault::TruncatedBody,
+        9 => Fault::EndlessStall,
+        10 => Fault::StalledBody { milliseconds: rng.u64(1..70_000) },
+        11 => Fault::HtmlPage,
+        12 => Fault::InvalidJson,
+        13 => Fault::EmptyBody,
+        14 => Fault::CorruptGzip,
+        15 => Fault::NoDate,
+        16 => Fault::UnknownFields,
+        17 => Fault::SmallerLimit(rng.u32(1..4)),
+        18 => Fault::ShiftedItems(rng.usize(1..4)),
+        19 => Fault::ExpiredCursor,
+        20 => Fault::VoidTokens,
+        21 => Fault::Unauthorized,
+        22 => Fault::EchoToken { status: 500, part: pick(rng, &[TokenPart::Whole, TokenPart::Middle]) },
+        _ => Fault::Delay { milliseconds: rng.u64(0..5_000), jitter: rng.u64(0..60_000) },
+    }
+}

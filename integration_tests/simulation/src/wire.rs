@@ -1,0 +1,224 @@
+//! What lies between the connector and the fake: requests and answers that take their time, or break.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::TimeDelta;
+use fake_100ms::{Fake, Fault};
+use fastrand::Rng;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use source_100ms::api::{Exchange, Problem, Received};
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use url::Url;
+
+use crate::clock;
+use crate::plan::{End, Sync};
+
+/// Without a byte for so long, the network gives an answer up, as the product's does.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// One sync as it goes on: all that its wire, its reader and its end share.
+pub struct Scene {
+    pub fake: Arc<Fake>,
+    pub sync: Sync,
+    state: Mutex<State>,
+    /// The end that the plan has for it has come.
+    pub over: Notify,
+    tells: bool,
+}
+
+struct State {
+    rng: Rng,
+    events: u64,
+    requests: u64,
+    is_dead: bool,
+    is_closed: bool,
+    output: Vec<u8>,
+    story: Vec<String>,
+}
+
+impl std::fmt::Debug for Scene {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Scene")
+    }
+}
+
+impl Scene {
+    pub fn new(fake: Arc<Fake>, sync: &Sync, tells: bool) -> Arc<Scene> {
+        let state = State {
+            rng: Rng::with_seed(sync.seed),
+            events: 0,
+            requests: 0,
+            is_dead: false,
+            is_closed: false,
+            output: Vec::new(),
+            story: Vec::new(),
+        };
+        Arc::new(Scene { fake, sync: sync.clone(), state: Mutex::new(state), over: Notify::new(), tells })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics with it")
+    }
+
+    /// One more line of the story.
+    pub fn tell(&self, line: impl FnOnce() -> String) {
+        if self.tells {
+            let line = format!("  {} {}", clock::now().format("%H:%M:%S%.3f"), line());
+            self.state().story.push(line);
+        }
+    }
+
+    /// Something has happened: maybe it is time for the end, or for a clock to jump.
+    fn event(&self) {
+        let mut state = self.state();
+        state.events += 1;
+        let events = state.events;
+        match self.sync.end {
+            End::Kill(at) if at == events => state.is_dead = true,
+            End::Close(at) if at == events => state.is_closed = true,
+            End::Stop(at) if at == events => {}
+            _ => drop(state),
+        }
+        if matches!(self.sync.end, End::Kill(at) | End::Stop(at) if at == events) {
+            self.over.notify_one();
+        }
+        if let Some((_, by)) = self.sync.clock.jump.filter(|(at, _)| *at == events) {
+            clock::jump(by);
+            self.tell(|| format!("this machine's clock is set by {} s", by.num_seconds()));
+        }
+    }
+
+    /// Nothing that is written from now on is seen by anybody.
+    pub fn die(&self) {
+        self.state().is_dead = true;
+    }
+
+    /// What was written, how many requests it took, and the story.
+    pub fn finish(&self) -> (Vec<u8>, u64, Vec<String>) {
+        let mut state = self.state();
+        (std::mem::take(&mut state.output), state.requests, std::mem::take(&mut state.story))
+    }
+
+    fn millis(&self, from: u64, to: u64) -> Duration {
+        if to == 0 { Duration::ZERO } else { Duration::from_millis(self.state().rng.u64(from..=to)) }
+    }
+
+    /// How long the reader takes for the next message.
+    pub async fn read_slowly(&self) {
+        if self.sync.slow > 0 {
+            sleep(self.millis(0, self.sync.slow)).await;
+        }
+    }
+
+    /// The world goes on to the present moment; now and then with something that happens in it.
+    fn move_on(&self) {
+        let seconds = (clock::now() - self.fake.now()).num_seconds();
+        if seconds < 1 {
+            return;
+        }
+        let is_busy = self.sync.busy > 0.0 && self.state().rng.f64() < self.sync.busy;
+        if is_busy {
+            self.fake.advance_seconds(seconds as u64);
+            self.tell(|| format!("the world changes, within {seconds} s"));
+        } else {
+            self.fake.let_time_pass(TimeDelta::seconds(seconds));
+        }
+    }
+
+    async fn answer(self: Arc<Self>, url: Url, authorization: HeaderValue) -> Result<Received, Problem> {
+        self.state().requests += 1;
+        self.event();
+        let (least, most) = self.sync.latency;
+        sleep(self.millis(least / 2, most / 2)).await;
+        self.move_on();
+        let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+        let token = authorization.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
+        let answered = self.fake.answer(&target, token);
+        sleep(answered.delay + self.millis(least / 2, most / 2)).await;
+        self.tell(|| {
+            let fault = answered.faults.as_ref().map(|names| format!(" [{names}]")).unwrap_or_default();
+            format!("GET {target} → {}, {} bytes{fault}", answered.status, answered.body.len())
+        });
+        self.event();
+        let broken = |what: &str| Err(Problem::NoAnswer(what.to_owned()));
+        let mut body = Bytes::from(answered.body);
+        let half = body.len() / 2;
+        let (pause, error) = match answered.wire {
+            Some(Fault::ResetBeforeHeaders | Fault::ResetWithinHeaders) => return broken("connection reset"),
+            Some(Fault::ResetWithinBody | Fault::TruncatedBody | Fault::ShortContentLength) => {
+                body.truncate(half);
+                (Duration::ZERO, Some("connection reset"))
+            }
+            Some(Fault::CorruptGzip) => {
+                body.truncate(half);
+                (Duration::ZERO, Some("corrupt deflate stream"))
+            }
+            Some(Fault::EndlessStall) => {
+                body.truncate(half);
+                (SILENCE, Some("the answer timed out"))
+            }
+            Some(Fault::StalledBody { milliseconds }) if Duration::from_millis(milliseconds) >= SILENCE => {
+                body.truncate(half);
+                (SILENCE, Some("the answer timed out"))
+            }
+            Some(Fault::StalledBody { milliseconds }) => (Duration::from_millis(milliseconds), None),
+            _ => (Duration::ZERO, None),
+        };
+        let mut headers = HeaderMap::new();
+        for (name, value) in answered.headers {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_str(&value).expect("a header"));
+        }
+        let rest = body.split_off(half.min(body.len()));
+        let chunks = [Ok(body), error.map_or(Ok(rest), |error| Err(Problem::NoAnswer(error.to_owned())))];
+        let body = stream::iter(chunks.into_iter().enumerate()).then(move |(number, chunk)| async move {
+            if number > 0 && !pause.is_zero() {
+                sleep(pause).await;
+            }
+            chunk
+        });
+        let status = StatusCode::from_u16(answered.status).expect("a status");
+        Ok(Received { status, headers, body: body.boxed() })
+    }
+}
+
+/// The connector's end of the wire.
+#[derive(Debug, Clone)]
+pub struct Wire(pub Arc<Scene>);
+
+impl Exchange for Wire {
+    fn get(&self, url: Url, authorization: HeaderValue) -> BoxFuture<'_, Result<Received, Problem>> {
+        Box::pin(Arc::clone(&self.0).answer(url, authorization))
+    }
+}
+
+/// The reader's end of the connector's output.
+pub struct Pipe(pub Arc<Scene>);
+
+impl std::io::Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let was_dead = self.0.state().is_dead;
+        self.0.event();
+        let mut state = self.0.state();
+        if state.is_closed {
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        }
+        let written = match (was_dead, state.is_dead) {
+            (true, _) => 0,
+            // It dies in the middle of it.
+            (false, true) => state.rng.usize(0..=bytes.len()),
+            (false, false) => bytes.len(),
+        };
+        state.output.extend_from_slice(&bytes[..written]);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
