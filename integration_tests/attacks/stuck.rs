@@ -357,7 +357,8 @@ fn a_server_that_ignores_times_is_not_asked_for_all_of_it_again_and_again() {
     let (usual, _) = requests(None);
     let (count, said) = requests(Some(Fault::IgnoresTimes));
     eprintln!("{usual} requests, and {count} when times are ignored");
-    assert!(count <= 3 * usual, "{count} requests instead of {usual}");
+    // Each of the windows that ten workers had begun holds the whole list.
+    assert!(count < (10 + 1) * usual, "{count} requests instead of {usual}");
     assert!(said.iter().any(|log| log.contains("`/v2/sessions`") || log.contains("`sessions`")), "{said:?}");
 }
 

@@ -109,10 +109,11 @@ async fn jobs(
     saved: &SavedStates,
     output: &Output,
 ) -> Result<Vec<Job>, Abort> {
+    let attempt = attempt(selected, offered, saved, config.start_date.into());
     let mut jobs = Vec::with_capacity(selected.len());
     for stream in selected {
         match described(&stream.name, offered) {
-            Some(description) => jobs.push(job(description, stream, config, client, saved, output).await?),
+            Some(description) => jobs.push(job(description, stream, config, client, saved, attempt, output).await?),
             None => refuse_unknown(&stream.name, offered, output).await?,
         }
     }
@@ -202,6 +203,20 @@ async fn warn_of_ignored(saved: &SavedStates, offered: &[&'static Description], 
     Ok(())
 }
 
+/// When the sync began that this one is another attempt of: one in which a full refresh was cut.
+fn attempt(
+    configured: &[ConfiguredStream],
+    offered: &[&'static Description],
+    saved: &SavedStates,
+    start_date: Timestamp,
+) -> Option<Timestamp> {
+    let began = |stream: &ConfiguredStream| {
+        let description = offered.iter().find(|description| description.name == stream.name)?;
+        state::attempt(description, saved.by_stream.get(&stream.name), start_date, Utc::now().into())
+    };
+    configured.iter().filter(|stream| stream.sync_mode == SyncMode::FullRefresh).filter_map(began).max()
+}
+
 /// A stream ready to be read.
 async fn job(
     description: &'static Description,
@@ -209,11 +224,12 @@ async fn job(
     config: &Config,
     client: &Client,
     saved: &SavedStates,
+    attempt: Option<Timestamp>,
     output: &Output,
 ) -> Result<Job, Abort> {
     let start_date = Timestamp::from(config.start_date);
     let state = saved.by_stream.get(description.name);
-    let saved = state::read(description, state, configured.sync_mode, start_date, seams::now().into())
+    let saved = state::read(description, state, configured.sync_mode, start_date, attempt)
         .map_err(|(key, problem)| Failure::state(description.name, &key, &problem))?;
     for key in &saved.ignored {
         let warning = format!(
@@ -233,7 +249,14 @@ async fn job(
     let columns = configured.columns.as_deref();
     let reading = Reading {
         client: Arc::clone(&client),
-        format: Format::new(prefix, description.columns, columns, Arc::clone(&written), personal_data(config)),
+        format: Format::new(
+            prefix,
+            description.columns,
+            description.primary_key,
+            columns,
+            Arc::clone(&written),
+            personal_data(config),
+        ),
         due: since.due(description.look_back),
         since,
         memory: saved.memory,

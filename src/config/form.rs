@@ -43,7 +43,7 @@ struct Form {
     #[schemars(title = "Extra Streams", extend(
         "group" = "content", "order" = 4, "uniqueItems" = true, "default" = Vec::<Value>::new()))]
     extra_streams: Vec<ExtraStreamForm>,
-    /// How many hours further back each sync looks for changes that 100ms shows late. Leave it empty, or at 0, to look back as far as the connector does by itself: 13 hours for sessions, 72 hours for recordings and 1 hour for events. Every hour more costs the requests for what was created in that hour, in every sync.
+    /// How many hours further back each sync looks for changes that 100ms shows late. Leave it empty, or at 0, to look back as far as the connector does by itself: 13 hours for sessions, 72 hours for recordings and 1 hour for events. Every hour more costs the requests for what was created in that hour, in every sync, and every sync writes the records that changed in these hours again, whether or not they have changed since the last one.
     #[schemars(title = "Additional Look-back (hours)", range(min = 0, max = LONGEST_LOOKBACK_HOURS),
         extend("group" = "content", "order" = 5, "default" = 0))]
     lookback_hours: u64,

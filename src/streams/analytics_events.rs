@@ -124,8 +124,13 @@ const LONG_ROOMS_ALLOWED: i64 = 4;
 const JOIN: &str = "peer.join";
 const LEAVE: &str = "peer.leave";
 
-/// The key of the state that says when every room was asked for the last time.
+/// The key of the state that says when every room was asked for the last time. It is there as soon as joins and
+/// leaves have been read, which version 0.1.0 did not do.
 const SWEPT_AT: &str = "swept_at";
+/// What it says when that has never been done. It is no `null`, which some runners drop.
+const NEVER: Timestamp = Timestamp::from_micros(0);
+/// The key of the state of a sync under way that asks every room: `true` once it has begun to.
+const SWEEPING: &str = "sweeping";
 
 /// Sessions that are going on, then those that have ended: joins and leaves, and where events are asked.
 const ACTIVE: &str = "active";
@@ -148,8 +153,9 @@ pub(super) struct AnalyticsEvents {
     short_rooms: AtomicI64,
     /// How often a room was read again because its token had died.
     restarts: Mutex<HashMap<String, u32>>,
+    /// Whether this sync has begun to ask every room, in this process or in an earlier one.
     has_swept: AtomicBool,
-    /// Whether this sync, or one before it, has read joins and leaves. The first version had none.
+    /// Whether this sync, or one before it, has read all joins and leaves.
     has_read_joins: AtomicBool,
     refused: Gaps,
 }
@@ -160,20 +166,20 @@ impl Stream for AnalyticsEvents {
     const CURSOR: Option<&'static str> = Some("created_at");
     const LISTS: &'static [&'static str] = &[ACTIVE, ENDED, NEW_ENABLED, NEW_DISABLED, ENABLED, DISABLED];
     const LOOK_BACK: TimeDelta = LOOK_BACK;
-    const MEMORY: &'static [&'static str] = &[SWEPT_AT];
+    const MEMORY: &'static [&'static str] = &[SWEPT_AT, SWEEPING];
     type Record = EventRecord<'static>;
 
     fn open(reading: Reading) -> Self {
         let swept_at = reading.memory.get(SWEPT_AT).and_then(Value::as_str).and_then(Timestamp::parse);
-        let has_read_joins = reading.memory.contains_key(SWEPT_AT);
+        let has_swept = reading.memory.get(SWEEPING).is_some_and(|value| value == true);
         Self {
             reading,
             swept_at,
             asked: Mutex::default(),
             short_rooms: AtomicI64::new(0),
             restarts: Mutex::default(),
-            has_swept: AtomicBool::new(false),
-            has_read_joins: AtomicBool::new(has_read_joins),
+            has_swept: AtomicBool::new(has_swept),
+            has_read_joins: AtomicBool::new(swept_at.is_some()),
             refused: Gaps::new("requests for events"),
         }
     }
@@ -183,7 +189,16 @@ impl Stream for AnalyticsEvents {
             // However long ago they began: sessions that are going on are few.
             ACTIVE => Some(Slice::whole(ACTIVE)),
             ENDED => Some(Slice::since(ENDED, (self.joins_from() - LONGEST_SESSION).floor_to_second())),
-            list => (self.sweeps() == matches!(list, ENABLED | DISABLED)).then(|| Slice::whole(list)),
+            list => {
+                let is_sweep = matches!(list, ENABLED | DISABLED);
+                if list == NEW_ENABLED {
+                    // The lists before have been read to their ends.
+                    self.has_read_joins.store(true, Ordering::Relaxed);
+                }
+                let is_wanted = self.sweeps() == is_sweep;
+                self.has_swept.fetch_or(is_wanted && is_sweep, Ordering::Relaxed);
+                is_wanted.then(|| Slice::whole(list))
+            }
         }
     }
 
@@ -212,12 +227,14 @@ impl Stream for AnalyticsEvents {
     }
 
     fn remember(&self, is_finished: bool) -> Map<String, Value> {
-        if !self.has_read_joins.load(Ordering::Relaxed) {
-            return Map::new();
+        let has_swept = self.has_swept.load(Ordering::Relaxed);
+        let is_sweeping = if has_swept && !is_finished { Value::Bool(true) } else { Value::Null };
+        let mut memory = Map::from_iter([(SWEEPING.to_owned(), is_sweeping)]);
+        if self.has_read_joins.load(Ordering::Relaxed) {
+            let swept_at = if has_swept && is_finished { self.began() } else { self.swept_at.unwrap_or(NEVER) };
+            memory.insert(SWEPT_AT.to_owned(), swept_at.to_string().into());
         }
-        let has_swept = is_finished && self.has_swept.load(Ordering::Relaxed);
-        let swept_at = if has_swept { Some(self.began()) } else { self.swept_at };
-        Map::from_iter([(SWEPT_AT.to_owned(), swept_at.map(|time| time.to_string()).into())])
+        memory
     }
 }
 
@@ -230,6 +247,9 @@ impl AnalyticsEvents {
 
     /// Whether this sync asks every room for all its events.
     fn sweeps(&self) -> bool {
+        if self.has_swept.load(Ordering::Relaxed) {
+            return true;
+        }
         match self.reading.options.rooms {
             EventRooms::All => true,
             EventRooms::Recent => false,
@@ -246,24 +266,20 @@ impl AnalyticsEvents {
     fn events_from(&self, is_sweep: bool) -> Timestamp {
         let Since { start_date, longer, .. } = self.reading.since;
         // The first version asked every room in every sync and remembered nothing.
-        let Some(_) = self.reading.memory.get(SWEPT_AT).filter(|_| is_sweep) else { return self.reading.due };
-        let swept = self.swept_at.map_or(start_date, |swept_at| start_date.max(swept_at - LOOK_BACK - longer));
-        swept.min(self.reading.due)
+        let Some(swept_at) = self.swept_at.filter(|_| is_sweep) else { return self.reading.due };
+        start_date.max(swept_at - LOOK_BACK - longer).min(self.reading.due)
     }
 
     /// The time from which joins and leaves are read. A state that knows of no sweep is the first
     /// version's, which had none of them.
     fn joins_from(&self) -> Timestamp {
         let kept = self.began() - KEPT;
-        let is_new_here = self.reading.since.follows_a_sync() && !self.reading.memory.contains_key(SWEPT_AT);
+        let is_new_here = self.reading.since.follows_a_sync() && self.swept_at.is_none();
         kept.max(if is_new_here { self.reading.since.start_date } else { self.reading.due })
     }
 
     /// A page of sessions: joins and leaves, and where to ask for events.
     async fn sessions(&self, slice: Slice) -> Result<Step, StreamError> {
-        if slice.list == ENDED {
-            self.has_read_joins.store(true, Ordering::Relaxed);
-        }
         let filter = slice.filter(slice.list == ACTIVE);
         let shape = |page: Vec<ParentSession<'_>>| self.of_sessions(&slice, page);
         let page = self.reading.client.list::<ParentSession<'static>, _>(List::SESSIONS, &filter, shape).await?;
@@ -338,9 +354,6 @@ impl AnalyticsEvents {
     /// A page of rooms: each becomes a slice of its own, before the next page of rooms.
     async fn rooms(&self, slice: Slice) -> Result<Step, StreamError> {
         let is_sweep = is_sweep(&slice);
-        if is_sweep {
-            self.has_swept.store(true, Ordering::Relaxed);
-        }
         let filter = slice.filter(matches!(slice.list.as_str(), ENABLED | NEW_ENABLED));
         let shape = |rooms: Vec<ParentRoom<'_>>| self.choose(&rooms, is_sweep);
         let page = self.reading.client.list::<ParentRoom<'static>, _>(List::ROOMS, &filter, shape).await?;
@@ -401,12 +414,9 @@ impl AnalyticsEvents {
     /// A page of the events that `filter` lets through, as part of `slice`.
     async fn ask(&self, slice: &Slice, filter: EventFilter<'_>) -> Result<Step, StreamError> {
         let Some(types) = self.types_to_ask() else { return Ok(Step::default()) };
-        let (room, is_sweep) = (filter.room, is_sweep(slice));
-        if is_sweep {
-            self.has_swept.store(true, Ordering::Relaxed);
-        }
+        let room = filter.room;
         let filter = EventFilter { types: &types, start: slice.token.as_deref(), ..filter };
-        let from = self.events_from(is_sweep);
+        let from = self.events_from(is_sweep(slice));
         let shape = |events: Vec<EventRecord<'_>>| self.shape(events, room, from);
         let page = self.reading.client.analytics_events::<EventRecord<'static>, _>(&filter, shape).await;
         let page = match page {

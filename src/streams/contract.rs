@@ -1,8 +1,8 @@
 //! The contract between a stream and the engine that reads it.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
@@ -264,30 +264,56 @@ pub enum EventRooms {
     Recent,
 }
 
-/// What is known of records that have been written, so that what is read again within the look-back and
-/// has not changed is not written again.
+/// Hashes of written records, by a hash of each record's key.
+pub type Hashes = BTreeMap<u64, u64>;
+
+/// A record that the next sync may read again, with what tells whether it has changed by then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remembered {
+    /// A hash of its key.
+    pub key: u64,
+    /// A hash of its line, volatile columns left out.
+    pub content: u64,
+    /// Until when a following sync looks at it again.
+    pub settled: Timestamp,
+    /// Whether this sync has written it; false when it was unchanged.
+    pub was_written: bool,
+}
+
+/// Hashes of written records, so that what is read again within the look-back and has not changed is not
+/// written again.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// Hashes of records that earlier syncs have written.
-    known: HashSet<u64>,
+    /// What earlier syncs have written last, less what this sync has found changed: a record that changes
+    /// back while it is read must be written once more.
+    known: Mutex<Hashes>,
     /// Records that change from here on are remembered, in microseconds since 1970.
     remembered_from: AtomicI64,
 }
 
 impl Written {
     /// Begins with what a saved state knows.
-    pub fn new(known: HashSet<u64>) -> Arc<Self> {
-        Arc::new(Self { known, remembered_from: AtomicI64::new(i64::MIN) })
+    pub fn new(known: Hashes) -> Arc<Self> {
+        Arc::new(Self { known: Mutex::new(known), remembered_from: AtomicI64::new(i64::MIN) })
     }
 
     /// Whether a record that last changed at `changed` needs its hash.
     pub(super) fn wants_hash(&self, changed: Timestamp) -> bool {
-        !self.known.is_empty() || changed.as_micros() >= self.remembered_from.load(Ordering::Relaxed)
+        !self.known().is_empty() || changed.as_micros() >= self.remembered_from.load(Ordering::Relaxed)
     }
 
-    /// Whether the record with this hash has been written by an earlier sync.
-    pub(super) fn holds(&self, hash: u64) -> bool {
-        self.known.contains(&hash)
+    /// Whether the record `key` has been written with this `content` and has not changed since.
+    pub(super) fn holds(&self, key: u64, content: u64) -> bool {
+        self.known().get(&key) == Some(&content)
+    }
+
+    /// Notes that the record `key` is written anew.
+    pub(super) fn forget(&self, key: u64) {
+        self.known().remove(&key);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Hashes> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on, only records that changed at or after `time` are of interest to the next sync.

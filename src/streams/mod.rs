@@ -47,8 +47,8 @@ mod templates_destinations;
 mod webhook_events;
 
 pub use contract::{
-    Description, EventRooms, Later, Opened, Options, Reading, RecordError, Remark, SETTLING, Seen, Since, Step,
-    StreamError, Written,
+    Description, EventRooms, Hashes, Later, Opened, Options, Reading, RecordError, Remark, Remembered, SETTLING, Seen,
+    Since, Step, StreamError, Written,
 };
 pub use personal::{PersonalData, Salt};
 pub use record::{Format, Rows};

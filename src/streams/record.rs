@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::contract::{Reading, RecordError, Seen, StreamError, Times, Written};
+use super::contract::{Reading, RecordError, Remembered, Seen, StreamError, Times, Written};
 use super::personal::{self, Hiding, PersonalData};
 use super::schema::{schema_of, snake_case};
 use super::secrets::{Place, mask_text, rewritten};
@@ -374,6 +374,8 @@ pub struct Format {
     prefix: Vec<u8>,
     /// Index into [`Record::COLUMNS`], and `"name":`.
     columns: Vec<(usize, Vec<u8>)>,
+    /// Indices of the columns of the primary key.
+    keys: Vec<usize>,
     /// Columns the API has added since this version was made, what they hold, and `"name":`.
     added: Vec<(String, Kind, Vec<u8>)>,
     /// What earlier syncs have written, which is not written again.
@@ -388,6 +390,7 @@ impl Format {
     pub fn new(
         prefix: Vec<u8>,
         known: &[&str],
+        primary_key: &[&str],
         selected: Option<&[(String, Value)]>,
         written: Arc<Written>,
         personal: PersonalData,
@@ -398,6 +401,7 @@ impl Format {
         Self {
             prefix,
             columns: columns.map(|(index, name)| (index, key(name))).collect(),
+            keys: primary_key.iter().filter_map(|key| known.iter().position(|name| name == key)).collect(),
             added: added.map(|(name, schema)| (name.clone(), Kind::of(schema), key(name))).collect(),
             written,
             personal,
@@ -419,6 +423,25 @@ fn place_of<R: Record>(column: &str) -> personal::Place {
     }
 }
 
+/// So many bits of a hash are kept: a state has room for two hashes of each record.
+const HASH_BITS: u32 = 40;
+
+fn short(hasher: &DefaultHasher) -> u64 {
+    hasher.finish() >> (u64::BITS - HASH_BITS)
+}
+
+/// A hash of the record's primary key, whether or not its columns are selected.
+fn hash_of_key<R: Record>(format: &Format, record: &R) -> u64 {
+    let mut key = Vec::with_capacity(64);
+    for index in &format.keys {
+        record.write(*index, &mut key);
+        key.push(b',');
+    }
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&key);
+    short(&hasher)
+}
+
 fn key(name: &str) -> Vec<u8> {
     format!("{}:", Value::from(name)).into_bytes()
 }
@@ -432,8 +455,8 @@ pub struct Rows {
     pub count: u64,
     /// The latest cursor value among them and among those that had been written before.
     pub latest: Option<Timestamp>,
-    /// Records that the next sync may read again: until when, and their hashes.
-    pub recent: Vec<(Timestamp, u64)>,
+    /// Records that the next sync may read again.
+    pub recent: Vec<Remembered>,
 }
 
 impl Rows {
@@ -467,12 +490,14 @@ impl Rows {
         self.bytes.push(b'}');
         self.latest = self.latest.max(times.map(|times| times.cursor));
         if let Some(times) = times.filter(|times| format.written.wants_hash(times.settled)) {
-            let hash = self.hash(begins, &volatile);
-            self.recent.push((times.settled, hash));
-            if format.written.holds(hash) {
+            let (key, content) = (hash_of_key(format, record), self.hash(begins, &volatile));
+            let is_unchanged = format.written.holds(key, content);
+            self.recent.push(Remembered { key, content, settled: times.settled, was_written: !is_unchanged });
+            if is_unchanged {
                 self.bytes.truncate(line_begins);
                 return;
             }
+            format.written.forget(key);
         }
         keep_on_one_line(&mut self.bytes, begins);
         // Writing to memory cannot fail.
@@ -559,7 +584,7 @@ impl Rows {
             from = *ends;
         }
         hasher.write(&self.bytes[from..]);
-        hasher.finish()
+        short(&hasher)
     }
 
     /// Adds the rows of `other`.
@@ -577,10 +602,9 @@ impl Rows {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use chrono::TimeDelta;
 
+    use super::super::contract::Hashes;
     use super::*;
 
     record! {
@@ -602,7 +626,7 @@ mod tests {
             (name.to_owned(), serde_json::json!({ "type": if name == "new_flag" { "boolean" } else { "object" } }))
         };
         let selected: Option<Vec<_>> = selected.map(|names| names.iter().map(|name| typed(name)).collect());
-        Format::new(b"P".to_vec(), Sample::COLUMNS, selected.as_deref(), written, PersonalData::Keep)
+        Format::new(b"P".to_vec(), Sample::COLUMNS, &["id"], selected.as_deref(), written, PersonalData::Keep)
     }
 
     fn line(selected: Option<&[&str]>, json: &str) -> String {
@@ -663,18 +687,21 @@ mod tests {
     #[test]
     fn what_has_been_written_just_so_is_not_written_again() {
         let now = Timestamp::parse("2024-05-01T12:00:00Z").unwrap();
-        let first = pushed(&Written::new(HashSet::new()), r#"{"id":"a","url":"https://x?sig=1"}"#, now);
-        let written = Written::new(first.recent.iter().map(|(_, hash)| *hash).collect());
+        let first = pushed(&Arc::default(), r#"{"id":"a","url":"https://x?sig=1"}"#, now);
+        let written = Written::new(first.recent.iter().map(|row| (row.key, row.content)).collect());
         let again = pushed(&written, r#"{"id":"a","url":"https://x?sig=2"}"#, now);
         assert_eq!((again.count, again.bytes.len()), (0, 0), "only the link differs");
-        assert_eq!((again.latest, again.recent), (first.latest, first.recent), "and it stays known");
+        let unchanged = Remembered { was_written: false, ..first.recent[0] };
+        assert_eq!((again.latest, again.recent), (first.latest, vec![unchanged]), "and it stays known");
         assert_eq!(pushed(&written, r#"{"id":"a","type":1}"#, now).count, 1);
+        assert_eq!(pushed(&written, r#"{"id":"a","url":"https://x?sig=1"}"#, now).count, 1, "it has changed back");
+        assert_eq!(pushed(&written, r#"{"id":"b","url":"https://x?sig=1"}"#, now).count, 1, "another record");
     }
 
     #[test]
     fn only_records_of_the_last_minutes_are_hashed() {
         let now = Timestamp::parse("2024-05-01T12:00:00Z").unwrap();
-        let written = Written::new(HashSet::new());
+        let written = Written::new(Hashes::new());
         written.remember_from(now);
         assert_eq!(pushed(&written, r#"{"id":"a"}"#, now).recent.len(), 1);
         assert_eq!(pushed(&written, r#"{"id":"a"}"#, now - TimeDelta::seconds(1)).recent.len(), 0);

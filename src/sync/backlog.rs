@@ -24,8 +24,6 @@ pub struct Backlog {
     budget: Budget,
     /// Pages that hold mostly items outside of their window.
     stray_pages: u32,
-    /// Cutting windows has been given up.
-    has_joined: bool,
 }
 
 /// A slice, and what is known of it.
@@ -85,7 +83,6 @@ impl Backlog {
             workers,
             budget: Budget::new(workers),
             stray_pages: 0,
-            has_joined: false,
         };
         backlog.add(slices);
         backlog
@@ -125,7 +122,7 @@ impl Backlog {
         None
     }
 
-    /// The slice with this id, unless it has been joined with others since it was taken.
+    /// The slice with this id, as long as it is pending.
     pub fn slice(&self, id: u64) -> Option<&Slice> {
         self.pending.get(&id).map(|piece| &piece.slice)
     }
@@ -142,7 +139,11 @@ impl Backlog {
         let mut trail = std::mem::take(&mut piece.trail);
         let (pace, parent) = (piece.pace, piece.parent.clone());
         let page = parent.clone().unwrap_or_else(|| Arc::new(Slice { is_single_page: true, ..piece.slice.clone() }));
-        let child = |slice| Piece { parent: Some(Arc::clone(&page)), ..Piece::new(slice) };
+        // A page that is read again gives rise to slices of its own list, and to no others.
+        let child = |slice: Slice| {
+            let parent = (slice.list == page.list).then(|| Arc::clone(&page));
+            Piece { parent, ..Piece::new(slice) }
+        };
         let mut pieces: Vec<Piece> = left.children.into_iter().map(child).collect();
         if let Some(rest) = left.rest {
             if rest.token.as_deref().is_some_and(|token| !trail.follow(token)) {
@@ -181,8 +182,8 @@ impl Backlog {
         std::iter::once(newer).chain(older).collect()
     }
 
-    /// Whether the server has answered with items outside of their windows: then each window would hold
-    /// the whole list.
+    /// Whether the server has answered with items outside of their windows: then each window holds the whole list,
+    /// and no more are cut.
     pub fn ignores_windows(&self) -> bool {
         self.stray_pages >= STRAY_PAGES
     }
@@ -194,10 +195,6 @@ impl Backlog {
             self.queue.push_front(*id);
         }
         self.pending.extend(replacement.pieces);
-        if self.ignores_windows() && !self.has_joined {
-            self.has_joined = true;
-            self.join_windows();
-        }
     }
 
     /// Splits a page off its slice, to be written later; what follows it goes on meanwhile.
@@ -210,21 +207,6 @@ impl Backlog {
             piece.left = 0.0;
             self.pending.insert(id, piece);
         }
-    }
-
-    /// Joins all windows into one, because the server ignores them: the newest goes on, and holds them all.
-    /// Under a new id, so that what is being fetched for the old ones is not taken for its rest.
-    fn join_windows(&mut self) {
-        let is_window = |piece: &Piece| piece.parent.is_none() && !piece.slice.is_single_page;
-        let windows: Vec<u64> = self.pending.iter().filter(|(_, piece)| is_window(piece)).map(|(id, _)| *id).collect();
-        let mut pieces: Vec<Piece> = windows.iter().filter_map(|id| self.pending.remove(id)).collect();
-        let Some(newest) = pieces.iter().position(|piece| piece.slice.window().before.is_none()) else {
-            self.add(pieces.into_iter().map(|piece| piece.slice).collect());
-            return;
-        };
-        let newest = pieces.swap_remove(newest);
-        let all = pieces.iter().fold(newest.slice.clone(), |all, piece| all.joined(&piece.slice).unwrap_or(all));
-        self.add(vec![Slice { token: newest.slice.token, ..all }]);
     }
 
     /// What is pending, in about `most` bytes of JSON: what pages gave rise to becomes those pages again,

@@ -234,7 +234,6 @@ impl Driver {
 
     /// Writes the rows of a page; only then does what is left take the place of the slice.
     async fn take_page(&mut self, id: u64, mut step: Step, stop: &mut Stop) -> Result<(), Cut> {
-        // It has been joined with others meanwhile, and will be read again with them.
         let Some(slice) = self.backlog.slice(id) else { return Ok(()) };
         if slice.is_single_page {
             step.rest = None;
@@ -315,7 +314,7 @@ impl Driver {
             self.has_told_of_windows = true;
             let name = self.description.name;
             let warning = format!(
-                "100ms answers requests for `{name}` with items from outside the requested period, so they are made one at a time, and an incremental sync costs as many of them as a full one."
+                "100ms answers requests for `{name}` with items from outside the requested period, so the list is no longer divided among several requests, and an incremental sync costs as many of them as a full one."
             );
             self.output.log(Level::Warn, warning).await?;
         }

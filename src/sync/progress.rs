@@ -1,6 +1,6 @@
 //! How far a stream has come: its cursor, what the next sync must know, and when to save it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::state::{self, Resume};
 use crate::airbyte::{self, SyncMode};
 use crate::seams;
-use crate::streams::{Slice, Timestamp, Written};
+use crate::streams::{Hashes, Remembered, SETTLING, Slice, Timestamp, Written};
 
 /// A state is written after this many records,
 const RECORDS_PER_STATE: u64 = 2_500;
@@ -20,7 +20,7 @@ const BYTES_PER_STATE: usize = 16_384;
 const PROGRESS_PER_STATE: Duration = Duration::from_secs(10);
 /// or after this long in any case: only records and states count as signs of life.
 pub const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
-/// Records of the last minutes whose hashes are remembered.
+/// Records whose hashes are remembered, those that settle last.
 const MOST_RECENT: usize = 1_000;
 /// What is pending takes about so many bytes of a state at most; with the hashes it stays below 64 KB.
 pub const PENDING_BYTES: usize = 28_000;
@@ -37,10 +37,10 @@ pub struct Progress {
     until: Option<Timestamp>,
     /// The latest cursor value that has been read.
     latest: Option<Timestamp>,
-    /// Records that the next sync may read again: until when, and their hashes.
-    recent: BTreeSet<(Timestamp, u64)>,
-    /// What earlier syncs have written, or earlier processes of this one.
-    known: HashSet<u64>,
+    /// Records that the next sync may read again, by their key: until when, and the hash of what was written last.
+    recent: BTreeMap<u64, (Timestamp, u64)>,
+    /// What earlier syncs have written, or earlier processes of this one, and this one has not written anew.
+    known: Hashes,
     was_resumed: bool,
     written: Arc<Written>,
     /// Records written by this process.
@@ -64,7 +64,7 @@ pub struct Beginning {
     /// The latest cursor value that an earlier process has read.
     pub latest: Option<Timestamp>,
     /// Hashes of what earlier syncs have written.
-    pub known: HashSet<u64>,
+    pub known: Hashes,
     /// Shared with the stream.
     pub written: Arc<Written>,
 }
@@ -80,7 +80,7 @@ impl Progress {
             was_resumed: beginning.until.is_some(),
             until: beginning.until,
             latest: beginning.latest,
-            recent: BTreeSet::new(),
+            recent: BTreeMap::new(),
             known: beginning.known,
             written: beginning.written,
             records: 0,
@@ -95,17 +95,41 @@ impl Progress {
     }
 
     /// Notes rows that have been handed to the writer.
-    pub fn note(&mut self, count: u64, latest: Option<Timestamp>, recent: Vec<(Timestamp, u64)>) {
+    pub fn note(&mut self, count: u64, latest: Option<Timestamp>, recent: Vec<Remembered>) {
         self.records += count;
         self.records_since_state += count;
         self.latest = self.latest.max(latest);
-        self.recent.extend(recent);
+        for Remembered { key, content, settled, was_written } in recent {
+            if was_written {
+                self.known.remove(&key);
+                self.recent.insert(key, (settled, content));
+            } else {
+                // A page that was fetched earlier may be written later: what has been written since counts.
+                self.recent.entry(key).or_insert((settled, content));
+            }
+        }
         let from = self.recent_from();
         self.written.remember_from(from);
-        self.recent = self.recent.split_off(&(from, 0));
-        while self.recent.len() > MOST_RECENT {
-            self.recent.pop_first();
+        self.recent.retain(|_, (settled, _)| *settled >= from);
+        if self.recent.len() > MOST_RECENT {
+            self.recent = self.last_settled().into_iter().take(MOST_RECENT).collect();
         }
+    }
+
+    /// The records that the next sync may read again, those that settle last first.
+    fn last_settled(&self) -> Vec<(u64, (Timestamp, u64))> {
+        let mut recent: Vec<_> = self.recent.iter().map(|(key, row)| (*key, *row)).collect();
+        recent.sort_by_key(|(_, (settled, _))| std::cmp::Reverse(*settled));
+        recent
+    }
+
+    /// The hashes to save, at most `most` of them, those that settle last first. Of what earlier syncs have
+    /// written it is not known until when it is of interest.
+    fn hashes(&self, most: usize, with_known: bool) -> Hashes {
+        let recent = self.last_settled().into_iter().map(|(key, (_, content))| (key, content));
+        let known = self.known.iter().map(|(key, content)| (*key, *content));
+        let known = known.filter(|(key, _)| with_known && !self.recent.contains_key(key));
+        recent.chain(known).take(most).collect()
     }
 
     /// The cursor of this sync.
@@ -137,34 +161,37 @@ impl Progress {
     pub fn state(&mut self, pending: Vec<Slice>, memory: Map<String, Value>) -> Value {
         self.records_since_state = 0;
         let Some(field) = self.field else { return airbyte::no_cursor() };
-        let known: BTreeSet<u64> = self.known.iter().copied().collect();
+        // A sync that is cut again and again knows more each time: the state must not grow with it.
+        let hashes = self.hashes(2 * MOST_RECENT, true);
         let Some(until) = self.until else {
             // Nothing has been answered yet: nothing has changed.
-            return state::finished(field, self.cursor, known.into_iter(), memory);
+            return state::finished(field, self.cursor, &hashes, memory);
         };
         let resume = Resume { until, latest: self.latest, pending };
-        // A sync that is cut again and again knows more each time: the state must not grow with it.
-        let recent = self.recent.iter().rev().map(|(_, hash)| *hash);
-        let recent: BTreeSet<u64> = recent.chain(known).take(2 * MOST_RECENT).collect();
-        let state = state::under_way(field, self.mode, self.cursor, &resume, recent.into_iter(), memory);
+        let state = state::under_way(field, self.mode, self.cursor, &resume, &hashes, memory);
         self.last_state_bytes = serde_json::to_string(&state).map_or(0, |text| text.len());
         state
     }
 
     /// The state of a sync that has nothing left; `now` is the local clock.
-    pub fn finished(&self, memory: Map<String, Value>, now: Timestamp) -> Value {
+    pub fn finished(&mut self, memory: Map<String, Value>, now: Timestamp) -> Value {
         match (self.field, self.mode) {
             (None, _) => airbyte::no_cursor(),
             (Some(field), SyncMode::FullRefresh) => state::full_refresh_complete(field, now),
             (Some(field), SyncMode::Incremental) => {
-                let cursor = self.final_cursor();
-                let recent = self.recent.iter().rev().map(|(_, hash)| *hash);
+                let mut cursor = self.final_cursor();
                 // What was written before a cut, or is not asked for in every sync, has not been read again, and
                 // the next sync may read it as long as the cursor has not moved.
-                let keeps = self.was_resumed || cursor == self.cursor;
-                let before = self.known.iter().copied().filter(|_| keeps);
-                let recent: BTreeSet<u64> = recent.chain(before).take(MOST_RECENT).collect();
-                state::finished(field, cursor, recent.into_iter(), memory)
+                let keeps_known = |cursor| self.was_resumed || cursor == self.cursor;
+                let known = if keeps_known(cursor) { self.known.len() } else { 0 };
+                if self.recent.len() + known >= MOST_RECENT {
+                    // Perhaps not all of them are remembered, and the next sync would write the others again. What
+                    // had changed a settling time before this sync was visible to it, so the cursor may move on.
+                    cursor = self.until.map_or(cursor, |until| cursor.max(until - SETTLING));
+                }
+                let keeps_known = keeps_known(cursor);
+                self.recent.retain(|_, (settled, _)| *settled >= cursor - self.look_back);
+                state::finished(field, cursor, &self.hashes(MOST_RECENT, keeps_known), memory)
             }
         }
     }

@@ -5,11 +5,10 @@
 //! {"updated_at": "<cursor of this sync>", "recent": […], "resume": {"until": …, "pending": […]}}   one under way
 //! ```
 //!
-//! `recent` holds hashes of the records that the next sync reads again because of its look-back. Runners
+//! `recent` holds hashes of the records that the next sync reads again because of its look-back, each with a hash of
+//! its key, so that the last one of each key counts. Runners
 //! replace a state whole, or merge it key by key into the one they have: so what is over is written as
 //! `null`, never left out.
-
-use std::collections::HashSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,15 +17,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::airbyte::{SyncMode, shown};
-use crate::streams::{Description, Slice, Timestamp};
+use crate::streams::{Description, Hashes, Slice, Timestamp};
 
 const RESUME: &str = "resume";
 const RECENT: &str = "recent";
+/// Bytes of a hash in `recent`, where the hash of a record's key stands before that of its content.
+const HASH_BYTES: usize = 5;
 /// The protocol's mark of a full refresh that has nothing left to read, and when we set it.
 const COMPLETE: &str = "__ab_full_refresh_sync_complete";
 const COMPLETED_AT: &str = "completed_at";
-/// A full refresh that was finished longer ago does not belong to the sync that is running now.
-const COMPLETE_FOR: TimeDelta = TimeDelta::hours(24);
+/// A full refresh that was cut longer ago is not continued by an attempt of now.
+const ATTEMPT_LASTS: TimeDelta = TimeDelta::hours(24);
 /// More slices are not ours: at most a few hundred are ever pending.
 const MOST_PENDING: usize = 100_000;
 
@@ -62,7 +63,7 @@ pub struct Saved {
     /// Where it begins.
     pub position: Position,
     /// Hashes of what earlier syncs have written.
-    pub known: HashSet<u64>,
+    pub known: Hashes,
     /// What the stream remembers.
     pub memory: Map<String, Value>,
     /// Keys that are not this connector's and are ignored.
@@ -71,7 +72,7 @@ pub struct Saved {
 
 impl Saved {
     fn fresh(cursor: Timestamp) -> Self {
-        Self { cursor, position: Position::Fresh, known: HashSet::new(), memory: Map::new(), ignored: Vec::new() }
+        Self { cursor, position: Position::Fresh, known: Hashes::new(), memory: Map::new(), ignored: Vec::new() }
     }
 }
 
@@ -81,7 +82,22 @@ const NOT_OURS: &str = "is not what this connector writes";
 /// A saved state that cannot be used: the key, and what is wrong with it.
 pub type StateError = (String, String);
 
-/// Reads the state of the stream `description`, at the local time `now`.
+/// When the full refresh began in which this stream was cut, unless that was too long before `now` for another
+/// attempt of the same sync.
+pub fn attempt(
+    description: &Description,
+    saved: Option<&Value>,
+    start_date: Timestamp,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    match read(description, saved, SyncMode::FullRefresh, start_date, None).ok()?.position {
+        Position::Resumed(resume) => Some(resume.until).filter(|began| *began > now - ATTEMPT_LASTS),
+        Position::Fresh | Position::Finished => None,
+    }
+}
+
+/// Reads the state of the stream `description`. A full refresh that is complete is finished only in another attempt
+/// of the sync that began at `attempt`: a sync of its own reads everything again, whatever state it is given.
 ///
 /// # Errors
 /// When a cursor or what is left cannot be read: that must not become a silent full read.
@@ -90,7 +106,7 @@ pub fn read(
     saved: Option<&Value>,
     mode: SyncMode,
     start_date: Timestamp,
-    now: Timestamp,
+    attempt: Option<Timestamp>,
 ) -> Result<Saved, StateError> {
     let fresh = Saved::fresh(start_date);
     // A stream without a cursor is read whole whatever is asked for.
@@ -100,7 +116,7 @@ pub fn read(
     let ignored = ignored_keys(field, description, saved);
     if mode == SyncMode::FullRefresh {
         let position = match (cursor, resume) {
-            _ if was_completed(saved, now) => Position::Finished,
+            _ if attempt.is_some_and(|began| was_completed(saved, began)) => Position::Finished,
             // The rest of a full refresh; that of an incremental sync would leave out what came before it.
             (Some(cursor), Some(resume)) if cursor <= start_date => Position::Resumed(resume),
             _ => Position::Fresh,
@@ -156,20 +172,33 @@ fn read_resume(saved: &Map<String, Value>, description: &Description) -> Result<
     }
 }
 
-fn read_recent(saved: &Map<String, Value>) -> Result<HashSet<u64>, StateError> {
-    let Some(recent) = saved.get(RECENT).filter(|value| !value.is_null()) else { return Ok(HashSet::new()) };
-    let hashes = recent.as_array().map(|hashes| hashes.iter().map(|hash| hash.as_str().and_then(from_text)).collect());
-    hashes.flatten().ok_or_else(|| (RECENT.to_owned(), NOT_OURS.into()))
+fn read_recent(saved: &Map<String, Value>) -> Result<Hashes, StateError> {
+    let Some(recent) = saved.get(RECENT).filter(|value| !value.is_null()) else { return Ok(Hashes::new()) };
+    let not_ours = || (RECENT.to_owned(), NOT_OURS.to_owned());
+    let mut hashes = Hashes::new();
+    for text in recent.as_array().ok_or_else(not_ours)? {
+        let bytes = text.as_str().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).ok_or_else(not_ours)?;
+        match <[u8; 2 * HASH_BYTES]>::try_from(bytes.as_slice()) {
+            Ok(pair) => {
+                let (key, content) = pair.split_at(HASH_BYTES);
+                hashes.insert(number(key), number(content));
+            }
+            // Before version 0.2.0 a hash stood without its key: what it was of is written once more.
+            Err(_) if bytes.len() == size_of::<u64>() => {}
+            Err(_) => return Err(not_ours()),
+        }
+    }
+    Ok(hashes)
 }
 
-fn from_text(text: &str) -> Option<u64> {
-    Some(u64::from_be_bytes(URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?))
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-fn was_completed(saved: &Map<String, Value>, now: Timestamp) -> bool {
+fn was_completed(saved: &Map<String, Value>, since: Timestamp) -> bool {
     let is_complete = saved.get(COMPLETE).is_some_and(|value| value == true);
     let completed_at = saved.get(COMPLETED_AT).and_then(Value::as_str).and_then(Timestamp::parse);
-    is_complete && completed_at.is_some_and(|time| time > now - COMPLETE_FOR && time < now + COMPLETE_FOR)
+    is_complete && completed_at.is_some_and(|time| since <= time && time < since + ATTEMPT_LASTS)
 }
 
 fn ignored_keys(field: &'static str, description: &Description, saved: &Map<String, Value>) -> Vec<String> {
@@ -186,7 +215,7 @@ fn ignored_keys(field: &'static str, description: &Description, saved: &Map<Stri
 pub fn finished(
     field: &str,
     cursor: Timestamp,
-    recent: impl Iterator<Item = u64>,
+    recent: &Hashes,
     memory: Map<String, Value>,
 ) -> Value {
     let mut state = Map::from_iter([(field.to_owned(), cursor.to_string().into())]);
@@ -202,7 +231,7 @@ pub fn under_way(
     mode: SyncMode,
     cursor: Timestamp,
     resume: &Resume,
-    recent: impl Iterator<Item = u64>,
+    recent: &Hashes,
     memory: Map<String, Value>,
 ) -> Value {
     let mut state = Map::from_iter([(field.to_owned(), cursor.to_string().into())]);
@@ -230,8 +259,10 @@ pub fn full_refresh_complete(field: &str, now: Timestamp) -> Value {
     ]))
 }
 
-fn to_text(recent: impl Iterator<Item = u64>) -> Value {
-    recent.map(|hash| Value::from(URL_SAFE_NO_PAD.encode(hash.to_be_bytes()))).collect()
+fn to_text(recent: &Hashes) -> Value {
+    let bytes = |hash: &u64| hash.to_be_bytes()[size_of::<u64>() - HASH_BYTES..].to_owned();
+    let text = |(key, content)| URL_SAFE_NO_PAD.encode([bytes(key), bytes(content)].concat());
+    recent.iter().map(|pair| Value::from(text(pair))).collect()
 }
 
 #[cfg(test)]
@@ -252,7 +283,7 @@ mod tests {
 
     fn begin(saved: Value, mode: SyncMode) -> Result<Saved, StateError> {
         let rooms = streams::named("rooms").unwrap();
-        read(rooms, Some(&saved), mode, at(START), at(NOW))
+        read(rooms, Some(&saved), mode, at(START), Some(at("2024-06-30T12:00:00Z")))
     }
 
     #[test]
@@ -272,7 +303,7 @@ mod tests {
         let position = |saved: Value| begin(saved, SyncMode::FullRefresh).unwrap().position;
         let resume = Resume { until: at(LATER), latest: None, pending: vec![Slice::whole("enabled")] };
         let under_way = |cursor: &str| {
-            under_way("updated_at", SyncMode::FullRefresh, at(cursor), &resume, std::iter::empty(), Map::new())
+            under_way("updated_at", SyncMode::FullRefresh, at(cursor), &resume, &Hashes::new(), Map::new())
         };
         assert_eq!(position(under_way(START)), Position::Resumed(resume.clone()));
         assert_eq!(position(under_way(LATER)), Position::Fresh, "the rest of an incremental sync");
@@ -280,11 +311,30 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_full_refresh_stays_finished_for_a_day() {
-        let position = |saved: &Value| begin(saved.clone(), SyncMode::FullRefresh).unwrap().position;
-        assert_eq!(position(&full_refresh_complete("updated_at", at("2024-06-30T01:00:00Z"))), Position::Finished);
-        assert_eq!(position(&full_refresh_complete("updated_at", at("2024-06-29T23:00:00Z"))), Position::Fresh);
-        assert_eq!(position(&json!({"__ab_full_refresh_sync_complete": true})), Position::Fresh);
+    fn a_complete_full_refresh_is_finished_only_for_another_attempt_of_the_same_sync() {
+        let rooms = streams::named("rooms").unwrap();
+        let complete = full_refresh_complete("updated_at", at("2024-06-30T12:00:00Z"));
+        let position = |state: &Value, began: Option<&str>| {
+            read(rooms, Some(state), SyncMode::FullRefresh, at(START), began.map(at)).unwrap().position
+        };
+        assert_eq!(position(&complete, None), Position::Fresh);
+        assert_eq!(position(&complete, Some("2024-06-30T11:00:00Z")), Position::Finished);
+        assert_eq!(position(&complete, Some("2024-06-30T13:00:00Z")), Position::Fresh, "a later sync");
+        assert_eq!(position(&complete, Some("2024-06-29T11:00:00Z")), Position::Fresh, "a clock far ahead");
+        let undated = json!({"__ab_full_refresh_sync_complete": true});
+        assert_eq!(position(&undated, Some("2024-06-30T11:00:00Z")), Position::Fresh);
+    }
+
+    #[test]
+    fn an_attempt_is_a_full_refresh_that_was_cut_within_a_day() {
+        let rooms = streams::named("rooms").unwrap();
+        let cut = |until: &str| json!({"updated_at": START, "resume": {"until": until, "pending": []}});
+        let began = |state: Value| attempt(rooms, Some(&state), at(START), at(NOW));
+        assert_eq!(began(cut("2024-06-30T00:00:01Z")), Some(at("2024-06-30T00:00:01Z")));
+        assert_eq!(began(cut("2024-06-30T00:00:00Z")), None, "a day ago");
+        assert_eq!(began(json!({"updated_at": LATER, "resume": {"until": NOW, "pending": []}})), None, "incremental");
+        assert_eq!(began(full_refresh_complete("updated_at", at(NOW))), None);
+        assert_eq!(attempt(rooms, None, at(START), at(NOW)), None);
     }
 
     /// A JSON merge patch, as some runners apply to the state they have.
@@ -311,10 +361,10 @@ mod tests {
         let resume = Resume { until: at(LATER), latest: Some(at(LATER)), pending: vec![Slice::whole("enabled")] };
         for mode in [SyncMode::Incremental, SyncMode::FullRefresh] {
             let mut kept = json!({});
-            merge(&mut kept, &under_way("updated_at", mode, at(START), &resume, [1].into_iter(), Map::new()));
+            merge(&mut kept, &under_way("updated_at", mode, at(START), &resume, &Hashes::from([(1, 1)]), Map::new()));
             assert!(matches!(begin(kept.clone(), mode).unwrap().position, Position::Resumed(_)));
             let end = match mode {
-                SyncMode::Incremental => finished("updated_at", at(LATER), [2].into_iter(), Map::new()),
+                SyncMode::Incremental => finished("updated_at", at(LATER), &Hashes::from([(2, 2)]), Map::new()),
                 SyncMode::FullRefresh => full_refresh_complete("updated_at", at(NOW)),
             };
             merge(&mut kept, &end);
@@ -322,9 +372,19 @@ mod tests {
             let saved = begin(kept.clone(), mode).unwrap();
             assert_eq!(saved.position, expected);
             // The next full refresh begins while the old mark is still there, and is cut.
-            merge(&mut kept, &under_way("updated_at", mode, at(START), &resume, [1].into_iter(), Map::new()));
+            merge(&mut kept, &under_way("updated_at", mode, at(START), &resume, &Hashes::from([(1, 1)]), Map::new()));
             assert!(matches!(begin(kept, mode).unwrap().position, Position::Resumed(_)));
         }
+    }
+
+    #[test]
+    fn a_hash_without_its_key_is_passed_over() {
+        let known = |recent: Value| begin(json!({"updated_at": LATER, "recent": recent}), SyncMode::Incremental);
+        let pair = Hashes::from([(1, 0xff_0000_0002)]);
+        let text = to_text(&pair);
+        assert_eq!(known(text.clone()).unwrap().known, pair);
+        // As it stood in states before version 0.2.0.
+        assert_eq!(known(json!(["AAAAAAAAAAE", text[0]])).unwrap().known, pair);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The engine's properties, of [`Backlog`] and [`Progress`] themselves: a loop that fetches and writes as the
 //! driver does, against a list as the API serves it, with kills at any point.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -19,7 +19,7 @@ use crate::airbyte::{Level, SyncMode};
 use crate::api::{Client, Credentials, Policy, Settings};
 use crate::redact::Redactor;
 use crate::streams::{
-    self, Description, Opened, Remark, Scope, Seen, Slice, Step, StreamError, Timestamp, Window, Written,
+    self, Description, Hashes, Opened, Remark, Remembered, Scope, Seen, Slice, Step, StreamError, Timestamp, Window, Written,
 };
 
 const PAGE: usize = 100;
@@ -100,7 +100,7 @@ impl<'i> Reader<'i> {
         let first = after.map_or(Slice::whole(LIST), |after| Slice::since(LIST, after));
         let start_date = at(BEGINNING);
         let now = at(BEGINNING + 1_000_000_000 * SECOND);
-        let saved = state::read(sessions(), self.state.as_ref(), SyncMode::Incremental, start_date, now).unwrap();
+        let saved = state::read(sessions(), self.state.as_ref(), SyncMode::Incremental, start_date, None).unwrap();
         let (pending, until, latest) = match saved.position {
             Position::Resumed(resume) => (resume.pending, Some(resume.until), resume.latest),
             _ => (vec![first], None, None),
@@ -113,7 +113,7 @@ impl<'i> Reader<'i> {
             until,
             latest,
             known: saved.known,
-            written: Written::new(HashSet::new()),
+            written: Written::new(Hashes::new()),
         });
         progress.began(now);
         (Backlog::new(pending, self.workers), progress)
@@ -238,8 +238,8 @@ proptest! {
         reader.server.ignores_windows = true;
         prop_assert!(reader.run(Some(at(BEGINNING)), usize::MAX));
         prop_assert_eq!(reader.missed(None), Vec::<u32>::new());
-        // Those under way when it is noticed are lost work.
-        let most = 2 * items.len() / PAGE + 4 * workers;
+        // Each window that had been cut before it was noticed holds the whole list.
+        let most = (workers + 1) * (items.len() / PAGE + 1);
         prop_assert!(reader.requests <= most, "{} requests where {most} are allowed", reader.requests);
     }
 
@@ -256,6 +256,63 @@ proptest! {
         }
         let size: usize = saved.iter().map(|slice| serde_json::to_string(slice).unwrap().len() + 1).sum();
         prop_assert!(size <= most || saved.len() == 1, "{size} bytes in {} slices", saved.len());
+    }
+}
+
+/// Slices of every scope, some with a token, some a single page.
+fn any_slice() -> impl Strategy<Value = Slice> {
+    let moment = || proptest::option::of(moments());
+    let id = || "[a-f0-9]{24}";
+    let scope = prop_oneof![
+        Just(Scope::Whole),
+        (moment(), moment()).prop_map(|(after, before)| Scope::Window(Window { after, before })),
+        id().prop_map(Scope::Room),
+        (id(), id(), any::<bool>())
+            .prop_map(|(room, session, with_errors)| Scope::Session { room, session, with_errors }),
+        id().prop_map(Scope::Below),
+    ];
+    (prop_oneof![Just("a"), Just("b")], scope, proptest::option::of(id()), any::<bool>())
+        .prop_map(|(list, scope, token, is_single_page)| Slice { token, is_single_page, ..Slice::new(list, scope) })
+}
+
+/// Whether all that `slice` holds is in `saved`, too.
+fn is_covered(slice: &Slice, saved: &Slice) -> bool {
+    let holds_all = || {
+        let (inner, outer) = (slice.window(), saved.window());
+        let is_window = |slice: &Slice| matches!(slice.scope, Scope::Whole | Scope::Window(_));
+        is_window(slice)
+            && is_window(saved)
+            && outer.after <= inner.after
+            && (outer.before.is_none() || inner.before.is_some_and(|before| Some(before) <= outer.before))
+    };
+    saved == slice || saved.list == slice.list && saved.token.is_none() && !saved.is_single_page && holds_all()
+}
+
+proptest! {
+    /// Whatever a state has no room for is joined to something that holds it, or becomes its page again.
+    #[test]
+    fn what_is_pending_is_never_dropped(pages in proptest::collection::vec((any_slice(), proptest::collection::vec(any_slice(), 0..8)), 0..12), most in 0_usize..3_000) {
+        let slices = pages.iter().map(|(page, _)| page.clone()).collect();
+        let mut backlog = Backlog::new(slices, 10);
+        let mut expected: Vec<Vec<Slice>> = Vec::new();
+        let taken: Vec<(u64, Slice)> = std::iter::from_fn(|| backlog.take()).collect();
+        for ((id, page), (_, children)) in taken.into_iter().zip(&pages) {
+            let left = Left { rest: page.rest(Some("t".into())), children: children.clone(), ..Left::default() };
+            let again = Slice { is_single_page: true, ..page.clone() };
+            for child in children {
+                let mut in_one_of = vec![child.clone()];
+                in_one_of.extend((child.list == page.list).then(|| again.clone()));
+                expected.push(in_one_of);
+            }
+            expected.extend(left.rest.iter().map(|rest| vec![rest.clone()]));
+            let replacement = backlog.replacement(id, left, 0).unwrap();
+            backlog.replace(replacement, 0);
+        }
+        let saved = backlog.slices(most);
+        for in_one_of in expected {
+            let is_there = in_one_of.iter().any(|slice| saved.iter().any(|saved| is_covered(slice, saved)));
+            prop_assert!(is_there, "{in_one_of:?} is not in {saved:?}");
+        }
     }
 }
 
@@ -321,8 +378,8 @@ fn job(name: &str, stream: Arc<dyn Opened>) -> Job {
         look_back: TimeDelta::zero(),
         until: None,
         latest: None,
-        known: HashSet::new(),
-        written: Written::new(HashSet::new()),
+        known: Hashes::new(),
+        written: Written::new(Hashes::new()),
     };
     Job { description, stream, client: nobody(), position: Position::Fresh, beginning }
 }
@@ -429,7 +486,7 @@ fn children_become_their_page_again_when_a_state_has_no_room() {
     assert!(few.len() == 2 && few.contains(&single), "{few:?}");
 }
 
-fn progress(known: HashSet<u64>) -> Progress {
+fn progress(known: Hashes) -> Progress {
     Progress::new(Beginning {
         field: Some(FIELD),
         mode: SyncMode::Incremental,
@@ -438,8 +495,12 @@ fn progress(known: HashSet<u64>) -> Progress {
         until: None,
         latest: None,
         known,
-        written: Written::new(HashSet::new()),
+        written: Written::new(Hashes::new()),
     })
+}
+
+fn remembered(key: u64, content: u64, settled: Timestamp) -> Remembered {
+    Remembered { key, content, settled, was_written: true }
 }
 
 /// Times around the beginning of a sync.
@@ -450,22 +511,38 @@ fn moments() -> impl Strategy<Value = Timestamp> {
 proptest! {
     #[test]
     fn the_cursor_never_goes_back_nor_past_the_beginning(until in moments(), notes in proptest::collection::vec(moments(), 0..20)) {
-        let mut progress = progress(HashSet::new());
+        let mut progress = progress(Hashes::new());
         progress.began(until);
         for latest in &notes {
-            progress.note(1, Some(*latest), vec![(*latest, latest.as_micros() as u64)]);
+            progress.note(1, Some(*latest), vec![remembered(latest.as_micros() as u64, 0, *latest)]);
         }
         let state = progress.finished(Map::new(), until);
         let cursor = Timestamp::parse(state[FIELD].as_str().unwrap()).unwrap();
         prop_assert!(cursor >= at(BEGINNING));
         prop_assert!(cursor == at(BEGINNING) || cursor <= until);
         // What the next sync reads again is remembered, and nothing else.
-        let again = notes.iter().filter(|time| **time >= cursor - TimeDelta::minutes(10)).collect::<HashSet<_>>();
+        let again = notes.iter().filter(|time| **time >= cursor - TimeDelta::minutes(10)).collect::<BTreeSet<_>>();
         prop_assert_eq!(state["recent"].as_array().unwrap().len(), again.len());
     }
 
     #[test]
-    fn a_state_says_what_was_left(until in moments(), latest in proptest::option::of(moments()), known in proptest::collection::hash_set(any::<u64>(), 0..20),
+    fn records_that_are_too_many_to_remember_move_the_cursor_on(changed in moments(), count in 900_u64..1_200, waited in 0_i64..3_600) {
+        let mut progress = progress(Hashes::new());
+        let until = changed + TimeDelta::seconds(waited);
+        progress.began(until);
+        for key in 0..count {
+            progress.note(1, Some(changed), vec![remembered(key, key, changed)]);
+        }
+        let state = progress.finished(Map::new(), until);
+        let cursor = Timestamp::parse(state[FIELD].as_str().unwrap()).unwrap();
+        let settling = TimeDelta::minutes(10);
+        prop_assert_eq!(cursor, if count < 1_000 { changed } else { changed.max(until - settling) });
+        let remembered = state["recent"].as_array().unwrap().len();
+        prop_assert_eq!(remembered, if changed >= cursor - settling { count.min(1_000) as usize } else { 0 });
+    }
+
+    #[test]
+    fn a_state_says_what_was_left(until in moments(), latest in proptest::option::of(moments()), known in proptest::collection::btree_map(0_u64..1 << 40, 0_u64..1 << 40, 0..20),
                                   pending in proptest::collection::vec((proptest::option::of(moments()), proptest::option::of("\\PC*")), 0..5)) {
         let slice = |(after, token): (Option<Timestamp>, Option<String>)| {
             let slice = after.map_or(Slice::whole(LIST), |after| Slice::since(LIST, after));
@@ -477,16 +554,36 @@ proptest! {
         progress.note(0, latest, Vec::new());
         let text = serde_json::to_string(&progress.state(pending.clone(), Map::new())).unwrap();
         let state: Value = serde_json::from_str(&text).unwrap();
-        let saved = state::read(sessions(), Some(&state), SyncMode::Incremental, at(0), until).unwrap();
+        let saved = state::read(sessions(), Some(&state), SyncMode::Incremental, at(0), None).unwrap();
         prop_assert_eq!(saved.position, Position::Resumed(state::Resume { until, latest, pending }));
         prop_assert_eq!((saved.cursor, saved.known, saved.ignored), (at(BEGINNING), known, Vec::<String>::new()));
     }
 }
 
 #[test]
+fn the_last_hash_of_each_key_counts() {
+    let (now, mode) = (at(BEGINNING), SyncMode::Incremental);
+    let known = |progress: &mut Progress| {
+        let state = progress.finished(Map::new(), now);
+        state::read(sessions(), Some(&state), mode, at(0), None).unwrap().known
+    };
+    let unchanged = |content| Remembered { was_written: false, ..remembered(1, content, now) };
+    let mut written_after = progress(Hashes::from([(1, 10), (2, 20)]));
+    written_after.began(now);
+    written_after.note(1, Some(now), vec![unchanged(10), remembered(1, 11, now)]);
+    assert_eq!(known(&mut written_after), Hashes::from([(1, 11), (2, 20)]));
+    // Its page was fetched before that of the change, and is handled after it.
+    let mut written_before = progress(Hashes::from([(1, 10)]));
+    written_before.began(now);
+    written_before.note(1, Some(now), vec![remembered(1, 11, now)]);
+    written_before.note(0, Some(now), vec![unchanged(10)]);
+    assert_eq!(known(&mut written_before), Hashes::from([(1, 11)]));
+}
+
+#[test]
 fn a_state_is_due_after_records_or_time() {
     use std::time::Duration;
-    let mut progress = progress(HashSet::new());
+    let mut progress = progress(Hashes::new());
     assert!(!progress.is_due(Duration::from_secs(29)) && progress.is_due(Duration::from_secs(30)));
     progress.note(1, None, Vec::new());
     assert!(!progress.is_due(Duration::from_secs(9)) && progress.is_due(Duration::from_secs(10)));

@@ -122,6 +122,12 @@ impl Fake {
         self.state.workspace_mut().stamp(distance)
     }
 
+    /// So many rooms, the oldest first, are switched on or off, all with the same time of change. Twice with one
+    /// time is a change and its way back.
+    pub fn switch_rooms(&self, count: usize, at: DateTime<Utc>) {
+        self.state.workspace_mut().switch_rooms(count, at);
+    }
+
     /// What the `Date` header of every answer says from now on.
     pub fn set_date(&self, header: DateHeader) {
         self.state.clock().header = header;

@@ -121,6 +121,16 @@ impl Workspace {
         changes
     }
 
+    /// So many rooms are switched on or off, all with the same time of change.
+    pub(crate) fn switch_rooms(&mut self, count: usize, at: Time) {
+        let lag = self.lag;
+        for position in 0..count.min(self.rooms.len()) {
+            let room = self.rooms.edit(position, &lag);
+            room.enabled = !room.enabled;
+            room.edited_at = Some(at);
+        }
+    }
+
     /// Nothing happens; only the clock goes on.
     pub(crate) fn let_time_pass(&mut self, time: TimeDelta) {
         self.now += TimeDelta::seconds(time.num_seconds());
