@@ -110,12 +110,13 @@ fn what_is_known_of_events_survives_runners_that_merge_states_and_cuts() {
 
 #[test]
 fn a_server_that_ignores_times_is_read_to_the_end_from_any_state() {
-    let counts = Counts { sessions: 2_000, peers_per_session: 1, rooms: 20, recordings: 0, ..Counts::default() };
+    let counts =
+        Counts { sessions: 6_000, peers_per_session: 1, rooms: 20, recordings: 0, varied: false, ..Counts::default() };
     let fake = Fake::start(Options { seed: 73, scale: Scale::Custom(counts), max_page: 20, ..Options::default() });
     // What a sync has left that was cut while all workers shared the history.
     let saved = {
         let mut connection = Connection::of(&fake, &["sessions"]);
-        let run = connection.call().start().kill_after(700_000);
+        let run = connection.call().start().kill_after(2_600_000);
         connection.load(&run.transcript());
         connection
     };
@@ -126,7 +127,7 @@ fn a_server_that_ignores_times_is_read_to_the_end_from_any_state() {
     let mut resumed = saved;
     resumed.sync();
     resumed.assert_is_complete();
-    let (asked, list) = (requests_by_route(&fake)["/v2/sessions"].as_u64().unwrap(), 2_000 / 20 + 2);
+    let (asked, list) = (requests_by_route(&fake)["/v2/sessions"].as_u64().unwrap(), 6_000 / 20 + 2);
     assert!(asked <= (10 + 1) * list, "{asked} requests for a list of {list} pages");
 }
 
@@ -148,8 +149,11 @@ fn a_full_refresh_reads_everything_whatever_state_it_is_given_back() {
     }
     // An incremental stream that was cut, and one without any state, are no attempt to go on with.
     let mut saved = warehouse.states.clone();
-    saved.insert("sessions".to_owned(), json!({"updated_at": "2018-01-01T00:00:00.000000Z",
-        "resume": {"until": Utc::now().to_rfc3339(), "pending": [{"list": "ended"}]}}));
+    saved.insert(
+        "sessions".to_owned(),
+        json!({"updated_at": "2018-01-01T00:00:00.000000Z",
+        "resume": {"until": Utc::now().to_rfc3339(), "pending": [{"list": "ended"}]}}),
+    );
     saved.remove("templates");
     let mut mixed = catalog(&["rooms", "templates"], "full_refresh");
     let incremental = catalog(&["sessions"], "incremental")["streams"][0].clone();

@@ -17,7 +17,7 @@ use crate::config::{AnalyticsRooms, Config, PersonalData, RecordingUrls};
 use crate::failure::Failure;
 use crate::seams;
 use crate::streams::{self, Description, EventRooms, Format, Options, Reading, Salt, Since, Timestamp, Written};
-use crate::sync::state::{self, Position};
+use crate::sync::state::{self, Attempt, Position};
 use crate::sync::{self, Beginning, Job, Output, Stop, stopped};
 use crate::terminal::{Folder, States};
 
@@ -203,18 +203,19 @@ async fn warn_of_ignored(saved: &SavedStates, offered: &[&'static Description], 
     Ok(())
 }
 
-/// When the sync began that this one is another attempt of: one in which a full refresh was cut.
+/// The sync that this one is another attempt of: one in which a full refresh was cut.
 fn attempt(
     configured: &[ConfiguredStream],
     offered: &[&'static Description],
     saved: &SavedStates,
     start_date: Timestamp,
-) -> Option<Timestamp> {
+) -> Option<Attempt> {
     let began = |stream: &ConfiguredStream| {
         let description = offered.iter().find(|description| description.name == stream.name)?;
-        state::attempt(description, saved.by_stream.get(&stream.name), start_date, Utc::now().into())
+        state::began(description, saved.by_stream.get(&stream.name), start_date)
     };
-    configured.iter().filter(|stream| stream.sync_mode == SyncMode::FullRefresh).filter_map(began).max()
+    let began = configured.iter().filter(|stream| stream.sync_mode == SyncMode::FullRefresh).filter_map(began).max()?;
+    Some(Attempt { began, now: Utc::now().into() })
 }
 
 /// A stream ready to be read.
@@ -224,7 +225,7 @@ async fn job(
     config: &Config,
     client: &Client,
     saved: &SavedStates,
-    attempt: Option<Timestamp>,
+    attempt: Option<Attempt>,
     output: &Output,
 ) -> Result<Job, Abort> {
     let start_date = Timestamp::from(config.start_date);

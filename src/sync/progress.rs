@@ -177,7 +177,7 @@ impl Progress {
     pub fn finished(&mut self, memory: Map<String, Value>, now: Timestamp) -> Value {
         match (self.field, self.mode) {
             (None, _) => airbyte::no_cursor(),
-            (Some(field), SyncMode::FullRefresh) => state::full_refresh_complete(field, now),
+            (Some(field), SyncMode::FullRefresh) => state::full_refresh_complete(field, self.until, now),
             (Some(field), SyncMode::Incremental) => {
                 let mut cursor = self.final_cursor();
                 // What was written before a cut, or is not asked for in every sync, has not been read again, and

@@ -23,11 +23,14 @@ const RESUME: &str = "resume";
 const RECENT: &str = "recent";
 /// Bytes of a hash in `recent`, where the hash of a record's key stands before that of its content.
 const HASH_BYTES: usize = 5;
-/// The protocol's mark of a full refresh that has nothing left to read, and when we set it.
+/// The protocol's mark of a full refresh that has nothing left to read,
 const COMPLETE: &str = "__ab_full_refresh_sync_complete";
+/// when we set it, by the local clock,
 const COMPLETED_AT: &str = "completed_at";
-/// A full refresh that was cut longer ago is not continued by an attempt of now.
-const ATTEMPT_LASTS: TimeDelta = TimeDelta::hours(24);
+/// and when that refresh began, by the clock of `resume.until`.
+const BEGAN_AT: &str = "began_at";
+/// All attempts of one full refresh begin and end within this time.
+const ATTEMPTS_LAST: TimeDelta = TimeDelta::hours(24);
 /// More slices are not ours: at most a few hundred are ever pending.
 const MOST_PENDING: usize = 100_000;
 
@@ -82,22 +85,25 @@ const NOT_OURS: &str = "is not what this connector writes";
 /// A saved state that cannot be used: the key, and what is wrong with it.
 pub type StateError = (String, String);
 
-/// When the full refresh began in which this stream was cut, unless that was too long before `now` for another
-/// attempt of the same sync.
-pub fn attempt(
-    description: &Description,
-    saved: Option<&Value>,
-    start_date: Timestamp,
-    now: Timestamp,
-) -> Option<Timestamp> {
+/// A sync whose earlier attempt was cut.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    /// When the full refresh of a stream began that was cut: `resume.until`.
+    pub began: Timestamp,
+    /// The local time.
+    pub now: Timestamp,
+}
+
+/// When the full refresh began in which this stream was cut; `None` when it was not.
+pub fn began(description: &Description, saved: Option<&Value>, start_date: Timestamp) -> Option<Timestamp> {
     match read(description, saved, SyncMode::FullRefresh, start_date, None).ok()?.position {
-        Position::Resumed(resume) => Some(resume.until).filter(|began| *began > now - ATTEMPT_LASTS),
+        Position::Resumed(resume) => Some(resume.until),
         Position::Fresh | Position::Finished => None,
     }
 }
 
-/// Reads the state of the stream `description`. A full refresh that is complete is finished only in another attempt
-/// of the sync that began at `attempt`: a sync of its own reads everything again, whatever state it is given.
+/// Reads the state of the stream `description`. A full refresh that is complete is left out only by another `attempt`
+/// of its sync: a new sync reads everything again, whatever state it is given.
 ///
 /// # Errors
 /// When a cursor or what is left cannot be read: that must not become a silent full read.
@@ -106,7 +112,7 @@ pub fn read(
     saved: Option<&Value>,
     mode: SyncMode,
     start_date: Timestamp,
-    attempt: Option<Timestamp>,
+    attempt: Option<Attempt>,
 ) -> Result<Saved, StateError> {
     let fresh = Saved::fresh(start_date);
     // A stream without a cursor is read whole whatever is asked for.
@@ -116,7 +122,7 @@ pub fn read(
     let ignored = ignored_keys(field, description, saved);
     if mode == SyncMode::FullRefresh {
         let position = match (cursor, resume) {
-            _ if attempt.is_some_and(|began| was_completed(saved, began)) => Position::Finished,
+            _ if attempt.is_some_and(|attempt| was_completed(saved, attempt)) => Position::Finished,
             // The rest of a full refresh; that of an incremental sync would leave out what came before it.
             (Some(cursor), Some(resume)) if cursor <= start_date => Position::Resumed(resume),
             _ => Position::Fresh,
@@ -195,15 +201,18 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-fn was_completed(saved: &Map<String, Value>, since: Timestamp) -> bool {
+/// Whether an earlier attempt of the same sync has read the stream. Each time is compared by its own clock.
+fn was_completed(saved: &Map<String, Value>, attempt: Attempt) -> bool {
     let is_complete = saved.get(COMPLETE).is_some_and(|value| value == true);
-    let completed_at = saved.get(COMPLETED_AT).and_then(Value::as_str).and_then(Timestamp::parse);
-    is_complete && completed_at.is_some_and(|time| since <= time && time < since + ATTEMPT_LASTS)
+    let time = |key| saved.get(key).and_then(Value::as_str).and_then(Timestamp::parse);
+    let is_near = |time: Timestamp, other| time > other - ATTEMPTS_LAST && time < other + ATTEMPTS_LAST;
+    let Some(completed_at) = time(COMPLETED_AT).filter(|_| is_complete) else { return false };
+    is_near(completed_at, attempt.now) && is_near(time(BEGAN_AT).unwrap_or(completed_at), attempt.began)
 }
 
 fn ignored_keys(field: &'static str, description: &Description, saved: &Map<String, Value>) -> Vec<String> {
     let known = |key: &str| {
-        [RESUME, RECENT, COMPLETED_AT].contains(&key)
+        [RESUME, RECENT, COMPLETED_AT, BEGAN_AT].contains(&key)
             || key.starts_with("__ab_")
             || spellings(field).contains(&key)
             || description.memory.contains(&key)
@@ -212,12 +221,7 @@ fn ignored_keys(field: &'static str, description: &Description, saved: &Map<Stri
 }
 
 /// The state of a finished sync.
-pub fn finished(
-    field: &str,
-    cursor: Timestamp,
-    recent: &Hashes,
-    memory: Map<String, Value>,
-) -> Value {
+pub fn finished(field: &str, cursor: Timestamp, recent: &Hashes, memory: Map<String, Value>) -> Value {
     let mut state = Map::from_iter([(field.to_owned(), cursor.to_string().into())]);
     state.insert(RECENT.to_owned(), to_text(recent));
     state.insert(RESUME.to_owned(), Value::Null);
@@ -244,16 +248,18 @@ pub fn under_way(
         SyncMode::FullRefresh => {
             state.insert(COMPLETE.to_owned(), Value::Null);
             state.insert(COMPLETED_AT.to_owned(), Value::Null);
+            state.insert(BEGAN_AT.to_owned(), Value::Null);
         }
     }
     Value::Object(state)
 }
 
 /// The state of a full refresh that has nothing left to read, finished at `now` by the local clock.
-pub fn full_refresh_complete(field: &str, now: Timestamp) -> Value {
+pub fn full_refresh_complete(field: &str, began: Option<Timestamp>, now: Timestamp) -> Value {
     Value::Object(Map::from_iter([
         (COMPLETE.to_owned(), true.into()),
         (COMPLETED_AT.to_owned(), now.to_string().into()),
+        (BEGAN_AT.to_owned(), began.map(|began| began.to_string()).into()),
         (field.to_owned(), Value::Null),
         (RESUME.to_owned(), Value::Null),
     ]))
@@ -283,7 +289,7 @@ mod tests {
 
     fn begin(saved: Value, mode: SyncMode) -> Result<Saved, StateError> {
         let rooms = streams::named("rooms").unwrap();
-        read(rooms, Some(&saved), mode, at(START), Some(at("2024-06-30T12:00:00Z")))
+        read(rooms, Some(&saved), mode, at(START), Some(Attempt { began: at(NOW), now: at(NOW) }))
     }
 
     #[test]
@@ -311,30 +317,31 @@ mod tests {
     }
 
     #[test]
-    fn a_complete_full_refresh_is_finished_only_for_another_attempt_of_the_same_sync() {
+    fn a_complete_full_refresh_is_left_out_only_by_another_attempt_of_its_sync() {
         let rooms = streams::named("rooms").unwrap();
-        let complete = full_refresh_complete("updated_at", at("2024-06-30T12:00:00Z"));
-        let position = |state: &Value, began: Option<&str>| {
-            read(rooms, Some(state), SyncMode::FullRefresh, at(START), began.map(at)).unwrap().position
+        // The clock of 100ms is years behind.
+        let complete = full_refresh_complete("updated_at", Some(at("2020-01-02T00:00:00Z")), at(NOW));
+        let position = |state: &Value, attempt: Option<(&str, &str)>| {
+            let attempt = attempt.map(|(began, now)| Attempt { began: at(began), now: at(now) });
+            read(rooms, Some(state), SyncMode::FullRefresh, at(START), attempt).unwrap().position
         };
+        let (soon, late) = ("2024-07-01T23:00:00Z", "2024-07-02T01:00:00Z");
         assert_eq!(position(&complete, None), Position::Fresh);
-        assert_eq!(position(&complete, Some("2024-06-30T11:00:00Z")), Position::Finished);
-        assert_eq!(position(&complete, Some("2024-06-30T13:00:00Z")), Position::Fresh, "a later sync");
-        assert_eq!(position(&complete, Some("2024-06-29T11:00:00Z")), Position::Fresh, "a clock far ahead");
+        assert_eq!(position(&complete, Some(("2020-01-02T00:00:00Z", soon))), Position::Finished);
+        assert_eq!(position(&complete, Some(("2020-01-02T00:00:00Z", late))), Position::Fresh);
+        assert_eq!(position(&complete, Some(("2020-01-01T00:00:00Z", soon))), Position::Fresh);
         let undated = json!({"__ab_full_refresh_sync_complete": true});
-        assert_eq!(position(&undated, Some("2024-06-30T11:00:00Z")), Position::Fresh);
+        assert_eq!(position(&undated, Some((NOW, NOW))), Position::Fresh);
     }
 
     #[test]
-    fn an_attempt_is_a_full_refresh_that_was_cut_within_a_day() {
+    fn only_a_full_refresh_that_was_cut_has_begun() {
         let rooms = streams::named("rooms").unwrap();
-        let cut = |until: &str| json!({"updated_at": START, "resume": {"until": until, "pending": []}});
-        let began = |state: Value| attempt(rooms, Some(&state), at(START), at(NOW));
-        assert_eq!(began(cut("2024-06-30T00:00:01Z")), Some(at("2024-06-30T00:00:01Z")));
-        assert_eq!(began(cut("2024-06-30T00:00:00Z")), None, "a day ago");
-        assert_eq!(began(json!({"updated_at": LATER, "resume": {"until": NOW, "pending": []}})), None, "incremental");
-        assert_eq!(began(full_refresh_complete("updated_at", at(NOW))), None);
-        assert_eq!(attempt(rooms, None, at(START), at(NOW)), None);
+        let cut = |cursor: &str| json!({"updated_at": cursor, "resume": {"until": NOW, "pending": []}});
+        assert_eq!(began(rooms, Some(&cut(START)), at(START)), Some(at(NOW)));
+        assert_eq!(began(rooms, Some(&cut(LATER)), at(START)), None, "an incremental sync");
+        assert_eq!(began(rooms, Some(&full_refresh_complete("updated_at", None, at(NOW))), at(START)), None);
+        assert_eq!(began(rooms, None, at(START)), None);
     }
 
     /// A JSON merge patch, as some runners apply to the state they have.
@@ -365,7 +372,7 @@ mod tests {
             assert!(matches!(begin(kept.clone(), mode).unwrap().position, Position::Resumed(_)));
             let end = match mode {
                 SyncMode::Incremental => finished("updated_at", at(LATER), &Hashes::from([(2, 2)]), Map::new()),
-                SyncMode::FullRefresh => full_refresh_complete("updated_at", at(NOW)),
+                SyncMode::FullRefresh => full_refresh_complete("updated_at", Some(at(NOW)), at(NOW)),
             };
             merge(&mut kept, &end);
             let expected = if mode == SyncMode::Incremental { Position::Fresh } else { Position::Finished };

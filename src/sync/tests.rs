@@ -19,7 +19,8 @@ use crate::airbyte::{Level, SyncMode};
 use crate::api::{Client, Credentials, Policy, Settings};
 use crate::redact::Redactor;
 use crate::streams::{
-    self, Description, Hashes, Opened, Remark, Remembered, Scope, Seen, Slice, Step, StreamError, Timestamp, Window, Written,
+    self, Description, Hashes, Opened, Remark, Remembered, Scope, Seen, Slice, Step, StreamError, Timestamp, Window,
+    Written,
 };
 
 const PAGE: usize = 100;
@@ -267,8 +268,11 @@ fn any_slice() -> impl Strategy<Value = Slice> {
         Just(Scope::Whole),
         (moment(), moment()).prop_map(|(after, before)| Scope::Window(Window { after, before })),
         id().prop_map(Scope::Room),
-        (id(), id(), any::<bool>())
-            .prop_map(|(room, session, with_errors)| Scope::Session { room, session, with_errors }),
+        (id(), id(), any::<bool>()).prop_map(|(room, session, with_errors)| Scope::Session {
+            room,
+            session,
+            with_errors
+        }),
         id().prop_map(Scope::Below),
     ];
     (prop_oneof![Just("a"), Just("b")], scope, proptest::option::of(id()), any::<bool>())
