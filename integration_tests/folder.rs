@@ -330,14 +330,19 @@ fn a_file_that_is_taken_away_during_a_read_is_not_claimed() {
     let take_away: [(&str, &dyn Fn(PathBuf)); 2] = [("removed", &remove), ("emptied", &empty)];
     for (name, take_away) in take_away {
         let folder = Folder::new();
-        let running: Running = folder.incremental(&slowly(&fake), "sessions").start();
-        wait_for(|| folder.path("state.json").exists() && folder.text("state.json").contains("\"pending\""));
-        take_away(folder.path("sessions.jsonl"));
-        let finished = running.finish();
-        assert_eq!(finished.status.code(), Some(1), "{name}: {}", finished.stderr);
-        assert!(finished.stderr.contains("`sessions` was changed or removed"), "{name}: {}", finished.stderr);
-        folder.incremental(&config(&fake), "sessions").run().good(&fake);
+        // Of one stream in the middle, and of one that is complete while another is not.
+        for stream in ["sessions", "rooms"] {
+            let running: Running = folder.incremental(&slowly(&fake), "sessions,rooms").start();
+            wait_for(|| folder.path("state.json").exists() && folder.text("state.json").contains("\"pending\""));
+            take_away(folder.path(&format!("{stream}.jsonl")));
+            let finished = running.finish();
+            assert_eq!(finished.status.code(), Some(1), "{name}: {}", finished.stderr);
+            let says = format!("the file of `{stream}` was changed or removed");
+            assert!(finished.stderr.contains(&says), "{name}: {}", finished.stderr);
+        }
+        folder.incremental(&config(&fake), "sessions,rooms").run().good(&fake);
         folder.assert_holds("sessions", &fake);
+        folder.assert_holds("rooms", &fake);
     }
     let folder = Folder::new();
     let running = folder.incremental(&slowly(&fake), "sessions").start();

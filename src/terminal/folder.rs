@@ -250,43 +250,49 @@ impl Files {
         let (file, length) = self.rows(stream)?;
         let bytes = *length;
         file.flush()?;
-        let file = file.get_ref();
-        file.sync_data()?;
-        let holds_all = file.metadata()?.len() == bytes;
-        let end = end_of(file, bytes).ok();
-        let Some(rows) = self.streams.get(stream) else { return Ok(()) };
-        let is_ours = holds_all && rows.file.as_ref().is_some_and(|file| is_at(file.get_ref(), &rows.path));
-        let entry = if is_ours {
-            Entry { state: state.clone(), covered: Covered { bytes, end, is_part: rows.is_part } }
-        } else {
-            Entry::default()
-        };
+        file.get_ref().sync_data()?;
+        // It fails for a file that somebody has emptied, which is found out below.
+        let end = end_of(file.get_ref(), bytes).ok();
+        let is_part = self.streams.get(stream).is_some_and(|rows| rows.is_part);
+        let entry = Entry { state: state.clone(), covered: Covered { bytes, end, is_part } };
         self.entries.insert(stream.to_owned(), entry);
-        self.save()?;
-        if is_ours {
-            return Ok(());
-        }
-        Err(Error::other(format!(
-            "the file of `{stream}` was changed or removed while it was written: run the command again, which reads `{stream}` from its beginning"
-        )))
+        self.save_what_is_there()
     }
 
     /// Puts a part in the place of the file, with the permissions that this had.
     fn complete(&mut self, stream: &str) -> io::Result<()> {
         let whole = self.whole(stream);
-        let Some(rows) = self.streams.get_mut(stream) else { return Ok(()) };
-        let (true, Some(file)) = (rows.is_part, &mut rows.file) else { return Ok(()) };
-        file.flush()?;
-        if let Some(old) = regular(&whole)? {
-            file.get_ref().set_permissions(old.permissions())?;
+        if let Some(rows) = self.streams.get_mut(stream)
+            && let (true, Some(file)) = (rows.is_part, &mut rows.file)
+        {
+            file.flush()?;
+            if let Some(old) = regular(&whole)? {
+                file.get_ref().set_permissions(old.permissions())?;
+            }
+            fs::rename(&rows.path, &whole)?;
+            rows.is_part = false;
+            rows.path = whole;
+            if let Some(entry) = self.entries.get_mut(stream) {
+                entry.covered.is_part = false;
+            }
         }
-        fs::rename(&rows.path, &whole)?;
-        rows.is_part = false;
-        rows.path = whole;
-        if let Some(entry) = self.entries.get_mut(stream) {
-            entry.covered.is_part = false;
+        self.save_what_is_there()
+    }
+
+    /// Saves the states; but no state may claim rows that somebody has taken away since they were written.
+    fn save_what_is_there(&mut self) -> io::Result<()> {
+        let is_touched = |(_, rows): &(&String, &Rows)| rows.file.as_ref().is_some_and(|file| !rows.is_whole(file));
+        let touched = self.streams.iter().find(is_touched).map(|(stream, _)| stream.clone());
+        if let Some(stream) = &touched {
+            self.entries.insert(stream.clone(), Entry::default());
         }
-        self.save()
+        self.save()?;
+        match touched {
+            None => Ok(()),
+            Some(stream) => Err(Error::other(format!(
+                "the file of `{stream}` was changed or removed during the read: run the command again, which reads `{stream}` from its beginning"
+            ))),
+        }
     }
 
     fn save(&self) -> io::Result<()> {
@@ -307,6 +313,14 @@ impl Files {
         file.write_all(b"\n")?;
         file.sync_all()?;
         fs::rename(&new, self.path.join(STATE))
+    }
+}
+
+impl Rows {
+    /// Whether all that was written stands at its path, and nothing else.
+    fn is_whole(&self, file: &BufWriter<File>) -> bool {
+        let written = self.length.checked_sub(file.buffer().len() as u64);
+        is_at(file.get_ref(), &self.path) && file.get_ref().metadata().is_ok_and(|file| Some(file.len()) == written)
     }
 }
 
