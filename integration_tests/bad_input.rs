@@ -390,7 +390,7 @@ fn bad_states() -> Vec<Bad> {
         ("a list of null", json!([null]), "such as `[{"),
         ("a list of nothing in particular", json!([{}]), "such as `[{"),
         ("an unknown type", json!([{"type": "GALACTIC"}]), "`type`"),
-        ("STREAM without stream", json!([{"type": "STREAM"}]), "`stream`"),
+        ("STREAM without stream", json!([{"type": "STREAM"}]), "such as `[{"),
         ("a stream without descriptor", no_stream, "`stream_descriptor.name`"),
         ("a descriptor without name", no_name, "`stream_descriptor.name`"),
         ("GLOBAL without global", json!({"type": "GLOBAL"}), "`global`"),
