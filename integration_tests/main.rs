@@ -16,6 +16,8 @@ mod attacks;
 mod bad_input;
 /// Without a platform around: names, pipes, folders, terminals, typing errors.
 mod by_hand;
+/// When something was created, changed and ended, whatever 100ms says of it.
+mod change_times;
 /// `spec`, `check`, `discover`, `--help`: what they answer, and one record of every stream.
 mod commands;
 /// Joins, leaves and events: what is there, and what it costs to know what happened.

@@ -26,7 +26,7 @@ use super::contract::{
     EventRooms, Reading, RecordError, Remark, SETTLING, Seen, Since, Step, Stream, StreamError, Times,
 };
 use super::gaps::{Gaps, OF_THIS_ONE};
-use super::record::{Computed, Derived, Identity, Label, Record, Rows, id, record, times};
+use super::record::{Computed, Derived, Identity, Label, Record, Rows, fill_times, id, record};
 use super::schema;
 use super::slice::{Scope, Slice};
 use super::time::{Time, Timestamp};
@@ -290,22 +290,22 @@ impl AnalyticsEvents {
     fn of_sessions(
         &self,
         slice: &Slice,
-        page: Vec<ParentSession<'_>>,
+        mut page: Vec<ParentSession<'_>>,
     ) -> Result<(Rows, Vec<Slice>, Option<Seen>), StreamError> {
         let (mut rows, mut children, mut seen) = (Rows::default(), Vec::new(), None);
         let (joins_from, asks) = (self.joins_from(), !self.sweeps() && self.types_to_ask().is_some());
-        for session in &page {
+        for session in &mut page {
             let session_id = id(session.id.0)?;
-            let (created_at, updated_at) = times(&session_id, session.created_at, session.updated_at)?;
-            Seen::note(&mut seen, slice, created_at);
-            if !slice.window().takes(created_at) {
+            let times = fill_times(&session_id, &mut session.created_at, &mut session.updated_at)?;
+            Seen::note(&mut seen, slice, times.created);
+            if !slice.window().takes(times.created) {
                 continue;
             }
             let room = text(session.room_id.0);
             let peers: Keyed<'_, &RawValue> = Members::of(session.peers.raw).map_err(|_| {
                 RecordError::new(Some(&session_id), "peers", "is neither an object nor an array of peers")
             })?;
-            let mut changed = session.ended_at.get().map_or(updated_at, |ended_at| ended_at.max(updated_at));
+            let mut changed = session.ended_at.get().map_or(times.changed, |ended_at| ended_at.max(times.changed));
             for (key, raw) in peers {
                 let peer = Passage::of(key, raw, &session_id, room.as_deref())?;
                 changed = changed.max(peer.last_seen());
@@ -355,22 +355,22 @@ impl AnalyticsEvents {
     async fn rooms(&self, slice: Slice) -> Result<Step, StreamError> {
         let is_sweep = is_sweep(&slice);
         let filter = slice.filter(matches!(slice.list.as_str(), ENABLED | NEW_ENABLED));
-        let shape = |rooms: Vec<ParentRoom<'_>>| self.choose(&rooms, is_sweep);
+        let shape = |rooms: Vec<ParentRoom<'_>>| self.choose(rooms, is_sweep);
         let page = self.reading.client.list::<ParentRoom<'static>, _>(List::ROOMS, &filter, shape).await?;
         let children = page.content?.into_iter().map(|room| Slice::new(&slice.list, Scope::Room(room))).collect();
         Ok(Step { children, rest: slice.rest(page.next), ..Step::default() })
     }
 
-    fn choose(&self, rooms: &[ParentRoom<'_>], is_sweep: bool) -> Result<Vec<String>, RecordError> {
+    fn choose(&self, rooms: Vec<ParentRoom<'_>>, is_sweep: bool) -> Result<Vec<String>, RecordError> {
         let mut chosen = Vec::with_capacity(rooms.len());
         // In a new room joins are tried at once, and what failed may be told late. Of an edit it is enough that
         // one sync sees it.
         let edited_from = self.reading.since.due(SETTLING);
-        for room in rooms {
+        for mut room in rooms {
             let id = id(room.id.0)?;
-            let (created_at, updated_at) = times(&id, room.created_at, room.updated_at)?;
+            let times = fill_times(&id, &mut room.created_at, &mut room.updated_at)?;
             let is_new = || {
-                (created_at >= self.reading.due || updated_at >= edited_from)
+                (times.created >= self.reading.due || times.changed >= edited_from)
                     && locked(&self.asked).insert(id.clone().into_owned())
             };
             if is_sweep || is_new() {
@@ -477,7 +477,7 @@ impl<'a> EventRecord<'a> {
     /// Fills the computed columns of an event that `room` was asked for; returns its time.
     fn shape(&mut self, room: &str) -> Result<Timestamp, RecordError> {
         let id = self.id.0.clone().ok_or_else(|| RecordError::new(None, "id", "is missing"))?;
-        let time = self.timestamp.readable(&id, "timestamp")?;
+        let time = self.timestamp.readable(&id, "timestamp")?.or_else(|| Timestamp::in_id(&id));
         let time = time.ok_or_else(|| RecordError::new(Some(&id), "timestamp", "is missing"))?;
         let data: EventData<'a> =
             self.data.0.and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_default();

@@ -14,14 +14,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use chrono::TimeDelta;
 use futures_util::stream::{self, StreamExt};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::contract::{Later, Reading, RecordError, Remark, Step, Stream, StreamError, Times};
 use super::gaps::{Gaps, OF_THIS_ONE};
-use super::record::{Computed, Derived, Identity, Label, Rows, id, record, times};
+use super::record::{Computed, Derived, Identity, Label, Rows, fill_times, id, record};
+use super::session_times::{LONGEST, SessionTimes};
 use super::slice::Slice;
 use super::time::{Time, Timestamp};
 use super::values::{Object, Text, text};
@@ -157,6 +157,7 @@ record! {
     /// What is read of a peer.
     EndedPeer {
         id: Identity<'a>,
+        joined_at: Time,
         left_at: Time,
     }
 }
@@ -165,8 +166,6 @@ record! {
 const COUNTED: &str = "counted";
 const ENDED: &str = "ended";
 
-/// A session's longest life, 12 h, and an hour for clocks and late writes.
-const LOOK_BACK: TimeDelta = TimeDelta::hours(13);
 /// Sessions a page: a sync that is cut asks again for the measurements of the pages it was at.
 const SESSIONS_PER_PAGE: u64 = 10;
 /// So many people of a page may be asked for at once: as many as there can be workers.
@@ -206,7 +205,7 @@ impl Stream for PeerQuality {
                 .client
                 .note(format!("Reading `peer_quality` takes about {peers} {requests} for {peers} {people}."));
         }
-        Some(Slice::since(list, self.reading.since.created(LOOK_BACK)))
+        Some(Slice::since(list, self.reading.since.created(LONGEST)))
     }
 
     async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
@@ -216,7 +215,7 @@ impl Stream for PeerQuality {
         let slice = if is_cut { Slice { token: None, ..slice } } else { slice };
         let filter = slice.filter(false);
         let filter = if is_counted { filter } else { ListFilter { limit: Some(SESSIONS_PER_PAGE), ..filter } };
-        let shape = |page: Vec<EndedSession<'_>>| page.iter().map(Ended::of).collect::<Result<Vec<_>, _>>();
+        let shape = |page: Vec<EndedSession<'_>>| page.into_iter().map(Ended::of).collect::<Result<Vec<_>, _>>();
         let page = self.reading.client.list::<EndedSession<'static>, _>(List::SESSIONS, &filter, shape).await?;
         let due: Vec<Ended> = page.content?.into_iter().filter(|session| self.is_due(session)).collect();
         let rest = slice.rest(page.next);
@@ -239,7 +238,7 @@ impl Stream for PeerQuality {
 
 impl PeerQuality {
     fn is_due(&self, session: &Ended) -> bool {
-        self.reading.is_due(&session.times())
+        self.reading.is_due(&session.times)
     }
 
     /// The measurements of everybody in these sessions.
@@ -271,7 +270,7 @@ impl PeerQuality {
                     .map_err(|_| RecordError::new(Some(peer), "tracks", "is not a list of tracks"))?;
                 for (_, track) in tracks {
                     let record = record_of(session, peer, direction, kind, track);
-                    rows.push(&self.reading.format, &record, Some(session.times()));
+                    rows.push(&self.reading.format, &record, Some(session.times));
                 }
             }
         }
@@ -291,48 +290,31 @@ fn together(parts: Vec<Result<Rows, StreamError>>) -> Result<Rows, StreamError> 
 struct Ended {
     id: String,
     room: Option<String>,
-    created_at: Timestamp,
-    ended_at: Timestamp,
-    /// What dates its end at the latest: 100ms may say that it is over long after the last person has left.
-    changed: Timestamp,
-    /// Until when a following sync has to look at it again.
-    settled: Timestamp,
+    /// The cursor is its end. 100ms may say that it is over long after the last person has left.
+    times: Times,
     peers: Vec<String>,
 }
 
 impl Ended {
-    fn of(session: &EndedSession<'_>) -> Result<Self, RecordError> {
+    fn of(mut session: EndedSession<'_>) -> Result<Self, RecordError> {
         let id = id(session.id.0)?.into_owned();
-        let (created_at, updated_at) = times(&id, session.created_at, session.updated_at)?;
-        let told = session.ended_at.readable(&id, "ended_at")?;
+        let times = fill_times(&id, &mut session.created_at, &mut session.updated_at)?;
+        let ended_at = session.ended_at.readable(&id, "ended_at")?;
         let members: Keyed<'_, &RawValue> = Members::of(session.peers.raw)
             .map_err(|_| RecordError::new(Some(&id), "peers", "is neither an object nor an array of peers"))?;
-        let (mut peers, mut last_left) = (Vec::with_capacity(members.len()), None);
+        let (mut peers, mut stays) = (Vec::with_capacity(members.len()), Vec::with_capacity(members.len()));
         for (key, raw) in members {
             let peer: EndedPeer<'_> = serde_json::from_str(raw.get())
                 .map_err(|_| RecordError::new(Some(&id), "peers", "contains a peer that is not an object"))?;
-            last_left = last_left.max(peer.left_at.readable(&id, "peers.left_at")?);
+            let joined_at = peer.joined_at.readable(&id, "peers.joined_at")?;
+            stays.push((joined_at, peer.left_at.readable(&id, "peers.left_at")?));
             // Old entries lack the id; then the key is the id.
             peers.extend(peer.id.0.or(key).map(Cow::into_owned));
         }
-        let ended_at = told.or(last_left).unwrap_or(updated_at);
-        // Nothing dates its end: an earlier sync may have come before it.
-        let has_undated_end = told.is_none() && updated_at <= last_left.unwrap_or(created_at).max(created_at);
-        let changed = ended_at.max(updated_at);
-        let settled = if has_undated_end { changed.max(created_at + LOOK_BACK) } else { changed };
-        Ok(Self {
-            id,
-            room: text(session.room_id.0).map(Cow::into_owned),
-            created_at,
-            ended_at,
-            changed,
-            settled,
-            peers,
-        })
-    }
-
-    fn times(&self) -> Times {
-        Times { changed: self.changed, settled: self.settled, ..Times::new(self.created_at, self.ended_at) }
+        let SessionTimes { stopped_at, changed, settled, .. } = SessionTimes::of(times, ended_at, false, &stays);
+        let cursor = stopped_at.unwrap_or(changed);
+        let times = Times { cursor, changed, settled, ..times };
+        Ok(Self { id, room: text(session.room_id.0).map(Cow::into_owned), times, peers })
     }
 }
 
@@ -352,7 +334,7 @@ fn record_of<'a>(
         track_id: Computed(Some(text(track.track_id.0).unwrap_or_default().into())),
         r#type: track.r#type,
         rid: Computed(Some(text(track.rid.0).unwrap_or_default().into())),
-        session_ended_at: Computed(Some(session.ended_at)),
+        session_ended_at: Computed(Some(session.times.cursor)),
         time_series: track.time_series,
         ..PeerQualityRecord::default()
     };
@@ -419,7 +401,7 @@ mod tests {
         let track: Track<'_> = serde_json::from_str(json).unwrap();
         let session =
             r#"{"id":"s","created_at":"2024-05-01T10:00:00Z","ended_at":"2024-05-01T11:00:00Z","peers":{"p":{}}}"#;
-        let session = Ended::of(&serde_json::from_str(session).unwrap()).unwrap();
+        let session = Ended::of(serde_json::from_str(session).unwrap()).unwrap();
         assert_eq!(session.peers, ["p"]);
         let record = to_value(&record_of(&session, "p", "publish", "video", track));
         assert_eq!((&record["rtt_ms_mean"], &record["rtt_ms_min"]), (&20.25.into(), &10.0.into()));
@@ -436,12 +418,13 @@ mod tests {
             let json = format!(
                 r#"{{"id":"s","created_at":"2024-05-01T10:00:00Z","updated_at":"2024-05-01T12:00:00Z"{fields}}}"#
             );
-            let times = Ended::of(&serde_json::from_str(&json).unwrap()).unwrap().times();
+            let times = Ended::of(serde_json::from_str(&json).unwrap()).unwrap().times;
             [times.cursor, times.changed, times.settled].map(|time| time.to_string()[11..16].to_owned())
         };
         assert_eq!(times(r#","ended_at":"2024-05-01T11:00:00Z""#), ["11:00", "12:00", "12:00"]);
         assert_eq!(times(r#","peers":[{"left_at":"2024-05-01T10:30:00Z"}]"#), ["10:30", "12:00", "12:00"]);
         assert_eq!(times(r#","peers":[{"left_at":"2024-05-01T12:00:00Z"}]"#), ["12:00", "12:00", "23:00"]);
+        assert_eq!(times(r#","peers":[{"left_at":"2024-05-01T10:30:00Z"},{}]"#), ["12:00", "12:00", "12:00"]);
     }
 
     #[test]

@@ -357,14 +357,20 @@ pub fn id<'a>(raw: Raw<'a>) -> Result<Cow<'a, str>, RecordError> {
     text(raw).ok_or_else(|| RecordError::new(None, "id", "is missing"))
 }
 
-/// When an object was created and last changed; one that never changed did so when it was created.
+/// When an object was created and last changed, which is filled into both columns.
+///
+/// Where the creation is missing, it is the time in the id. The last change is the later of the two, because a
+/// copied object may carry the `updated_at` of its original.
 ///
 /// # Errors
-/// When there is no creation time, or one of the two is no time.
-pub fn times(id: &str, created: Time, updated: Time) -> Result<(Timestamp, Timestamp), RecordError> {
-    let created_at = created.readable(id, "created_at")?;
-    let created_at = created_at.ok_or_else(|| RecordError::new(Some(id), "created_at", "is missing"))?;
-    Ok((created_at, updated.readable(id, "updated_at")?.unwrap_or(created_at)))
+/// When none of these tells a time, or one of the two columns is no time.
+pub fn fill_times(id: &str, created_at: &mut Time, updated_at: &mut Time) -> Result<Times, RecordError> {
+    let created = created_at.readable(id, "created_at")?.or_else(|| Timestamp::in_id(id));
+    let changed = updated_at.readable(id, "updated_at")?.max(created);
+    let changed = changed.ok_or_else(|| RecordError::new(Some(id), "created_at", "is missing"))?;
+    *created_at = created.map_or(Time::Never, Time::At);
+    *updated_at = changed.into();
+    Ok(Times::new(created.unwrap_or(changed), changed))
 }
 
 /// Which columns of a stream to write, and what stands around them in a line.
@@ -708,8 +714,27 @@ mod tests {
     }
 
     #[test]
+    fn the_last_change_is_never_before_the_creation() {
+        let read = |created: &str, updated: &str, id: &str| {
+            let time = |text: &str| Timestamp::parse(text).map_or(Time::Never, Time::At);
+            let (mut created_at, mut updated_at) = (time(created), time(updated));
+            let times = fill_times(id, &mut created_at, &mut updated_at).unwrap();
+            assert_eq!(updated_at, times.changed.into());
+            (created_at.get().map(|time| time.to_string()[..10].to_owned()), times.changed.to_string()[..10].to_owned())
+        };
+        let (old, new, id) = ("2023-07-01T00:00:00Z", "2024-05-03T00:00:00Z", "66321880f1f77bcf86cd7994");
+        let date = |text: &str| text[..10].to_owned();
+        assert_eq!(read(old, new, id), (Some(date(old)), date(new)));
+        assert_eq!(read(new, old, id), (Some(date(new)), date(new)), "a copy with the date of its original");
+        assert_eq!(read(new, "", id), (Some(date(new)), date(new)));
+        assert_eq!(read("", "", id), (Some(date("2024-05-01")), date("2024-05-01")), "the time in the id");
+        assert_eq!(read("", old, id), (Some(date("2024-05-01")), date("2024-05-01")));
+        assert_eq!(read("", new, "a"), (None, date(new)));
+    }
+
+    #[test]
     fn what_logic_reads_is_required() {
-        assert!(times("a", Time::Never, Time::Never).is_err());
+        assert!(fill_times("a", &mut Time::Never, &mut Time::Never).is_err());
         assert!(id(serde_json::from_str("\"\"").unwrap()).is_err());
     }
 }

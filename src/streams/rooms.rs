@@ -6,14 +6,14 @@
 //! - **Cursor:** `updated_at`. The API filters by creation only and a room can be edited years later, so
 //!   every sync looks through all rooms and keeps what has changed.
 //! - **Open in the reference:** a room that was never edited has the zero time as `updated_at` in the
-//!   vendor's own sample; its creation stands in for it.
+//!   vendor's own sample, and a copy may have that of its original; its creation stands in for it.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::contract::{Reading, RecordError, Step, Stream, StreamError, Times};
-use super::record::{Rows, Shape, id, record, times};
+use super::record::{Rows, Shape, fill_times, id, record};
 use super::schema;
 use super::slice::Slice;
 use super::time::Time;
@@ -100,9 +100,7 @@ impl Stream for Rooms {
 
 impl Shape for RoomRecord<'_> {
     fn shape(&mut self) -> Result<Times, RecordError> {
-        let (created_at, updated_at) = times(&id(self.id.0)?, self.created_at, self.updated_at)?;
-        self.updated_at = updated_at.into();
-        Ok(Times::new(created_at, updated_at))
+        fill_times(&id(self.id.0)?, &mut self.created_at, &mut self.updated_at)
     }
 }
 

@@ -11,12 +11,12 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
 use serde_json::{Map, Value};
 
 use super::contract::{Reading, RecordError, Step, Stream, StreamError, Times};
-use super::record::{Computed, Derived, Identity, Rows, Shape, hide_others, id, record, times};
+use super::record::{Computed, Derived, Identity, Rows, Shape, fill_times, hide_others, id, record};
 use super::schema;
+use super::session_times::{LONGEST, SessionTimes};
 use super::slice::Slice;
 use super::time::{Time, Timestamp};
 use super::values::{Flag, Text, truth};
@@ -86,9 +86,6 @@ record! {
 const ACTIVE: &str = "active";
 const ENDED: &str = "ended";
 
-/// A session's longest life, 12 h, and an hour for clocks and late writes.
-const LOOK_BACK: TimeDelta = TimeDelta::hours(13);
-
 /// The stream.
 pub(super) struct Sessions {
     reading: Reading,
@@ -109,7 +106,7 @@ impl Stream for Sessions {
         Some(match list {
             // However long ago they began: sessions that are going on are few.
             ACTIVE => Slice::whole(ACTIVE),
-            _ => Slice::since(ENDED, self.reading.since.created(LOOK_BACK)),
+            _ => Slice::since(ENDED, self.reading.since.created(LONGEST)),
         })
     }
 
@@ -129,26 +126,18 @@ impl Stream for Sessions {
 impl Shape for SessionRecord<'_> {
     fn shape(&mut self) -> Result<Times, RecordError> {
         let id = id(self.id.0)?;
-        let (created_at, updated_at) = times(&id, self.created_at, self.updated_at)?;
+        let times = fill_times(&id, &mut self.created_at, &mut self.updated_at)?;
         let ended_at = self.ended_at.readable(&id, "ended_at")?;
         let peers = read_peers(&self.peers, &id)?;
         let is_active = truth(self.active.0) == Some(true);
-        let last_joined = peers.iter().filter_map(|peer| peer.joined_at.get()).max();
-        let last_left = peers.iter().filter_map(|peer| peer.left_at.get()).max();
-        let started_at = peers.iter().find_map(|peer| peer.joined_at.get()).unwrap_or(created_at);
-        let stopped_at = (!is_active).then(|| ended_at.or(last_left).unwrap_or(updated_at));
-        self.updated_at = updated_at.into();
+        let stays: Vec<_> = peers.iter().map(|peer| (peer.joined_at.get(), peer.left_at.get())).collect();
+        let SessionTimes { started_at, stopped_at, changed, settled } =
+            SessionTimes::of(times, ended_at, is_active, &stays);
         self.started_at.0 = Some(started_at);
         self.stopped_at.0 = stopped_at;
         self.duration.0 = stopped_at.map(|stopped_at| stopped_at.seconds_since(started_at));
         self.peers.value = Some(peers);
-        let changed = [ended_at, last_left, last_joined].into_iter().flatten().fold(updated_at, Timestamp::max);
-        // 100ms gives no end, and `updated_at` has not moved since the last peer left: nothing tells when it
-        // ended, so it is looked at again as long as an earlier sync may have read it live.
-        let has_undated_end =
-            !is_active && ended_at.is_none() && updated_at <= last_left.unwrap_or(created_at).max(created_at);
-        let settled = if has_undated_end { changed.max(created_at + LOOK_BACK) } else { changed };
-        Ok(Times { created: created_at, cursor: updated_at, changed, settled })
+        Ok(Times { changed, settled, ..times })
     }
 }
 
@@ -212,20 +201,6 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_the_best_that_is_known() {
-        let stopped = |fields: &str| {
-            record(&format!(r#"{{"id":"s","active":false,"created_at":"2024-05-01T10:00:00Z","updated_at":"2024-05-01T10:10:00Z"{fields}}}"#)).0
-                ["stopped_at"].as_str().unwrap()[11..16].to_owned()
-        };
-        assert_eq!(stopped(""), "10:10");
-        assert_eq!(stopped(r#","peers":[{"left_at":"2024-05-01T10:05:00Z"}]"#), "10:05");
-        assert_eq!(
-            stopped(r#","ended_at":"2024-05-01T10:07:00Z","peers":[{"left_at":"2024-05-01T10:05:00Z"}]"#),
-            "10:07"
-        );
-    }
-
-    #[test]
     fn what_cannot_be_read_is_named() {
         let error =
             |json: &str| serde_json::from_str::<SessionRecord<'_>>(json).unwrap().shape().unwrap_err().to_string();
@@ -235,20 +210,6 @@ mod tests {
             error(r#"{"id":"s","created_at":"2024-05-01T10:00:00Z","peers":"x"}"#),
             "`peers` of the record `s` is neither an object nor an array of peers"
         );
-    }
-
-    #[test]
-    fn an_end_without_a_date_is_looked_at_again_for_as_long_as_a_session_may_last() {
-        let settled = |fields: &str| {
-            let json = format!(
-                r#"{{"id":"s","created_at":"2024-05-01T10:00:00Z","updated_at":"2024-05-01T10:00:00Z"{fields}}}"#
-            );
-            serde_json::from_str::<SessionRecord<'_>>(&json).unwrap().shape().unwrap().settled.to_string()[11..16]
-                .to_owned()
-        };
-        assert_eq!(settled(r#","active":false"#), "23:00");
-        assert_eq!(settled(r#","active":"true""#), "10:00", "it is going on");
-        assert_eq!(settled(r#","active":false,"ended_at":"2024-05-01T11:00:00Z""#), "11:00");
     }
 
     #[test]

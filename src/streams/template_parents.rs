@@ -4,7 +4,7 @@ use futures_util::future::try_join_all;
 use serde_json::value::RawValue;
 
 use super::contract::{Reading, RecordError, Step, StreamError};
-use super::record::{Rows, id, record, times};
+use super::record::{Rows, fill_times, id, record};
 use super::slice::Slice;
 use super::time::{Time, Timestamp};
 use super::values::{Object, Text, text};
@@ -32,15 +32,15 @@ pub(super) struct Parent {
 }
 
 impl Parent {
-    pub(super) fn of(template: &ParentTemplate<'_>) -> Result<Self, RecordError> {
+    pub(super) fn of(mut template: ParentTemplate<'_>) -> Result<Self, RecordError> {
         let id = id(template.id.0)?.into_owned();
-        let (_, updated_at) = times(&id, template.created_at, template.updated_at)?;
+        let times = fill_times(&id, &mut template.created_at, &mut template.updated_at)?;
         Ok(Self {
             id,
             name: text(template.name.0).map(String::from),
             roles: template.roles.0.map(ToOwned::to_owned),
             settings: template.settings.0.map(ToOwned::to_owned),
-            updated_at,
+            updated_at: times.changed,
         })
     }
 }
@@ -54,7 +54,7 @@ pub(super) async fn fetch<'r, F>(
 where
     F: Future<Output = Result<Rows, StreamError>> + 'r,
 {
-    let shape = |page: Vec<ParentTemplate<'_>>| page.iter().map(Parent::of).collect::<Result<Vec<_>, _>>();
+    let shape = |page: Vec<ParentTemplate<'_>>| page.into_iter().map(Parent::of).collect::<Result<Vec<_>, _>>();
     let page = reading.client.list::<ParentTemplate<'static>, _>(List::TEMPLATES, &slice.page(), shape).await?;
     let due = page.content?.into_iter().filter(|parent| parent.updated_at >= reading.due);
     let mut rows = Rows::default();

@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn settings_stand_beside_their_template() {
         let template = r#"{"id":"t","name":"T","roles":{"host":{"name":"host"}},"created_at":"2024-05-01T10:00:00Z"}"#;
-        let parent = Parent::of(&serde_json::from_str(template).unwrap()).unwrap();
+        let parent = Parent::of(serde_json::from_str(template).unwrap()).unwrap();
         let settings = r#"{"region":"eu","recording":{"upload":{"credentials":{"key":"K"}}}}"#;
         let record = record_of(&parent, serde_json::from_str(settings).unwrap());
         let record = to_value(&record);

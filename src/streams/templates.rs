@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::contract::{Reading, RecordError, Step, Stream, StreamError, Times};
-use super::record::{Rows, Shape, id, record, times};
+use super::record::{Rows, Shape, fill_times, id, record};
 use super::schema;
 use super::slice::Slice;
 use super::time::Time;
@@ -77,9 +77,7 @@ impl Stream for Templates {
 
 impl Shape for TemplateRecord<'_> {
     fn shape(&mut self) -> Result<Times, RecordError> {
-        let (created_at, updated_at) = times(&id(self.id.0)?, self.created_at, self.updated_at)?;
-        self.updated_at = updated_at.into();
-        Ok(Times::new(created_at, updated_at))
+        fill_times(&id(self.id.0)?, &mut self.created_at, &mut self.updated_at)
     }
 }
 

@@ -14,6 +14,7 @@ use super::write::WriteJson;
 use crate::api::Raw;
 
 const MICROS: i64 = 1_000_000;
+const YEAR_2000: i64 = 946_684_800 * MICROS;
 /// Days from the calendar's day one to 1970-01-01.
 const EPOCH_DAY: i64 = 719_163;
 
@@ -43,9 +44,18 @@ impl Timestamp {
         Some(Self(seconds * MICROS + micros))
     }
 
-    /// Whether this is Go's or Unix's zero: what the API writes for "never".
-    pub fn is_zero(self) -> bool {
-        self.0 == 0 || self.0 == -62_135_596_800 * MICROS
+    /// Whether this means "never". Nothing of 100ms is older than 2000; the zeros of Go, Unix and databases are
+    /// (years 1, 1970 and 1900), in whatever time zone they are written.
+    pub fn is_never(self) -> bool {
+        self.0 < YEAR_2000
+    }
+
+    /// The time in an id such as those of 100ms (MongoDB's ObjectId): 24 hexadecimal digits, the first eight of
+    /// which are the seconds since 1970.
+    pub fn in_id(id: &str) -> Option<Self> {
+        let is_object_id = id.len() == 24 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let seconds = is_object_id.then(|| i64::from_str_radix(&id[..8], 16).ok()).flatten()?;
+        Some(Self(seconds * MICROS)).filter(|time| !time.is_never())
     }
 
     /// Seconds from `earlier` to `self`, zero when it is later.
@@ -146,7 +156,7 @@ impl std::ops::Sub<TimeDelta> for Timestamp {
 /// A time in an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Time {
-    /// `null`, absent, empty, or the zero time, which the API writes for "never".
+    /// `null`, absent, empty, or a time that means "never", see [`Timestamp::is_never`].
     #[default]
     Never,
     /// A moment.
@@ -160,9 +170,9 @@ impl Time {
     pub fn of(raw: Raw<'_>) -> Self {
         match raw {
             None => Self::Never,
-            Some(raw) if raw.get() == "\"\"" => Self::Never,
+            Some(raw) if matches!(raw.get(), "\"\"" | "0") || raw.get().starts_with("\"0000-") => Self::Never,
             Some(_) => match text(raw).and_then(|text| Timestamp::parse(&text)) {
-                Some(time) if time.is_zero() => Self::Never,
+                Some(time) if time.is_never() => Self::Never,
                 Some(time) => Self::At(time),
                 None => Self::Unreadable,
             },
@@ -288,10 +298,13 @@ mod tests {
     }
 
     #[test]
-    fn zero_is_never() {
-        assert!(Timestamp::parse("0001-01-01T00:00:00Z").unwrap().is_zero());
-        assert!(Timestamp::parse("1970-01-01T00:00:00.000Z").unwrap().is_zero());
-        assert!(!Timestamp::parse("2020-01-01T00:00:00Z").unwrap().is_zero());
+    fn an_object_id_tells_a_time() {
+        let time = |id| Timestamp::in_id(id).map(|time| time.to_string());
+        assert_eq!(time("66321880f1f77bcf86cd7994").as_deref(), Some("2024-05-01T10:25:04.000000Z"));
+        for id in ["", "66321880", "000000000000000000000000", "66321880f1f77bcf86cd799g", "b0c9bbd2-0b5c-4f0e-8d4e-1"]
+        {
+            assert_eq!(time(id), None, "{id}");
+        }
     }
 
     #[test]
@@ -303,9 +316,22 @@ mod tests {
     #[test]
     fn what_means_never_is_never_and_nonsense_is_told() {
         let read = |json: &str| Time::of(serde_json::from_str(json).unwrap());
-        for json in ["null", "\"\"", "\"0001-01-01T00:00:00Z\""] {
+        for json in ["null", "\"\"", "0"] {
             assert_eq!(read(json).readable("a", "t"), Ok(None), "{json}");
         }
+        for zero in [
+            "0001-01-01T00:00:00Z",
+            "0001-01-01T05:53:28+05:53",
+            "0001-01-01T00:00:00+14:00",
+            "0000-00-00 00:00:00",
+            "1970-01-01T00:00:00.000Z",
+            "1970-01-01T05:30:00+05:30",
+            "1969-12-31T19:00:00-05:00",
+            "1900-01-01T00:00:00",
+        ] {
+            assert_eq!(read(&format!("\"{zero}\"")), Time::Never, "{zero}");
+        }
+        assert_ne!(read("\"2020-01-01T00:00:00Z\""), Time::Never);
         for json in ["5", "\"soon\"", "{}"] {
             assert!(read(json).readable("a", "t").is_err(), "{json}");
         }

@@ -305,7 +305,7 @@ impl Place {
 
 fn record_of(delivery: Delivery<'_>) -> Result<(WebhookEventRecord<'_>, Timestamp), RecordError> {
     let id = id(delivery.event_id.0)?;
-    let time = delivery.event_timestamp.readable(&id, "event_timestamp")?;
+    let time = delivery.event_timestamp.readable(&id, "event_timestamp")?.or_else(|| Timestamp::in_id(&id));
     let time = time.ok_or_else(|| RecordError::new(Some(&id), "event_timestamp", "is missing"))?;
     let payload: Payload<'_> =
         delivery.payload.raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();

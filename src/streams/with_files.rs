@@ -31,7 +31,7 @@ use tokio::task::JoinSet;
 
 use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError, Times, in_one_part};
 use super::gaps::Gaps;
-use super::record::{Computed, Derived, Record, Rows, id, record, times};
+use super::record::{Computed, Derived, Record, Rows, fill_times, id, record};
 use super::schema;
 use super::slice::{Scope, Slice};
 use super::time::{Time, Timestamp};
@@ -89,6 +89,7 @@ pub(super) trait WithFiles<'a>: Record + Deserialize<'a> {
 pub(super) struct Columns<'r, 'a> {
     pub(super) started_at: Time,
     pub(super) stopped_at: Time,
+    pub(super) created_at: &'r mut Time,
     pub(super) updated_at: &'r mut Time,
     pub(super) files: &'r mut Derived<'a, Vec<AssetEntry<'a>>>,
     pub(super) duration: &'r mut Computed<Number<'a>>,
@@ -105,6 +106,7 @@ macro_rules! with_files {
                 $crate::streams::with_files::Columns {
                     started_at: self.started_at,
                     stopped_at: self.stopped_at,
+                    created_at: &mut self.created_at,
                     updated_at: &mut self.updated_at,
                     files: &mut self.recording_assets,
                     duration: &mut self.duration,
@@ -217,7 +219,7 @@ where
         parents.retain(|parent| slice.token.as_ref().is_none_or(|token| parent.id < *token));
         if let Some(oldest) = parents.last() {
             let mut files = self.files.lock().await;
-            if !files.read_back_to(&self.reading.client, oldest.created_at - CLOCKS, slice.token.as_deref()).await? {
+            if !files.read_back_to(&self.reading.client, oldest.times.created - CLOCKS, slice.token.as_deref()).await? {
                 return Ok(self.start_over());
             }
             let end = oldest.id.clone();
@@ -225,7 +227,7 @@ where
             files.forget_from(&end);
         }
         let horizon = self.reading.since.created(LOOK_BACK);
-        let is_past_horizon = parents.last().is_some_and(|oldest| oldest.created_at < horizon);
+        let is_past_horizon = parents.last().is_some_and(|oldest| oldest.times.created < horizon);
         let rest = match next {
             Some(_) if is_past_horizon => {
                 *locked(&self.stopped_below) = parents.last().map(|oldest| oldest.id.clone());
@@ -266,7 +268,7 @@ where
     async fn any_order(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
         self.is_out_of_order.store(true, Ordering::Relaxed);
         let (parents, next) = self.page(&slice).await?;
-        let due = parents.into_iter().filter(|parent| parent.updated_at >= self.reading.due).map(|parent| parent.id);
+        let due = parents.into_iter().filter(|parent| parent.times.changed >= self.reading.due).map(|parent| parent.id);
         let (due, rest) = (due.collect(), slice.rest(next));
         self.step_alone(due, rest)
     }
@@ -501,10 +503,9 @@ async fn files_page(client: &Client, token: Option<&str>) -> Result<FilePage, St
 
 impl File {
     fn of(raw: &RawValue) -> Result<Self, RecordError> {
-        let asset = parse_asset(raw, None)?;
-        let id = id(asset.id.0)?;
-        let (created_at, _) = times(&id, asset.created_at, Time::Never)?;
-        Ok(Self { job: text(asset.job_id.0).map(String::from), created_at, raw: raw.to_owned() })
+        let mut asset = parse_asset(raw, None)?;
+        let times = fill_times(&id(asset.id.0)?, &mut asset.created_at, &mut Time::Never)?;
+        Ok(Self { job: text(asset.job_id.0).map(String::from), created_at: times.created, raw: raw.to_owned() })
     }
 }
 
@@ -516,8 +517,9 @@ fn parse_asset<'a>(raw: &'a RawValue, item: Option<&str>) -> Result<AssetEntry<'
 /// What is kept of an item between its page and its record.
 struct Parent {
     id: String,
-    created_at: Timestamp,
-    updated_at: Timestamp,
+    /// As its column has it.
+    created_at: Time,
+    times: Times,
     raw: Box<RawValue>,
     files: Vec<Box<RawValue>>,
 }
@@ -533,18 +535,18 @@ record! {
 
 impl Parent {
     fn of(raw: &RawValue) -> Result<Self, RecordError> {
-        let item: ParentItem<'_> = serde_json::from_str(raw.get())
+        let mut item: ParentItem<'_> = serde_json::from_str(raw.get())
             .map_err(|_| RecordError::new(None, "data", "contains an item that is not an object"))?;
         let id = id(item.id.0)?;
-        let (created_at, updated_at) = times(&id, item.created_at, item.updated_at)?;
-        Ok(Self { id: id.into_owned(), created_at, updated_at, raw: raw.to_owned(), files: Vec::new() })
+        let times = fill_times(&id, &mut item.created_at, &mut item.updated_at)?;
+        Ok(Self { id: id.into_owned(), created_at: item.created_at, times, raw: raw.to_owned(), files: Vec::new() })
     }
 }
 
 /// Whether ids descend, to below the token of the page, and creations with them.
 fn is_newest_first(token: Option<&str>, parents: &[Parent]) -> bool {
     let follows =
-        |before: &Parent, after: &Parent| before.id > after.id && after.created_at - CLOCKS <= before.created_at;
+        |before: &Parent, after: &Parent| before.id > after.id && after.times.created - CLOCKS <= before.times.created;
     parents.windows(2).all(|pair| follows(&pair[0], &pair[1]))
         && parents.last().zip(token).is_none_or(|(last, token)| last.id.as_str() < token)
 }
@@ -571,7 +573,8 @@ impl<'a, R: WithFiles<'a>> Joined<'a, R> {
         let files = parent.files.iter().map(AsRef::as_ref).chain(inline.into_iter().map(|(_, raw)| raw));
         let entries = entries(files, id)?;
         let last_file = entries.iter().filter_map(|entry| entry.created_at.get()).max();
-        let changed = last_file.map_or(parent.updated_at, |last_file| last_file.max(parent.updated_at));
+        let changed = last_file.map_or(parent.times.changed, |last_file| last_file.max(parent.times.changed));
+        *columns.created_at = parent.created_at;
         *columns.updated_at = changed.into();
         let primary = primary(&entries);
         columns.duration.0 = primary.map(|file| file.duration);
@@ -579,7 +582,7 @@ impl<'a, R: WithFiles<'a>> Joined<'a, R> {
         columns.path.0 = primary.map(|file| file.path);
         let primary = primary.and_then(|file| text(file.id.0));
         columns.files.value = Some(entries);
-        Ok(Self { record, times: Times::new(parent.created_at, changed), primary })
+        Ok(Self { record, times: Times::new(parent.times.created, changed), primary })
     }
 }
 
@@ -616,9 +619,9 @@ fn entries<'a>(files: impl Iterator<Item = &'a RawValue>, item: &str) -> Result<
     let mut entries = Vec::new();
     let mut seen = HashSet::new();
     for raw in files {
-        let file = parse_asset(raw, Some(item))?;
+        let mut file = parse_asset(raw, Some(item))?;
         let id = id(file.id.0)?;
-        let created_at = file.created_at.readable(&id, "created_at")?;
+        let created_at = fill_times(&id, &mut file.created_at, &mut Time::Never)?.created;
         if seen.insert(id.clone()) {
             entries.push((created_at, id, file));
         }

@@ -12,8 +12,12 @@ pub struct Readings {
     pub ended_at: bool,
     /// Whether the end of a session moves its `updated_at`.
     pub session_end_moves_updated_at: bool,
-    /// `updated_at` of a room that was never edited.
+    /// `updated_at` of what was never edited.
     pub never_edited: NeverEdited,
+    /// Whether everything has a `created_at`. Where it has none, some objects only have the time in their id.
+    pub all_created: bool,
+    /// Whether those who were in a session to its end have a `left_at`.
+    pub all_left: bool,
     /// Whether an asset that comes late moves its recording's `updated_at`.
     pub late_assets_touch_recording: bool,
     /// Whether `peers` is an object keyed by peer id, in sessions and in active rooms.
@@ -91,6 +95,14 @@ pub enum UnsetFilter {
 pub enum NeverEdited {
     /// `0001-01-01T00:00:00Z`
     ZeroTime,
+    /// The same as another place on earth writes it: `0001-01-01T05:53:28+05:53`
+    ZeroTimeElsewhere,
+    /// `1970-01-01T00:00:00Z`
+    Year1970,
+    /// `1900-01-01T00:00:00Z`
+    Year1900,
+    /// Long before the creation: when that was edited of which it is a copy.
+    EditOfTheOriginal,
     /// The same as `created_at`.
     CreatedAt,
 }
@@ -270,6 +282,8 @@ impl Readings {
             ended_at: true,
             session_end_moves_updated_at: true,
             never_edited: NeverEdited::ZeroTime,
+            all_created: true,
+            all_left: true,
             late_assets_touch_recording: false,
             peers: PeersShape::Object,
             template_spelling: Spelling::Camel,
@@ -343,7 +357,14 @@ const FLIPS: &[(&str, Flip)] = &[
     ("unset filter means both", |r| r.unset_filter = UnsetFilter::Both),
     ("no ended_at", |r| r.ended_at = false),
     ("the end does not move updated_at", |r| r.session_end_moves_updated_at = false),
+    ("never edited is a zero time elsewhere", |r| r.never_edited = NeverEdited::ZeroTimeElsewhere),
+    ("never edited is 1970", |r| r.never_edited = NeverEdited::Year1970),
+    ("never edited is 1900", |r| r.never_edited = NeverEdited::Year1900),
     ("never edited is created_at", |r| r.never_edited = NeverEdited::CreatedAt),
+    ("never edited is the edit of the original", |r| r.never_edited = NeverEdited::EditOfTheOriginal),
+    ("some were never created", |r| r.all_created = false),
+    ("some have never left", |r| r.all_left = false),
+    ("some have never left a session without ended_at", |r| (r.all_left, r.ended_at) = (false, false)),
     ("late assets touch the recording", |r| r.late_assets_touch_recording = true),
     ("peers as array", |r| r.peers = PeersShape::Array),
     ("templates in snake case", |r| r.template_spelling = Spelling::Snake),

@@ -2,15 +2,61 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike, SubsecRound, Timelike, Utc};
+use chrono::{DateTime, Datelike, SubsecRound, TimeDelta, Timelike, Utc};
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
-use crate::readings::{Fraction, Readings};
+use crate::readings::{Fraction, NeverEdited, Readings};
+use crate::workspace::object_id::ObjectId;
 
-/// How the API writes the time of something that never happened.
-pub(crate) const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
+/// How long before the creation of a copy its original was edited.
+const BEFORE_THE_COPY: TimeDelta = TimeDelta::days(300);
 
 impl Readings {
+    /// `created_at` as the API writes it.
+    pub(crate) fn write_created_at(&self, id: ObjectId, created_at: DateTime<Utc>) -> Value {
+        if self.tells_creation(id) { self.write(created_at).into() } else { self.never().into() }
+    }
+
+    /// `updated_at` as the API writes it.
+    pub(crate) fn write_updated_at(&self, id: ObjectId, created_at: DateTime<Utc>, updated_at: DateTime<Utc>) -> Value {
+        match self.never_edited {
+            _ if updated_at > created_at => self.write(updated_at).into(),
+            NeverEdited::CreatedAt => self.write_created_at(id, created_at),
+            NeverEdited::EditOfTheOriginal => self.write(created_at - BEFORE_THE_COPY).into(),
+            _ => self.never().into(),
+        }
+    }
+
+    fn tells_creation(&self, id: ObjectId) -> bool {
+        self.all_created || id.scrambled() % 5 != 2
+    }
+
+    /// How the API writes the time of something that never happened.
+    fn never(&self) -> &'static str {
+        match self.never_edited {
+            NeverEdited::ZeroTimeElsewhere => "0001-01-01T05:53:28+05:53",
+            NeverEdited::Year1970 => "1970-01-01T00:00:00Z",
+            NeverEdited::Year1900 => "1900-01-01T00:00:00Z",
+            _ => "0001-01-01T00:00:00Z",
+        }
+    }
+
+    /// The creation as a client can know it: what the API writes, else the whole seconds in the id.
+    pub(crate) fn known_creation(&self, id: ObjectId, created_at: DateTime<Utc>) -> DateTime<Utc> {
+        if self.tells_creation(id) { created_at } else { created_at.trunc_subsecs(0) }
+    }
+
+    /// The last change as a client can know it, which is never before the creation.
+    pub(crate) fn known_change(
+        &self,
+        id: ObjectId,
+        created_at: DateTime<Utc>,
+        updated_at: DateTime<Utc>,
+    ) -> DateTime<Utc> {
+        if updated_at > created_at { updated_at } else { self.known_creation(id, created_at) }
+    }
+
     /// What is left of a time once the API has written it.
     pub(crate) fn visible(&self, time: DateTime<Utc>) -> DateTime<Utc> {
         match self.fraction {
@@ -91,8 +137,8 @@ impl Serialize for ApiTime {
     }
 }
 
-impl From<ApiTime> for serde_json::Value {
-    fn from(time: ApiTime) -> serde_json::Value {
+impl From<ApiTime> for Value {
+    fn from(time: ApiTime) -> Value {
         time.to_string().into()
     }
 }

@@ -21,10 +21,10 @@ pub(crate) fn broadcast(workspace: &Workspace, kind: Kind, broadcast: &Broadcast
         "destination": broadcast.destination,
         "recording": broadcast.recording,
         "recording_assets": null,
-        "created_at": readings.write(broadcast.created_at),
+        "created_at": readings.write_created_at(broadcast.id, broadcast.created_at),
         "started_at": write(broadcast.started_at),
         "stopped_at": write(broadcast.stopped_at),
-        "updated_at": readings.write(said_updated_at(workspace, broadcast)),
+        "updated_at": readings.write_updated_at(broadcast.id, broadcast.created_at, said_updated_at(workspace, broadcast)),
         "started_by": broadcast.started_by,
         "stopped_by": broadcast.stopped_by,
     }));
@@ -47,7 +47,7 @@ pub(crate) fn broadcast(workspace: &Workspace, kind: Kind, broadcast: &Broadcast
     to_json(&fields)
 }
 
-fn said_updated_at(workspace: &Workspace, broadcast: &Broadcast) -> Time {
+pub(crate) fn said_updated_at(workspace: &Workspace, broadcast: &Broadcast) -> Time {
     let own = broadcast.updated_at;
     let newest = workspace.assets_of(broadcast.id).last();
     match newest.filter(|_| workspace.readings.late_assets_touch_recording) {

@@ -19,10 +19,10 @@ pub(crate) fn recording(workspace: &Workspace, recording: &Recording, with_asset
         "meeting_url": recording.meeting_url,
         "destination": recording.destination,
         "asset_types": recording.asset_types,
-        "created_at": readings.write(recording.created_at),
+        "created_at": readings.write_created_at(recording.id, recording.created_at),
         "started_at": write(recording.started_at),
         "stopped_at": write(recording.stopped_at),
-        "updated_at": readings.write(said_updated_at(workspace, recording)),
+        "updated_at": readings.write_updated_at(recording.id, recording.created_at, said_updated_at(workspace, recording)),
         "started_by": recording.started_by,
         "stopped_by": recording.stopped_by,
     }));
@@ -35,7 +35,7 @@ pub(crate) fn recording(workspace: &Workspace, recording: &Recording, with_asset
     to_json(&fields)
 }
 
-fn said_updated_at(workspace: &Workspace, recording: &Recording) -> Time {
+pub(crate) fn said_updated_at(workspace: &Workspace, recording: &Recording) -> Time {
     let own = recording.updated_at;
     let newest = workspace.assets_of(recording.id).last();
     match newest.filter(|_| workspace.readings.late_assets_touch_recording) {
@@ -61,7 +61,7 @@ pub(super) fn asset_fields(asset: &Asset, readings: &Readings) -> Value {
         "duration": asset.duration,
         "thumbnails": asset.thumbnails,
         "metadata": asset.metadata,
-        "created_at": readings.write(asset.created_at),
+        "created_at": readings.write_created_at(asset.id, asset.created_at),
     }));
     null_or_absent(&mut fields, asset.id);
     if readings.unknown_entry_fields {

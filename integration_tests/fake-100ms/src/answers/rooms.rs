@@ -1,11 +1,11 @@
 //! Rooms.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{members, null_or_absent, to_json};
-use crate::readings::{NeverEdited, Readings};
-use crate::times::ZERO_TIME;
+use crate::readings::Readings;
 use crate::workspace::Account;
+use crate::workspace::collection::Item;
 use crate::workspace::model::Room;
 
 pub(crate) fn room(room: &Room, account: &Account, readings: &Readings) -> Vec<u8> {
@@ -29,17 +29,9 @@ pub(crate) fn room(room: &Room, account: &Account, readings: &Readings) -> Vec<u
         "max_duration_seconds": room.max_duration_seconds,
         "polls": room.polls,
         "webhook": room.webhook,
-        "created_at": readings.write(room.created_at),
+        "created_at": readings.write_created_at(room.id, room.created_at),
+        "updated_at": readings.write_updated_at(room.id, room.created_at, room.changed_at()),
     }));
-    fields.insert("updated_at".to_owned(), updated_at(room, readings));
     null_or_absent(&mut fields, room.id);
     to_json(&fields)
-}
-
-fn updated_at(room: &Room, readings: &Readings) -> Value {
-    match (room.edited_at, readings.never_edited) {
-        (Some(time), _) => readings.write(time).into(),
-        (None, NeverEdited::ZeroTime) => ZERO_TIME.into(),
-        (None, NeverEdited::CreatedAt) => readings.write(room.created_at).into(),
-    }
 }

@@ -21,6 +21,12 @@ impl Session {
     }
 }
 
+impl Peer {
+    pub(crate) fn said_left_at(&self, readings: &Readings) -> Option<Time> {
+        self.left_at.filter(|_| readings.all_left || !self.stayed_to_the_end)
+    }
+}
+
 /// Typed, not a map: a benchmark has a million of them.
 #[derive(Serialize)]
 struct SessionAnswer<'a> {
@@ -35,7 +41,7 @@ struct SessionAnswer<'a> {
     active: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     peers: Option<Option<Peers<'a>>>,
-    created_at: ApiTime,
+    created_at: Value,
     updated_at: ApiTime,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<ApiTime>,
@@ -53,7 +59,7 @@ pub(crate) fn session(session: &Session, account: &Account, readings: &Readings)
         user_id: (user_id.is_some() || oddity.is_multiple_of(2)).then_some(user_id),
         active: session.is_live(),
         peers: peers(session, readings, oddity),
-        created_at: readings.write(session.created_at),
+        created_at: readings.write_created_at(session.id, session.created_at),
         updated_at: readings.write(session.said_updated_at(readings)),
         ended_at: session.said_ended_at(readings).map(|time| readings.write(time)),
     })
@@ -144,7 +150,7 @@ impl Peers<'_> {
             user: peer.user_id.as_deref().filter(|_| peer.has_user),
             metadata: peer.metadata.as_deref(),
             joined_at: self.readings.write(peer.joined_at),
-            left_at: peer.left_at.map(|time| self.readings.write(time)),
+            left_at: peer.said_left_at(self.readings).map(|time| self.readings.write(time)),
         }
     }
 }

@@ -28,8 +28,8 @@ pub(crate) fn template(template: &Template, account: &Account, readings: &Readin
         "roles": template.roles,
         "settings": template.settings,
         "plugins": template.plugins,
-        spell("createdAt", "created_at"): readings.write(template.created_at),
-        spell("updatedAt", "updated_at"): readings.write(template.updated_at),
+        spell("createdAt", "created_at"): readings.write_created_at(template.id, template.created_at),
+        spell("updatedAt", "updated_at"): readings.write_updated_at(template.id, template.created_at, template.updated_at),
     }));
     null_or_absent(&mut fields, template.id);
     if let Some(destinations) = inline_destinations(template, readings) {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Expected;
 use super::mask::{masked, masked_meeting_url, masked_rtmp_urls};
-use super::recordings::{expect_asset, in_order, primary};
+use super::recordings::{expect_asset, in_order, last_change, primary};
 use crate::answers;
 use crate::workspace::Workspace;
 use crate::workspace::broadcasts::Kind;
@@ -18,8 +18,9 @@ pub(super) fn records(workspace: &Workspace, kind: Kind) -> Vec<Expected> {
 fn expect_broadcast(workspace: &Workspace, kind: Kind, broadcast: &Broadcast) -> Expected {
     let readings = &workspace.readings;
     let assets = in_order(workspace, broadcast.id);
-    let changed_at = assets.iter().map(|asset| asset.created_at).fold(broadcast.updated_at, Time::max);
-    let updated_at = readings.emitted(changed_at);
+    let said = answers::broadcasts::said_updated_at(workspace, broadcast);
+    let changed_at = readings.known_change(broadcast.id, broadcast.created_at, said);
+    let updated_at = readings.emitted(last_change(changed_at, &assets, readings));
     let emitted = |time: Option<Time>| time.map(|time| readings.emitted(time));
     let primary = primary(&assets);
     let mut record = json!({
@@ -27,7 +28,7 @@ fn expect_broadcast(workspace: &Workspace, kind: Kind, broadcast: &Broadcast) ->
         "room_id": broadcast.room_id,
         "session_id": broadcast.session_id,
         "status": broadcast.status,
-        "created_at": readings.emitted(broadcast.created_at),
+        "created_at": readings.emitted(readings.known_creation(broadcast.id, broadcast.created_at)),
         "started_at": emitted(broadcast.started_at),
         "stopped_at": emitted(broadcast.stopped_at),
         "updated_at": updated_at,

@@ -16,7 +16,7 @@ pub(super) fn joins_and_leaves(workspace: &Workspace) -> Vec<Expected> {
     let peers = sessions.flat_map(|session| session.peers.iter().map(move |peer| (session, peer)));
     let moves = peers.flat_map(|(session, peer)| {
         let join = Some(("peer.join", "join", peer.joined_at));
-        let leave = peer.left_at.map(|time| ("peer.leave", "leave", time));
+        let leave = peer.said_left_at(&workspace.readings).map(|time| ("peer.leave", "leave", time));
         let moves = [join, leave].into_iter().flatten().filter(|(_, _, time)| *time >= earliest);
         let expect = move |(kind, suffix, time)| expect_move(&workspace.readings, session, peer, (kind, suffix), time);
         moves.map(expect).collect::<Vec<_>>()
@@ -69,7 +69,7 @@ fn entry(readings: &Readings, session: &Session, peer: &Peer) -> Value {
         put("metadata", metadata.into());
     }
     put("joined_at", readings.write(peer.joined_at).into());
-    if let Some(left_at) = peer.left_at {
+    if let Some(left_at) = peer.said_left_at(readings) {
         put("left_at", readings.write(left_at).into());
     }
     super::entry(Value::Object(entry), readings)

@@ -18,8 +18,9 @@ pub(super) fn recordings(workspace: &Workspace) -> Vec<Expected> {
 fn expect_recording(workspace: &Workspace, recording: &Recording) -> Expected {
     let readings = &workspace.readings;
     let assets = in_order(workspace, recording.id);
-    let changed_at = assets.iter().map(|asset| asset.created_at).max();
-    let updated_at = readings.emitted(changed_at.map_or(recording.updated_at, |time| time.max(recording.updated_at)));
+    let said = answers::recordings::said_updated_at(workspace, recording);
+    let changed_at = readings.known_change(recording.id, recording.created_at, said);
+    let updated_at = readings.emitted(last_change(changed_at, &assets, readings));
     let emitted = |time: Option<Time>| time.map(|time| readings.emitted(time));
     let primary = primary(&assets);
     let record = json!({
@@ -27,7 +28,7 @@ fn expect_recording(workspace: &Workspace, recording: &Recording) -> Expected {
         "room_id": recording.room_id,
         "session_id": recording.session_id,
         "status": recording.status,
-        "created_at": readings.emitted(recording.created_at),
+        "created_at": readings.emitted(readings.known_creation(recording.id, recording.created_at)),
         "started_at": emitted(recording.started_at),
         "stopped_at": emitted(recording.stopped_at),
         "updated_at": updated_at,
@@ -45,10 +46,20 @@ fn expect_recording(workspace: &Workspace, recording: &Recording) -> Expected {
     Expected { key: recording.id.to_string(), cursor: Some(updated_at), record }
 }
 
+/// Of the object or any of its files.
+pub(super) fn last_change(own: Time, assets: &[&Asset], readings: &Readings) -> Time {
+    assets.iter().map(|asset| made_at(asset, readings)).fold(own, Time::max)
+}
+
+fn made_at(asset: &Asset, readings: &Readings) -> Time {
+    readings.known_creation(asset.id, asset.created_at)
+}
+
 /// The files of a job, as their column has them: by time of creation, then by id.
 pub(super) fn in_order(workspace: &Workspace, job_id: ObjectId) -> Vec<&Asset> {
     let mut assets: Vec<&Asset> = workspace.assets_of(job_id).collect();
-    assets.sort_by_key(|asset| (workspace.readings.visible(asset.created_at).timestamp_micros(), asset.id));
+    let readings = &workspace.readings;
+    assets.sort_by_key(|asset| (readings.visible(made_at(asset, readings)).timestamp_micros(), asset.id));
     assets
 }
 
@@ -65,7 +76,7 @@ pub(super) fn expect_asset(asset: &Asset, readings: &Readings) -> Value {
         "duration": asset.duration,
         "thumbnails": asset.thumbnails,
         "metadata": asset.metadata,
-        "created_at": readings.emitted(asset.created_at),
+        "created_at": readings.emitted(made_at(asset, readings)),
     });
     entry(known, readings)
 }

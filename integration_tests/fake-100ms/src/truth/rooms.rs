@@ -5,6 +5,7 @@ use serde_json::json;
 use super::Expected;
 use super::mask::{masked, masked_webhook};
 use crate::workspace::Workspace;
+use crate::workspace::collection::Item;
 use crate::workspace::model::Room;
 
 pub(super) fn rooms(workspace: &Workspace) -> Vec<Expected> {
@@ -15,7 +16,7 @@ pub(super) fn rooms(workspace: &Workspace) -> Vec<Expected> {
 fn expect_room(workspace: &Workspace, room: &Room) -> Expected {
     let readings = &workspace.readings;
     // "Never edited" is the time of creation, however the API says it.
-    let updated_at = readings.emitted(room.edited_at.unwrap_or(room.created_at));
+    let updated_at = readings.emitted(readings.known_change(room.id, room.created_at, room.changed_at()));
     let record = json!({
         "id": room.id,
         "name": room.name,
@@ -34,7 +35,7 @@ fn expect_room(workspace: &Workspace, room: &Room) -> Expected {
         "max_duration_seconds": room.max_duration_seconds,
         "polls": room.polls,
         "webhook": masked_webhook(&room.webhook),
-        "created_at": readings.emitted(room.created_at),
+        "created_at": readings.emitted(readings.known_creation(room.id, room.created_at)),
         "updated_at": updated_at,
     });
     Expected { key: room.id.to_string(), cursor: Some(updated_at), record }

@@ -15,8 +15,8 @@ pub(super) fn sessions(workspace: &Workspace) -> Vec<Expected> {
 
 fn expect_session(workspace: &Workspace, session: &Session) -> Expected {
     let readings = &workspace.readings;
-    let updated_at = readings.emitted(session.said_updated_at(readings));
-    let (started_at, stopped_at) = (started_at(session), stopped_at(session, readings));
+    let updated_at = readings.emitted(updated_at(session, readings));
+    let (started_at, stopped_at) = (started_at(session, readings), stopped_at(session, readings));
     let record = json!({
         "id": session.id,
         "room_id": session.room_id,
@@ -24,7 +24,7 @@ fn expect_session(workspace: &Workspace, session: &Session) -> Expected {
         "app_id": session.app_id,
         "user_id": session.user_id,
         "active": session.is_live(),
-        "created_at": readings.emitted(session.created_at),
+        "created_at": readings.emitted(readings.known_creation(session.id, session.created_at)),
         "updated_at": updated_at,
         "started_at": readings.emitted(started_at),
         "stopped_at": emitted(readings, stopped_at),
@@ -43,19 +43,27 @@ fn duration(readings: &Readings, start: Time, end: Option<Time>) -> Option<f64> 
     end.map(|end| seconds_between(readings.visible(start), readings.visible(end)))
 }
 
-fn started_at(session: &Session) -> Time {
-    let first = session.peers.iter().map(|peer| peer.joined_at).min();
-    first.unwrap_or(session.created_at)
+fn updated_at(session: &Session, readings: &Readings) -> Time {
+    session.said_updated_at(readings).max(readings.known_creation(session.id, session.created_at))
 }
 
-/// The end that the API tells, else the last peer's, else the last update; `None` while live.
+fn started_at(session: &Session, readings: &Readings) -> Time {
+    let first = session.peers.iter().map(|peer| peer.joined_at).min();
+    first.unwrap_or(readings.known_creation(session.id, session.created_at))
+}
+
+/// The end that the API tells, else the last peer's where all are known to have left, else the last time that is
+/// known; `None` while live.
 pub(super) fn stopped_at(session: &Session, readings: &Readings) -> Option<Time> {
     if session.is_live() {
         return None;
     }
-    let last_left = session.peers.iter().filter_map(|peer| peer.left_at).max();
-    let stopped_at = session.said_ended_at(readings).or(last_left);
-    Some(stopped_at.unwrap_or_else(|| session.said_updated_at(readings)))
+    let left = || session.peers.iter().map(|peer| peer.said_left_at(readings));
+    let last_left = left().collect::<Option<Vec<Time>>>().and_then(|left| left.into_iter().max());
+    let moves = session.peers.iter().map(|peer| peer.joined_at).chain(left().flatten());
+    let last_known = moves.fold(updated_at(session, readings), Time::max);
+    let stopped_at = session.said_ended_at(readings).or(last_left).unwrap_or(last_known);
+    Some(stopped_at.max(started_at(session, readings)))
 }
 
 /// By the time of joining as it is emitted, then by id.
@@ -72,8 +80,8 @@ fn peers(session: &Session, readings: &Readings) -> Vec<Value> {
             "user": peer.user_id.as_ref().filter(|_| peer.has_user),
             "metadata": peer.metadata,
             "joined_at": readings.emitted(peer.joined_at),
-            "left_at": emitted(readings, peer.left_at),
-            "duration": duration(readings, peer.joined_at, peer.left_at),
+            "left_at": emitted(readings, peer.said_left_at(readings)),
+            "duration": duration(readings, peer.joined_at, peer.said_left_at(readings)),
         });
         entry(known, readings)
     };

@@ -16,7 +16,7 @@ pub(super) fn templates(workspace: &Workspace) -> Vec<Expected> {
 
 fn expect_template(workspace: &Workspace, template: &Template) -> Expected {
     let readings = &workspace.readings;
-    let updated_at = readings.emitted(template.updated_at);
+    let updated_at = updated_at(template, readings);
     let destinations = answers::templates::inline_destinations(template, readings);
     let record = json!({
         "id": template.id,
@@ -28,15 +28,19 @@ fn expect_template(workspace: &Workspace, template: &Template) -> Expected {
         "settings": masked(&template.settings),
         "destinations": destinations.map(|value| masked(&value)),
         "plugins": masked(&template.plugins),
-        "created_at": readings.emitted(template.created_at),
+        "created_at": readings.emitted(readings.known_creation(template.id, template.created_at)),
         "updated_at": updated_at,
     });
     Expected { key: template.id.to_string(), cursor: Some(updated_at), record }
 }
 
+fn updated_at(template: &Template, readings: &Readings) -> String {
+    readings.emitted(readings.known_change(template.id, template.created_at, template.updated_at))
+}
+
 pub(super) fn settings(workspace: &Workspace) -> Vec<Expected> {
     let expect = |template: &Template| {
-        let updated_at = workspace.readings.emitted(template.updated_at);
+        let updated_at = updated_at(template, &workspace.readings);
         Expected {
             key: template.id.to_string(),
             cursor: Some(updated_at.clone()),
@@ -65,7 +69,7 @@ fn expect_destinations(template: &Template, readings: &Readings) -> Vec<Expected
 fn expect_destination(template: &Template, readings: &Readings, kind: &str, id: &str, config: &Value) -> Expected {
     Expected {
         key: format!("{}|{kind}|{id}", template.id),
-        cursor: Some(readings.emitted(template.updated_at)),
+        cursor: Some(updated_at(template, readings)),
         record: json!({
             "template_id": template.id,
             "destination_type": kind,

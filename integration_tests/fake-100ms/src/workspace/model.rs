@@ -61,6 +61,8 @@ pub(crate) struct Peer {
     pub(crate) joined_at: Time,
     /// `None` while connected.
     pub(crate) left_at: Option<Time>,
+    /// It was the end of the session that made them leave.
+    pub(crate) stayed_to_the_end: bool,
 }
 
 /// A UUID.

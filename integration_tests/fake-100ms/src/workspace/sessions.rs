@@ -91,7 +91,8 @@ impl SessionMaker<'_> {
         };
         let latest = (created_at + length).min(self.now - TimeDelta::milliseconds(1));
         let ended_at = random.varied_precision(latest).max(created_at);
-        let peers = (0..peers).map(|_| self.peer(random, created_at, ended_at, true)).collect();
+        let mut peers: Vec<Peer> = (0..peers).map(|_| self.peer(random, created_at, ended_at, true)).collect();
+        peers.iter_mut().for_each(|peer| peer.stayed_to_the_end = peer.id.0[0].is_multiple_of(4));
         Session {
             ended_at: Some(ended_at),
             updated_at: random.time_between(ended_at, (ended_at + TimeDelta::seconds(2)).min(self.now)),
@@ -168,6 +169,7 @@ impl SessionMaker<'_> {
             metadata: self.metadata(random).map(Into::into),
             joined_at,
             left_at: leaves.then(|| random.time_between(joined_at, to)),
+            stayed_to_the_end: false,
         }
     }
 
@@ -222,6 +224,7 @@ impl SessionMaker<'_> {
         let mut moved = Vec::new();
         for peer in session.peers.iter_mut().filter(|peer| peer.left_at.is_none()) {
             peer.left_at = Some(random.time_between(earliest.max(peer.joined_at), ended_at));
+            peer.stayed_to_the_end = peer.id.0[0].is_multiple_of(4);
             moved.push(peer.id);
         }
         session.ended_at = Some(ended_at);
