@@ -28,6 +28,8 @@ mod extra_streams;
 mod faults;
 /// `read --output`: locks, crashes, users and planted files.
 mod folder;
+/// Recordings and streams with their files: finished later, belonging to nothing, links to them.
+mod files;
 /// What looks odd and must work all the same.
 mod good_input;
 /// The import table, and that schemas agree with the code.

@@ -32,7 +32,6 @@ use super::slice::{Scope, Slice};
 use super::time::{Time, Timestamp};
 use super::values::{Object, Text, text, truth};
 use crate::api::{ApiError, Client, EventFilter, Keyed, List, ListFilter, Members, Problem};
-use crate::seams;
 
 record! {
     /// Something that happened in a room.
@@ -231,7 +230,7 @@ impl Stream for AnalyticsEvents {
         let is_sweeping = if has_swept && !is_finished { Value::Bool(true) } else { Value::Null };
         let mut memory = Map::from_iter([(SWEEPING.to_owned(), is_sweeping)]);
         if self.has_read_joins.load(Ordering::Relaxed) {
-            let swept_at = if has_swept && is_finished { self.began() } else { self.swept_at.unwrap_or(NEVER) };
+            let swept_at = if has_swept && is_finished { self.reading.began() } else { self.swept_at.unwrap_or(NEVER) };
             memory.insert(SWEPT_AT.to_owned(), swept_at.to_string().into());
         }
         memory
@@ -239,12 +238,6 @@ impl Stream for AnalyticsEvents {
 }
 
 impl AnalyticsEvents {
-    /// When this sync began, in this process or in an earlier one.
-    fn began(&self) -> Timestamp {
-        let here = || self.reading.client.began().unwrap_or_else(seams::now);
-        self.reading.since.until.unwrap_or_else(|| here().into())
-    }
-
     /// Whether this sync asks every room for all its events.
     fn sweeps(&self) -> bool {
         if self.has_swept.load(Ordering::Relaxed) {
@@ -255,7 +248,7 @@ impl AnalyticsEvents {
             EventRooms::Recent => false,
             // A time in the future is no better than none.
             EventRooms::Auto => self.swept_at.is_none_or(|swept_at| {
-                let began = self.began();
+                let began = self.reading.began();
                 swept_at > began || swept_at + SWEEP_EVERY <= began
             }),
         }
@@ -273,7 +266,7 @@ impl AnalyticsEvents {
     /// The time from which joins and leaves are read. A state that knows of no sweep is the first
     /// version's, which had none of them.
     fn joins_from(&self) -> Timestamp {
-        let kept = self.began() - KEPT;
+        let kept = self.reading.began() - KEPT;
         let is_new_here = self.reading.since.follows_a_sync() && self.swept_at.is_none();
         kept.max(if is_new_here { self.reading.since.start_date } else { self.reading.due })
     }
@@ -328,7 +321,7 @@ impl AnalyticsEvents {
             return;
         }
         for (kind, time) in [(JOIN, peer.joined_at), (LEAVE, peer.left_at)] {
-            let Some(time) = time.filter(|time| *time >= self.began() - KEPT) else { continue };
+            let Some(time) = time.filter(|time| *time >= self.reading.began() - KEPT) else { continue };
             if self.wants(kind) && time >= self.reading.since.start_date {
                 rows.push(
                     &self.reading.format,

@@ -15,6 +15,7 @@ use super::schema;
 use super::slice::Slice;
 use super::time::Timestamp;
 use crate::api::{Answer, ApiError, Client};
+use crate::seams;
 
 /// What was written may become visible only minutes later, so every sync reads this much further back
 /// than its cursor (the design's settling time).
@@ -204,6 +205,12 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// When this sync began, in this process or in an earlier one.
+    pub(super) fn began(&self) -> Timestamp {
+        let here = || self.client.began().unwrap_or_else(seams::now);
+        self.since.until.unwrap_or_else(|| here().into())
+    }
+
     /// Whether a record is read in this sync: it changed since, or at an unknown time, perhaps after an
     /// earlier sync had read it.
     pub(super) fn is_due(&self, times: &Times) -> bool {
@@ -300,6 +307,11 @@ impl Written {
     /// Whether a record that last changed at `changed` needs its hash.
     pub(super) fn wants_hash(&self, changed: Timestamp) -> bool {
         !self.known().is_empty() || changed.as_micros() >= self.remembered_from.load(Ordering::Relaxed)
+    }
+
+    /// Whether earlier syncs have written nothing that is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.known().is_empty()
     }
 
     /// Whether the record `key` has been written with this `content` and has not changed since.

@@ -1,15 +1,16 @@
 //! `external_streams`: sessions that were streamed to other platforms over RTMP, with their recorded files.
 //!
-//! - **Source:** `/v2/external-streams`; see `with_files.rs` for how the files are joined.
+//! - **Source:** `/v2/external-streams`; see `files.rs` for how the files are joined.
 //! - **Cursor:** `updated_at`: the last change of the stream or of any of its files.
 //! - **On request:** part of `extra_streams` in the configuration.
 
 use std::borrow::Cow;
 
+use super::asset::AssetEntry;
+use super::files::{Kind, with_files};
 use super::record::{Computed, Derived, record};
 use super::time::Time;
 use super::values::{Flag, Integer, Number, Object, Text, Texts};
-use super::with_files::{AssetEntry, Kind, with_files};
 use crate::api::List;
 
 record! {

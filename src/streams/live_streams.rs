@@ -1,6 +1,6 @@
 //! `live_streams`: sessions that were streamed to viewers over HLS, with their recorded files.
 //!
-//! - **Source:** `/v2/live-streams`; see `with_files.rs` for how the files are joined.
+//! - **Source:** `/v2/live-streams`; see `files.rs` for how the files are joined.
 //! - **Cursor:** `updated_at`: the last change of the stream or of any of its files.
 //! - **On request:** part of `extra_streams` in the configuration.
 
@@ -9,11 +9,12 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::asset::AssetEntry;
+use super::files::{Kind, with_files};
 use super::record::{Column, Computed, Derived, record};
 use super::schema::schema_of;
 use super::time::Time;
 use super::values::{Integer, Number, Object, Text};
-use super::with_files::{AssetEntry, Kind, with_files};
 use super::write::WriteJson;
 use crate::api::{List, Raw};
 

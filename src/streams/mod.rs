@@ -13,13 +13,20 @@
 //! | `schema` | the schemas of records, and fields that the API has added |
 //! | `time` | times in all their spellings |
 //! | `gaps` | parts that 100ms refuses to give |
-//! | `with_files`, `template_parents`, `session_times` | what several streams have in common |
+//! | `template_parents`, `session_times` | what several streams have in common |
+//! | `files`, `asset`, `file_list`, `file_links` | items that are joined with their files, and links to them |
+//! | `recheck` | items that following syncs look at again |
 //!
 //! A stream knows neither Airbyte nor the user's configuration.
 
+mod asset;
 mod contract;
+mod file_links;
+mod file_list;
+mod files;
 mod gaps;
 mod personal;
+mod recheck;
 mod record;
 mod schema;
 mod secrets;
@@ -31,7 +38,6 @@ mod template_parents;
 mod time;
 mod values;
 mod walk;
-mod with_files;
 mod write;
 
 mod active_room_peers;
@@ -67,14 +73,14 @@ pub static ALL: [Description; 8] = [
     Description::of::<template_settings::TemplateSettings>(),
     Description::of::<templates_destinations::TemplatesDestinations>(),
     Description::of::<analytics_events::AnalyticsEvents>(),
-    Description::of::<with_files::FilesOf<recordings::Recordings>>(),
+    Description::of::<files::FilesOf<recordings::Recordings>>(),
 ];
 
 /// The streams that are on offer when the user asks for them.
 pub static EXTRA: [Description; 4] = [
     Description::of::<webhook_events::WebhookEvents>(),
-    Description::of::<with_files::FilesOf<live_streams::LiveStreams>>(),
-    Description::of::<with_files::FilesOf<external_streams::ExternalStreams>>(),
+    Description::of::<files::FilesOf<live_streams::LiveStreams>>(),
+    Description::of::<files::FilesOf<external_streams::ExternalStreams>>(),
     Description::of::<peer_quality::PeerQuality>(),
 ];
 

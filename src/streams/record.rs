@@ -489,11 +489,7 @@ impl Rows {
     /// Adds a record, unless an earlier sync has written it just so.
     pub fn push<R: Record>(&mut self, format: &Format, record: &R, times: Option<Times>) {
         let line_begins = self.bytes.len();
-        self.bytes.extend_from_slice(&format.prefix);
-        let begins = self.bytes.len();
-        let volatile = self.push_columns(format, record);
-        self.push_added(format, record);
-        self.bytes.push(b'}');
+        let (begins, volatile) = self.push_line(format, record);
         self.latest = self.latest.max(times.map(|times| times.cursor));
         if let Some(times) = times.filter(|times| format.written.wants_hash(times.settled)) {
             let (key, content) = (hash_of_key(format, record), self.hash(begins, &volatile));
@@ -511,11 +507,24 @@ impl Rows {
         self.count += 1;
     }
 
-    /// Whether an earlier sync has written the record just so, its volatile columns aside.
-    pub fn holds<R: Record>(format: &Format, record: &R, times: Times) -> bool {
+    /// Whether an earlier sync has written the record just so: see [`Rows::hash`] for its volatile columns.
+    pub fn holds<R: Record>(format: &Format, record: &R) -> bool {
+        if format.written.is_empty() {
+            return false;
+        }
         let mut rows = Self::default();
-        rows.push(format, record, Some(times));
-        rows.count == 0
+        let (begins, volatile) = rows.push_line(format, record);
+        format.written.holds(hash_of_key(format, record), rows.hash(begins, &volatile))
+    }
+
+    /// Writes a line as far as the record goes; returns where the record begins and its volatile columns stand.
+    fn push_line<R: Record>(&mut self, format: &Format, record: &R) -> (usize, Vec<(usize, usize)>) {
+        self.bytes.extend_from_slice(&format.prefix);
+        let begins = self.bytes.len();
+        let volatile = self.push_columns(format, record);
+        self.push_added(format, record);
+        self.bytes.push(b'}');
+        (begins, volatile)
     }
 
     /// Writes the selected columns; returns where the volatile ones stand.
@@ -578,7 +587,7 @@ impl Rows {
         Typed { json, kind: typed.kind, place: Place::Open }.write_json(&mut self.bytes);
     }
 
-    /// A hash of the record that begins at `begins`, without the `volatile` parts.
+    /// A hash of the record that begins at `begins`. Of the `volatile` parts it counts only whether they are null.
     ///
     /// The algorithm is the standard library's; should another release of it hash differently, the records
     /// of the last minutes are written once more.
@@ -587,6 +596,7 @@ impl Rows {
         let mut from = begins;
         for (begins, ends) in volatile {
             hasher.write(&self.bytes[from..*begins]);
+            hasher.write_u8(u8::from(&self.bytes[*begins..*ends] == b"null"));
             from = *ends;
         }
         hasher.write(&self.bytes[from..]);
@@ -702,6 +712,7 @@ mod tests {
         assert_eq!(pushed(&written, r#"{"id":"a","type":1}"#, now).count, 1);
         assert_eq!(pushed(&written, r#"{"id":"a","url":"https://x?sig=1"}"#, now).count, 1, "it has changed back");
         assert_eq!(pushed(&written, r#"{"id":"b","url":"https://x?sig=1"}"#, now).count, 1, "another record");
+        assert_eq!(pushed(&written, r#"{"id":"a","url":null}"#, now).count, 1, "the link is gone");
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! `recordings`: every recording with its files.
 //!
-//! - **Source:** `/v2/recordings`, which leaves the files out; see `with_files.rs` for how they are joined.
+//! - **Source:** `/v2/recordings`, which leaves the files out; see `files.rs` for how they are joined.
 //! - **Cursor:** `updated_at`: the last change of the recording or of any of its files, because files
 //!   (a transcript, say) arrive after the recording's own `updated_at`.
 
 use std::borrow::Cow;
 
+use super::asset::AssetEntry;
+use super::files::{Kind, with_files};
 use super::record::{Computed, Derived, record};
 use super::time::Time;
 use super::values::{Integer, Number, Text, Texts};
-use super::with_files::{AssetEntry, Kind, with_files};
 use crate::api::List;
 
 record! {

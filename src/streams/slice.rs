@@ -42,6 +42,8 @@ pub enum Scope {
         /// With the errors of the room, whatever session they belong to.
         with_errors: bool,
     },
+    /// The item with this id.
+    Item(String),
     /// Items whose id is below this one: older ones, because ids begin with their creation time.
     Below(String),
 }
@@ -127,7 +129,7 @@ impl Slice {
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let ids = match &self.scope {
             Scope::Whole | Scope::Window(_) => [None, None],
-            Scope::Room(id) | Scope::Below(id) => [Some(id), None],
+            Scope::Room(id) | Scope::Item(id) | Scope::Below(id) => [Some(id), None],
             Scope::Session { room, session, .. } => [Some(room), Some(session)],
         };
         ids.into_iter().chain([self.token.as_ref()]).flatten().map(String::as_str)
@@ -159,6 +161,8 @@ struct Saved {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     below: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    item: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     start: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     single: bool,
@@ -173,10 +177,10 @@ impl From<Saved> for Slice {
             (None, Some(start)) if saved.list == LATE => (Some(start), None),
             (below, start) => (below, start),
         };
-        let scope = match (saved.room, saved.session, below) {
+        let scope = match (saved.room, saved.session, saved.item.map(Scope::Item).or(below.map(Scope::Below))) {
             (Some(room), Some(session), _) => Scope::Session { room, session, with_errors: saved.errors },
             (Some(room), None, _) => Scope::Room(room),
-            (None, _, Some(below)) => Scope::Below(below),
+            (None, _, Some(scope)) => scope,
             (None, _, None) if saved.after.is_some() || saved.before.is_some() => {
                 Scope::Window(Window { after: saved.after, before: saved.before })
             }
@@ -190,14 +194,15 @@ impl From<Slice> for Saved {
     fn from(slice: Slice) -> Self {
         let Window { after, before } = slice.window();
         let errors = matches!(slice.scope, Scope::Session { with_errors: true, .. });
-        let (room, session, below) = match slice.scope {
-            Scope::Session { room, session, .. } => (Some(room), Some(session), None),
-            Scope::Room(room) => (Some(room), None, None),
-            Scope::Below(id) => (None, None, Some(id)),
-            Scope::Whole | Scope::Window(_) => (None, None, None),
+        let (room, session, below, item) = match slice.scope {
+            Scope::Session { room, session, .. } => (Some(room), Some(session), None, None),
+            Scope::Room(room) => (Some(room), None, None, None),
+            Scope::Below(id) => (None, None, Some(id), None),
+            Scope::Item(id) => (None, None, None, Some(id)),
+            Scope::Whole | Scope::Window(_) => (None, None, None, None),
         };
         let (start, single) = (slice.token, slice.is_single_page);
-        Self { list: slice.list, room, session, errors, after, before, below, start, single }
+        Self { list: slice.list, room, session, errors, after, before, below, item, start, single }
     }
 }
 
@@ -239,6 +244,7 @@ mod tests {
             Scope::Session { room: "r".into(), session: "s".into(), with_errors: false },
             Scope::Session { room: "r".into(), session: "s".into(), with_errors: true },
             Scope::Below("b".into()),
+            Scope::Item("i".into()),
         ] {
             let slice = Slice { token: Some("t".into()), is_single_page: true, ..Slice::new("late", scope) };
             // Only a `late` list of the first version has a token without `below`.

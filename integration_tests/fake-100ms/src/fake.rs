@@ -154,6 +154,11 @@ impl Fake {
         self.state.workspace_mut().let_time_pass(time);
     }
 
+    /// How many files belong to no recording: to live and external streams, or to nothing that is listed.
+    pub fn files_without_recording(&self) -> usize {
+        self.state.workspace().assets_without_recording()
+    }
+
     /// The keys of `webhook_events`, for a workspace with too many of them to compare records.
     pub fn webhook_event_ids(&self) -> BTreeSet<String> {
         webhooks::keys(&self.state.workspace()).collect()

@@ -20,6 +20,8 @@ pub struct Readings {
     pub all_left: bool,
     /// Whether an asset that comes late moves its recording's `updated_at`.
     pub late_assets_touch_recording: bool,
+    /// Whether files are listed before they are finished, without a path and a size.
+    pub files_before_finished: bool,
     /// Whether `peers` is an object keyed by peer id, in sessions and in active rooms.
     pub peers: PeersShape,
     /// How templates spell their own fields.
@@ -285,6 +287,7 @@ impl Readings {
             all_created: true,
             all_left: true,
             late_assets_touch_recording: false,
+            files_before_finished: false,
             peers: PeersShape::Object,
             template_spelling: Spelling::Camel,
             fraction: Fraction::Varied,
@@ -366,6 +369,7 @@ const FLIPS: &[(&str, Flip)] = &[
     ("some have never left", |r| r.all_left = false),
     ("some have never left a session without ended_at", |r| (r.all_left, r.ended_at) = (false, false)),
     ("late assets touch the recording", |r| r.late_assets_touch_recording = true),
+    ("files before they are finished", |r| r.files_before_finished = true),
     ("peers as array", |r| r.peers = PeersShape::Array),
     ("templates in snake case", |r| r.template_spelling = Spelling::Snake),
     ("templates in both spellings", |r| r.template_spelling = Spelling::Mixed),

@@ -40,7 +40,7 @@ pub(crate) fn broadcast(workspace: &Workspace, kind: Kind, broadcast: &Broadcast
     }
     if with_assets {
         let assets = workspace.assets_of(broadcast.id);
-        let assets = assets.map(|asset| asset_fields(asset, readings)).collect();
+        let assets = assets.map(|asset| asset_fields(&asset, readings)).collect();
         fields.insert("recording_assets".to_owned(), assets);
     }
     null_or_absent(&mut fields, broadcast.id);
@@ -49,7 +49,7 @@ pub(crate) fn broadcast(workspace: &Workspace, kind: Kind, broadcast: &Broadcast
 
 pub(crate) fn said_updated_at(workspace: &Workspace, broadcast: &Broadcast) -> Time {
     let own = broadcast.updated_at;
-    let newest = workspace.assets_of(broadcast.id).last();
+    let newest = workspace.assets_of(broadcast.id).next_back();
     match newest.filter(|_| workspace.readings.late_assets_touch_recording) {
         Some(asset) => own.max(asset.created_at),
         None => own,

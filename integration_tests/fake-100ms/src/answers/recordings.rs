@@ -28,7 +28,7 @@ pub(crate) fn recording(workspace: &Workspace, recording: &Recording, with_asset
     }));
     if with_assets {
         let assets = workspace.assets_of(recording.id);
-        let assets = assets.map(|asset| asset_fields(asset, readings)).collect();
+        let assets = assets.map(|asset| asset_fields(&asset, readings)).collect();
         fields.insert("recording_assets".to_owned(), assets);
     }
     null_or_absent(&mut fields, recording.id);
@@ -37,7 +37,7 @@ pub(crate) fn recording(workspace: &Workspace, recording: &Recording, with_asset
 
 pub(crate) fn said_updated_at(workspace: &Workspace, recording: &Recording) -> Time {
     let own = recording.updated_at;
-    let newest = workspace.assets_of(recording.id).last();
+    let newest = workspace.assets_of(recording.id).next_back();
     match newest.filter(|_| workspace.readings.late_assets_touch_recording) {
         Some(asset) => own.max(asset.created_at),
         None => own,

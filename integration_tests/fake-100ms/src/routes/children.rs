@@ -77,7 +77,7 @@ pub(super) fn presigned_url(ask: &Ask, id: &str) -> Body {
     let asset = asset.ok_or_else(|| Refusal::not_found("recording asset"))?;
     let expiry = ask.workspace.now + TimeDelta::seconds(seconds.unwrap_or(PRESIGNED).into());
     let readings = &ask.workspace.readings;
-    let answer = answers::recordings::presigned_answer(asset, readings, expiry);
+    let answer = answers::recordings::presigned_answer(&ask.workspace.seen(asset), readings, expiry);
     answer.ok_or_else(|| match readings.expired_file {
         ExpiredFile::NotFound => Refusal::not_found("file"),
         ExpiredFile::BadRequest => Refusal::new(400, "recording asset has no file any more"),

@@ -18,7 +18,7 @@ use crate::workspace::model::{Asset, Recording, Room, Session, Template};
 pub(crate) const RECORDING_STATUSES: &[&str] =
     &["starting", "running", "stopping", "post_processing", "completed", "failed"];
 
-const ASSET_STATUSES: &[&str] = &["completed", "failed"];
+const ASSET_STATUSES: &[&str] = &["processing", "completed", "failed"];
 
 pub(super) fn sessions(ask: &Ask) -> Body {
     let allowed = ["active", "room_id", "after", "before", "limit", "start"];
@@ -105,10 +105,10 @@ pub(super) fn assets(ask: &Ask) -> Body {
     let wanted = |asset: &Asset| {
         room_id.is_none_or(|id| asset.room_id == id)
             && session_id.is_none_or(|id| asset.session_id == id)
-            && status.is_none_or(|status| asset.status == status)
+            && status.is_none_or(|status| ask.workspace.seen(asset).status == status)
     };
     let (all, readings) = (&ask.workspace.assets, &ask.workspace.readings);
-    let say = |asset: &Asset| answers::recordings::asset(asset, readings);
+    let say = |asset: &Asset| answers::recordings::asset(&ask.workspace.seen(asset), readings);
     page::answer(all, readings.recording_order, 0..all.len(), wanted, &page, say)
 }
 

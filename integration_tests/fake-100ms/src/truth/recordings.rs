@@ -47,7 +47,7 @@ fn expect_recording(workspace: &Workspace, recording: &Recording) -> Expected {
 }
 
 /// Of the object or any of its files.
-pub(super) fn last_change(own: Time, assets: &[&Asset], readings: &Readings) -> Time {
+pub(super) fn last_change(own: Time, assets: &[Asset], readings: &Readings) -> Time {
     assets.iter().map(|asset| made_at(asset, readings)).fold(own, Time::max)
 }
 
@@ -56,8 +56,8 @@ fn made_at(asset: &Asset, readings: &Readings) -> Time {
 }
 
 /// The files of a job, as their column has them: by time of creation, then by id.
-pub(super) fn in_order(workspace: &Workspace, job_id: ObjectId) -> Vec<&Asset> {
-    let mut assets: Vec<&Asset> = workspace.assets_of(job_id).collect();
+pub(super) fn in_order(workspace: &Workspace, job_id: ObjectId) -> Vec<Asset> {
+    let mut assets: Vec<Asset> = workspace.assets_of(job_id).collect();
     let readings = &workspace.readings;
     assets.sort_by_key(|asset| (readings.visible(made_at(asset, readings)).timestamp_micros(), asset.id));
     assets
@@ -82,8 +82,8 @@ pub(super) fn expect_asset(asset: &Asset, readings: &Readings) -> Value {
 }
 
 /// The first completed one of the best kind there is, else the largest completed one.
-pub(super) fn primary<'a>(assets: &[&'a Asset]) -> Option<&'a Asset> {
-    let completed = || assets.iter().copied().filter(|asset| asset.status == "completed");
+pub(super) fn primary(assets: &[Asset]) -> Option<&Asset> {
+    let completed = || assets.iter().filter(|asset| asset.status == "completed");
     let best = completed().filter_map(|asset| Some((preference(asset)?, asset)));
     if let Some((_, asset)) = best.min_by_key(|(preference, _)| *preference) {
         return Some(asset);

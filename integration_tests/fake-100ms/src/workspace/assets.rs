@@ -102,6 +102,30 @@ pub(crate) fn at_completion(random: &mut Random, recording: &Recording) -> Vec<A
     assets
 }
 
+impl Asset {
+    /// When it is finished: texts take a while, other files may. A few never are.
+    fn finished_at(&self) -> Option<Time> {
+        let number = self.id.scrambled();
+        let takes_long = matches!(self.kind, "transcript" | "summary") || number.is_multiple_of(3);
+        let minutes = if takes_long { 10 + number % 120 } else { 0 };
+        (number % 23 != 7).then(|| self.created_at + TimeDelta::minutes(minutes as i64))
+    }
+
+    /// What is to be seen of it at `now` where files are listed before they are finished.
+    pub(super) fn unfinished(&self, now: Time) -> Option<Asset> {
+        let is_finished = self.status == "failed" || self.finished_at().is_some_and(|time| time <= now);
+        (!is_finished).then(|| Asset {
+            status: "processing",
+            path: Some(String::new()),
+            size: Some(0),
+            duration: Value::Null,
+            thumbnails: Value::Null,
+            file_gone: true,
+            ..self.clone()
+        })
+    }
+}
+
 /// Which files come together. A layered composite comes with or without the whole.
 fn files(random: &mut Random) -> &'static [&'static str] {
     const LAYER: &str = "room-composite layer";

@@ -223,10 +223,21 @@ impl Workspace {
         quality::tracks(self.seed, self.stats_since, self.counts.varied, session, peer)
     }
 
-    /// The assets of a recording or a stream, oldest first.
-    pub(crate) fn assets_of(&self, job_id: ObjectId) -> impl Iterator<Item = &Asset> {
+    /// The assets of a recording or a stream as they are to be seen, oldest first.
+    pub(crate) fn assets_of(&self, job_id: ObjectId) -> impl DoubleEndedIterator<Item = Asset> {
         let positions = self.assets_of.get(&job_id).map_or(&[][..], Vec::as_slice);
-        positions.iter().map(|&position| &self.assets[position])
+        positions.iter().map(|&position| self.seen(&self.assets[position]))
+    }
+
+    /// An asset as it is to be seen.
+    pub(crate) fn seen(&self, asset: &Asset) -> Asset {
+        let unfinished = asset.unfinished(self.now).filter(|_| self.readings.files_before_finished);
+        unfinished.unwrap_or_else(|| asset.clone())
+    }
+
+    /// How many assets belong to none of the recordings.
+    pub(crate) fn assets_without_recording(&self) -> usize {
+        self.assets.iter().filter(|asset| self.recordings.get(asset.job_id).is_none()).count()
     }
 
     /// The live session of a room.

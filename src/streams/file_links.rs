@@ -1,0 +1,68 @@
+//! Links to files, each asked for alone: one that cannot be had must not cost all the others.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::contract::{Remark, StreamError};
+use super::gaps::Gaps;
+use crate::api::{Client, Problem};
+
+/// Asks for links, and counts those that could not be had.
+pub(super) struct FileLinks {
+    gaps: Gaps,
+    /// Whether a link has been had, by this sync or one before it.
+    have_worked: AtomicBool,
+}
+
+/// What came of asking for a link.
+pub(super) enum Link {
+    To(String),
+    /// 100ms no longer has the file, or does not want to give it.
+    None,
+    /// It may be had later.
+    Failed,
+}
+
+impl FileLinks {
+    pub(super) fn new(have_worked: bool) -> Self {
+        Self { gaps: Gaps::new("links to files"), have_worked: AtomicBool::new(have_worked) }
+    }
+
+    /// Whether a link has been had: where none ever was, asking again later is of no use.
+    pub(super) fn have_worked(&self) -> bool {
+        self.have_worked.load(Ordering::Relaxed)
+    }
+
+    /// Asks for a link to `file`.
+    pub(super) async fn ask(&self, client: &Client, file: &str) -> Result<Link, StreamError> {
+        if self.gaps.is_hopeless() {
+            self.gaps.pass_over();
+            return Ok(Link::Failed);
+        }
+        match client.presigned_url(file).await {
+            Err(error) if concerns_one_link(&error.problem) => {
+                self.gaps.note(&error);
+                Ok(if error.problem.is_retryable() { Link::Failed } else { Link::None })
+            }
+            answer => {
+                let link = self.gaps.allow(answer, &[])?.flatten();
+                self.have_worked.fetch_or(link.is_some(), Ordering::Relaxed);
+                Ok(link.map_or(Link::None, Link::To))
+            }
+        }
+    }
+
+    /// What is missing, as sentences for the log.
+    pub(super) fn remarks(&self) -> Vec<Remark> {
+        self.gaps.remarks()
+    }
+}
+
+/// Whether a failure may be that of this link alone. Credentials, limits and connections that cannot be made
+/// concern them all.
+fn concerns_one_link(problem: &Problem) -> bool {
+    match problem {
+        Problem::Refused { status, .. } => !matches!(status, 401 | 429),
+        Problem::Unreadable(_) | Problem::NoAnswer(_) | Problem::TooSlow(_) => true,
+        _ => false,
+    }
+}

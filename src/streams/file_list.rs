@@ -1,0 +1,208 @@
+//! The list of files, read newest first and a little ahead of those who need them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::asset;
+use super::contract::{RecordError, StreamError};
+use super::record::{fill_times, id};
+use super::time::{Time, Timestamp};
+use super::values::text;
+use crate::api::{Client, List, ListFilter, Trail, repeated_token};
+
+/// A file is younger than its item; allow for clocks.
+pub(super) const CLOCKS: TimeDelta = TimeDelta::hours(1);
+/// Pages of files that are fetched before somebody asks for them.
+const PAGES_AHEAD: usize = 2;
+
+/// The list of files, as far as it has been read.
+pub(super) struct FileList {
+    /// Files made since are new in this sync.
+    due: Timestamp,
+    /// Files whose item has not been reached, by the item's id.
+    waiting: BTreeMap<String, Waiting>,
+    /// The pages that follow.
+    ahead: Option<PagesAhead>,
+    /// The oldest creation seen.
+    oldest: Option<Timestamp>,
+    is_complete: bool,
+}
+
+/// Files of an item that has not been reached.
+#[derive(Default)]
+pub(super) struct Waiting {
+    pub(super) files: Vec<Box<RawValue>>,
+    newest: Option<Timestamp>,
+    /// How many are new in this sync.
+    pub(super) new: u64,
+}
+
+impl FileList {
+    /// The list, before anything of it has been read.
+    pub(super) fn new(due: Timestamp) -> Self {
+        Self { due, waiting: BTreeMap::new(), ahead: None, oldest: None, is_complete: false }
+    }
+
+    /// Reads on until files made before `time` appear; false when the list is found not to be newest
+    /// first. Files of items with the id `below` or a later one are of no interest any more.
+    pub(super) async fn read_back_to(
+        &mut self,
+        client: &Arc<Client>,
+        time: Timestamp,
+        below: Option<&str>,
+    ) -> Result<bool, StreamError> {
+        let mut is_in_order = true;
+        while is_in_order && self.goes_back_to(time) {
+            for file in self.next_page(client).await? {
+                is_in_order &= self.oldest.is_none_or(|oldest| file.created_at - CLOCKS <= oldest);
+                self.oldest = Some(self.oldest.map_or(file.created_at, |oldest| oldest.min(file.created_at)));
+                self.keep(file, below);
+            }
+        }
+        Ok(is_in_order)
+    }
+
+    /// Whether files made at or after `time` may follow.
+    fn goes_back_to(&self, time: Timestamp) -> bool {
+        !self.is_complete && self.oldest.is_none_or(|oldest| oldest >= time)
+    }
+
+    async fn next_page(&mut self, client: &Arc<Client>) -> Result<Vec<File>, StreamError> {
+        let page = self.ahead.get_or_insert_with(|| PagesAhead::of(Arc::clone(client))).next().await?;
+        self.is_complete = page.next.is_none();
+        Ok(page.files)
+    }
+
+    fn keep(&mut self, file: File, below: Option<&str>) {
+        let Some(job) = file.job.filter(|job| below.is_none_or(|below| job.as_str() < below)) else { return };
+        let waiting = self.waiting.entry(job).or_default();
+        waiting.newest = waiting.newest.max(Some(file.created_at));
+        waiting.new += u64::from(file.created_at >= self.due);
+        waiting.files.push(file.raw);
+    }
+
+    /// The files of an item.
+    pub(super) fn take(&mut self, item: &str) -> Waiting {
+        self.waiting.remove(item).unwrap_or_default()
+    }
+
+    /// Drops files of items with the id `end` or a later one, which have been passed; how many of them are new.
+    pub(super) fn forget_from(&mut self, end: &str) -> u64 {
+        self.waiting.split_off(end).values().map(|waiting| waiting.new).sum()
+    }
+
+    /// Drops all that is left, because no item follows; how many of the files are new.
+    pub(super) async fn forget_all(&mut self, client: &Arc<Client>) -> Result<u64, StreamError> {
+        let mut new = self.forget_from("");
+        while self.goes_back_to(self.due) {
+            for file in self.next_page(client).await? {
+                new += u64::from(file.created_at >= self.due);
+                self.oldest = self.oldest.map_or(file.created_at, |oldest| oldest.min(file.created_at)).into();
+            }
+        }
+        Ok(new)
+    }
+
+    /// Items below `below` with a file made since `time`.
+    pub(super) fn newer_than<'f>(&'f self, time: Timestamp, below: &'f str) -> impl Iterator<Item = &'f str> {
+        let items = self.waiting.iter().take_while(move |(item, _)| item.as_str() < below);
+        items.filter(move |(_, waiting)| waiting.newest >= Some(time)).map(|(item, _)| item.as_str())
+    }
+}
+
+/// Pages of files, fetched a little ahead of those who need them: the list of files is one chain, and often
+/// the longer one, so it must never stand still.
+struct PagesAhead {
+    pages: mpsc::Receiver<Result<FilePage, StreamError>>,
+    /// Ends with this.
+    _task: JoinSet<()>,
+}
+
+impl PagesAhead {
+    fn of(client: Arc<Client>) -> Self {
+        let (send, pages) = mpsc::channel(PAGES_AHEAD);
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let (mut token, mut trail) = (None, Trail::default());
+            loop {
+                let page = files_page(&client, token.as_deref()).await.and_then(|page| match &page.next {
+                    Some(next) if !trail.follow(next) => Err(repeated_token("/v2/recording-assets".into()).into()),
+                    _ => Ok(page),
+                });
+                token = page.as_ref().ok().and_then(|page| page.next.clone());
+                if send.send(page).await.is_err() || token.is_none() {
+                    return;
+                }
+            }
+        });
+        Self { pages, _task: task }
+    }
+
+    async fn next(&mut self) -> Result<FilePage, StreamError> {
+        // The task ends after the last page, which nobody asks beyond.
+        self.pages.recv().await.unwrap_or_else(|| Ok(FilePage { files: Vec::new(), next: None }))
+    }
+}
+
+/// A page of files.
+pub(super) struct FilePage {
+    pub(super) files: Vec<File>,
+    pub(super) next: Option<String>,
+}
+
+/// A file on its way to its item.
+pub(super) struct File {
+    pub(super) job: Option<String>,
+    pub(super) created_at: Timestamp,
+    pub(super) is_unfinished: bool,
+    raw: Box<RawValue>,
+}
+
+/// The page of files at `token`.
+pub(super) async fn files_page(client: &Client, token: Option<&str>) -> Result<FilePage, StreamError> {
+    let filter = ListFilter { start: token, ..ListFilter::default() };
+    let shape = |items: Vec<&RawValue>| items.into_iter().map(File::of).collect::<Result<Vec<_>, _>>();
+    let page = client.list::<&'static RawValue, _>(List::RECORDING_ASSETS, &filter, shape).await?;
+    Ok(FilePage { files: page.content?, next: page.next })
+}
+
+impl File {
+    fn of(raw: &RawValue) -> Result<Self, RecordError> {
+        let mut asset = asset::parse(raw, None)?;
+        let times = fill_times(&id(asset.id.0)?, &mut asset.created_at, &mut Time::Never)?;
+        Ok(Self {
+            job: text(asset.job_id.0).map(String::from),
+            created_at: times.created,
+            is_unfinished: asset.is_unfinished(),
+            raw: raw.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_wait_only_for_items_not_yet_reached() {
+        let due = Timestamp::parse("2024-05-01T12:00:00Z").unwrap();
+        let mut files = FileList::new(due);
+        for (job, hour) in [("a", 12), ("a", 11), ("b", 12), ("c", 12)] {
+            let json = format!(r#"{{"id":"{job}{hour}","job_id":"{job}","created_at":"2024-05-01T{hour}:00:00Z"}}"#);
+            let raw = RawValue::from_string(json).unwrap();
+            files.keep(File::of(&raw).unwrap(), Some("c"));
+        }
+        assert_eq!(files.waiting.len(), 2, "c and later are behind us");
+        assert_eq!(files.newer_than(due, "c").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(files.newer_than(due, "b").collect::<Vec<_>>(), ["a"]);
+        assert_eq!(files.forget_from("b"), 1);
+        let of_a = files.take("a");
+        assert_eq!((of_a.files.len(), of_a.new), (2, 1));
+        assert!(files.waiting.is_empty());
+    }
+}

@@ -1,0 +1,156 @@
+//! Items that following syncs look at again, because something about them was not finished.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use super::time::Timestamp;
+
+/// For how long.
+pub(super) const RECHECK: TimeDelta = TimeDelta::hours(72);
+/// A state holds no more of them: about 8 KB.
+const MOST: usize = 200;
+
+/// Which items are looked at again, and until when.
+///
+/// What can be seen of an item when it is finished does not tell that it was not before. So the state names
+/// those that were not, until a sync has seen them finished.
+pub(super) struct Recheck {
+    /// What the sync before has left.
+    saved: BTreeMap<String, Timestamp>,
+    now: Mutex<Now>,
+}
+
+/// What this sync has found.
+#[derive(Default)]
+struct Now {
+    unfinished: BTreeMap<String, Timestamp>,
+    without_link: BTreeMap<String, Timestamp>,
+    /// Those of the saved ones that have been looked at.
+    seen: HashSet<String>,
+}
+
+impl Recheck {
+    /// Begins with what a state has saved.
+    pub(super) fn of(saved: Option<&Value>) -> Self {
+        let entry = |entry: &Value| {
+            let until = Timestamp::from_micros(entry.get(1)?.as_i64()?.checked_mul(1_000_000)?);
+            Some((entry.get(0)?.as_str()?.to_owned(), until))
+        };
+        let saved = saved.and_then(Value::as_array).into_iter().flatten();
+        Self { saved: saved.filter_map(entry).collect(), now: Mutex::default() }
+    }
+
+    /// Until when the sync before wanted the item to be looked at.
+    pub(super) fn until(&self, id: &str) -> Option<Timestamp> {
+        self.saved.get(id).copied()
+    }
+
+    /// The saved ones with an id below this one.
+    pub(super) fn below<'r>(&'r self, below: &'r str) -> impl Iterator<Item = &'r str> {
+        self.saved.keys().map(String::as_str).take_while(move |id| *id < below)
+    }
+
+    /// Whether there may have been more than the state could hold.
+    pub(super) fn is_full(&self) -> bool {
+        self.saved.len() >= MOST
+    }
+
+    /// Notes that the item has been looked at, and until when it is looked at again if it is not finished.
+    pub(super) fn note(&self, id: &str, until: Option<Timestamp>) {
+        let mut now = self.now();
+        if self.saved.contains_key(id) {
+            now.seen.insert(id.to_owned());
+        }
+        if let Some(until) = until {
+            now.unfinished.insert(id.to_owned(), until);
+        }
+    }
+
+    /// Notes that the item has no link, which is asked for again until then.
+    pub(super) fn note_link(&self, id: &str, until: Timestamp) {
+        self.now().without_link.insert(id.to_owned(), until);
+    }
+
+    /// What a state saves at the time `began`; those without a link only where links can be had. As long as
+    /// something is left to read, what has been seen may have to be read once more.
+    pub(super) fn state(&self, is_finished: bool, began: Timestamp, links_work: bool) -> Value {
+        let now = self.now();
+        let saved = self.saved.iter().filter(|(id, _)| !is_finished || !now.seen.contains(*id));
+        let mut all: BTreeMap<&str, Timestamp> = BTreeMap::new();
+        let without_link = now.without_link.iter().filter(|_| links_work);
+        for (id, until) in saved.chain(&now.unfinished).chain(without_link) {
+            let latest = all.entry(id).or_insert(*until);
+            *latest = (*latest).max(*until);
+        }
+        let mut all: Vec<_> = all.into_iter().filter(|(_, until)| !is_finished || *until > began).collect();
+        all.sort_by_key(|(_, until)| std::cmp::Reverse(*until));
+        all.truncate(MOST);
+        // A whole second more rather than less.
+        all.into_iter().map(|(id, until)| json!([id, until.as_micros().div_euclid(1_000_000) + 1])).collect()
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::parse("2024-05-01T00:00:00Z").unwrap() + TimeDelta::hours(hour)
+    }
+
+    fn ids(state: &Value) -> Vec<&str> {
+        state.as_array().unwrap().iter().map(|entry| entry[0].as_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn an_item_is_looked_at_again_until_it_has_been_seen_finished_or_its_time_is_over() {
+        let first = Recheck::of(None);
+        first.note("a", Some(at(72)));
+        first.note("b", Some(at(60)));
+        first.note("c", Some(at(1)));
+        first.note("d", None);
+        let saved = first.state(true, at(2), true);
+        assert_eq!(ids(&saved), ["a", "b"]);
+        let next = Recheck::of(Some(&saved));
+        assert!(next.until("a") >= Some(at(72)) && next.until("d").is_none() && !next.is_full());
+        assert_eq!(next.below("b").collect::<Vec<_>>(), ["a"]);
+        next.note("a", None);
+        assert_eq!(ids(&next.state(false, at(3), true)), ["a", "b"], "it may have to be written once more");
+        assert_eq!(ids(&next.state(true, at(3), true)), ["b"]);
+        assert_eq!(ids(&next.state(true, at(61), true)), [""; 0]);
+    }
+
+    #[test]
+    fn a_missing_link_is_asked_for_again_only_where_links_can_be_had() {
+        let recheck = Recheck::of(None);
+        recheck.note_link("a", at(72));
+        recheck.note("b", Some(at(72)));
+        assert_eq!(ids(&recheck.state(true, at(2), true)), ["a", "b"]);
+        assert_eq!(ids(&recheck.state(true, at(2), false)), ["b"]);
+    }
+
+    #[test]
+    fn a_state_holds_a_bounded_number_and_says_so() {
+        let all = Recheck::of(None);
+        for number in 0..1_000 {
+            all.note(&format!("66321880f1f77bcf86cd{number:04}"), Some(at(number)));
+        }
+        let saved = all.state(true, at(0), true);
+        assert!(ids(&saved)[0].ends_with("0999"), "those that are looked at for longest");
+        assert!(saved.to_string().len() < 8_300 && Recheck::of(Some(&saved)).is_full());
+    }
+
+    #[test]
+    fn nonsense_is_nothing_to_look_at() {
+        for saved in [json!(5), json!({"a": 5}), json!([5, [], ["a"], [5, 5], ["a", "b"], ["a", i64::MAX]])] {
+            assert!(Recheck::of(Some(&saved)).saved.is_empty(), "{saved}");
+        }
+    }
+}
