@@ -106,6 +106,10 @@ const ANY_ORDER: &str = "any_order";
 /// The files, in whatever order: they tell of items that only a new file has changed.
 const FILES: &str = "files";
 
+/// Stands for a link in a record that has been written with one. Links differ each time and are not compared, so
+/// the record is not written again.
+const NOT_ASKED: &str = "";
+
 /// The key of the state for items that are looked at again.
 const RECHECKED: &str = "recheck";
 /// The key of the state that says whether links to files have ever been had.
@@ -336,7 +340,13 @@ where
         }
         try_join_all(due.iter_mut().map(|joined| self.fill_link(joined))).await?;
         let mut rows = Rows::default();
-        for joined in &due {
+        for joined in &mut due {
+            // Where no link was asked for, the record may have been written otherwise meanwhile.
+            if joined.record.columns().url.0.as_deref() == Some(NOT_ASKED)
+                && !Rows::holds(&self.reading.format, &joined.record)
+            {
+                joined.record.columns().url.0 = None;
+            }
             rows.push(&self.reading.format, &joined.record, Some(joined.times));
         }
         Ok(rows)
@@ -360,8 +370,7 @@ where
     /// Fills in the link to the primary file. One that cannot be had leaves its column empty.
     async fn fill_link<'a, R: WithFiles<'a>>(&self, joined: &mut Joined<'a, R>) -> Result<(), StreamError> {
         let Some(file) = joined.primary.clone().filter(|_| self.wants_url) else { return Ok(()) };
-        // Links differ each time: of two records with one it is not compared.
-        joined.record.columns().url.0 = Some(Cow::Borrowed(""));
+        joined.record.columns().url.0 = Some(Cow::Borrowed(NOT_ASKED));
         if Rows::holds(&self.reading.format, &joined.record) {
             return Ok(());
         }
