@@ -13,7 +13,8 @@
 //! | `schema` | the schemas of records, and fields that the API has added |
 //! | `time` | times in all their spellings |
 //! | `gaps` | parts that 100ms refuses to give |
-//! | `template_parents`, `session_times` | what several streams have in common |
+//! | `session`, `session_times` | the people in a session and their ids; when it began and ended |
+//! | `template_parents` | what several streams have in common |
 //! | `files`, `asset`, `file_list`, `file_links` | items that are joined with their files, and links to them |
 //! | `recheck` | items that following syncs look at again |
 //!
@@ -30,6 +31,7 @@ mod recheck;
 mod record;
 mod schema;
 mod secrets;
+mod session;
 mod session_times;
 mod slice;
 mod spelling;

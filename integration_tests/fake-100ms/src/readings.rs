@@ -116,6 +116,8 @@ pub enum PeersShape {
     Object,
     /// `[{"id":"<peer id>",…}]`
     Array,
+    /// `[{…}]`: nothing tells the id of a session's peer. Active rooms tell it all the same.
+    ArrayWithoutIds,
 }
 
 /// See [`Readings::template_spelling`].
@@ -370,6 +372,7 @@ const FLIPS: &[(&str, Flip)] = &[
     ("some have never left a session without ended_at", |r| (r.all_left, r.ended_at) = (false, false)),
     ("late assets touch the recording", |r| r.late_assets_touch_recording = true),
     ("files before they are finished", |r| r.files_before_finished = true),
+    ("peers as array without ids", |r| r.peers = PeersShape::ArrayWithoutIds),
     ("peers as array", |r| r.peers = PeersShape::Array),
     ("templates in snake case", |r| r.template_spelling = Spelling::Snake),
     ("templates in both spellings", |r| r.template_spelling = Spelling::Mixed),
