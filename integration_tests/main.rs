@@ -26,10 +26,10 @@ mod engagement;
 mod extra_streams;
 /// What goes wrong on the wire: what passes is ridden out, what stays ends one stream and no other.
 mod faults;
-/// `read --output`: locks, crashes, users and planted files.
-mod folder;
 /// Recordings and streams with their files: finished later, belonging to nothing, links to them.
 mod files;
+/// `read --output`: locks, crashes, users and planted files.
+mod folder;
 /// What looks odd and must work all the same.
 mod good_input;
 /// The import table, and that schemas agree with the code.
@@ -50,10 +50,10 @@ mod read;
 mod resume;
 /// `--state`: every form of a state, and the messages of a read.
 mod saved_states;
-/// What a sync writes again: records at its edge, changes and their way back, finished full reads.
-mod settling;
 /// Settings as forms and templates of settings leave them, and times in their spellings.
 mod settings;
+/// What a sync writes again: records at its edge, changes and their way back, finished full reads.
+mod settling;
 /// Signals, pipes, full disks and slow readers.
 mod signals;
 /// Bad days on end, with kills.

@@ -33,7 +33,6 @@ use super::slice::{Scope, Slice};
 use super::time::{Time, Timestamp};
 use super::values::{Object, Text, text, truth};
 use crate::api::{ApiError, Client, EventFilter, List, ListFilter, Problem};
-use crate::seams;
 
 record! {
     /// Something that happened in a room.

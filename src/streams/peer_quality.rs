@@ -211,7 +211,9 @@ impl Stream for PeerQuality {
         let filter = slice.filter(false);
         let filter = if is_counted { filter } else { ListFilter { limit: Some(SESSIONS_PER_PAGE), ..filter } };
         let shape = |page: Vec<EndedSession<'_>>| {
-            page.into_iter().map(|session| Ended::of(session, self.reading.format.personal())).collect::<Result<Vec<_>, _>>()
+            page.into_iter()
+                .map(|session| Ended::of(session, self.reading.format.personal()))
+                .collect::<Result<Vec<_>, _>>()
         };
         let page = self.reading.client.list::<EndedSession<'static>, _>(List::SESSIONS, &filter, shape).await?;
         let due: Vec<Ended> = page.content?.into_iter().filter(|session| self.is_due(session)).collect();
@@ -438,7 +440,7 @@ mod tests {
             "fps":null,"codec":"opus","bitrate":"12","jitter_ms":"many","freeze_count":[null],"\ud800":[1]}}"#;
         let track: Track<'_> = serde_json::from_str(json).unwrap();
         let session = r#"{"id":"s","created_at":"2024-05-01T10:00:00Z","peers":{"p":{}}}"#;
-        let session = Ended::of(&serde_json::from_str(session).unwrap(), &PersonalData::Keep).unwrap();
+        let session = Ended::of(serde_json::from_str(session).unwrap(), &PersonalData::Keep).unwrap();
         let record = record_of(&session, "p", "publish", "video", track);
         assert!(record.jitter_ms_mean.raw.is_some() && record.freeze_count_mean.raw.is_none());
         let record = to_value(&record);
