@@ -10,6 +10,8 @@ mod messages;
 /// What a platform keeps, and what it may expect of any output.
 mod platform;
 
+/// Errors with a good status and answers with nothing in them, at every endpoint.
+mod answers;
 /// What attacks found: clocks, lag, hostile answers, planted secrets.
 mod attacks;
 /// What is refused, and in which words.
@@ -46,6 +48,8 @@ mod peers;
 mod privacy;
 /// Every stream, in full: records, schemas, requests, readings, selection of columns, secrets.
 mod read;
+/// Single items that are refused or not there: gaps, and streams that are not complete.
+mod refusals;
 /// Kills and what they cost: states, resuming, full refresh.
 mod resume;
 /// `--state`: every form of a state, and the messages of a read.

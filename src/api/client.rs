@@ -14,7 +14,8 @@ use super::answers::text_of;
 use super::auth::{Credentials, OnMinted, Token, Tokens};
 use super::clocks::{Clocks, Observed};
 use super::endpoints::SMALL_PAGE;
-use super::error::{ApiError, Problem};
+use super::envelope::{Form, Verdict};
+use super::error::{ApiError, GaveUp, Problem};
 use super::exchange::{Exchange, Network, Received};
 use super::limiter::{Limiter, Permit};
 use super::pages::ShortPages;
@@ -23,6 +24,9 @@ use super::request::Get;
 use super::retry::{Decision, Host, Policy, Retry, Standing};
 use super::transport::{Bodies, Unreadable};
 use crate::seams;
+
+/// What can be done without is tried so often when the endpoint has never answered well.
+const TRIES_OF_WHAT_IS_OPTIONAL: u32 = 2;
 
 /// How to reach 100ms.
 pub struct Settings {
@@ -95,6 +99,7 @@ pub struct Client {
     asked: AtomicU64,
     retried: AtomicU64,
     limited: AtomicU64,
+    absent: AtomicU64,
 }
 
 /// What the requests of a client took besides the requests.
@@ -104,6 +109,8 @@ pub struct Effort {
     pub retries: u64,
     /// Requests that were refused because of the rate limit and waited for it.
     pub waits: u64,
+    /// Requests that were answered with nothing, because what was asked for does not exist, or no longer does.
+    pub absent: u64,
 }
 
 /// What all streams share.
@@ -157,7 +164,8 @@ impl Client {
     }
 
     fn of(shared: Arc<Shared>) -> Self {
-        Self { shared, asked: AtomicU64::new(0), retried: AtomicU64::new(0), limited: AtomicU64::new(0) }
+        let [asked, retried, limited, absent] = Default::default();
+        Self { shared, asked, retried, limited, absent }
     }
 
     /// The requests this client has made, every try counted.
@@ -165,9 +173,11 @@ impl Client {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// How often a request of this client was sent again, and how often it waited for the rate limit.
+    /// What the requests of this client took, and how many were for nothing.
     pub fn effort(&self) -> Effort {
-        Effort { retries: self.retried.load(Ordering::Relaxed), waits: self.limited.load(Ordering::Relaxed) }
+        let [retries, waits, absent] =
+            [&self.retried, &self.limited, &self.absent].map(|count| count.load(Ordering::Relaxed));
+        Effort { retries, waits, absent }
     }
 
     /// When reading began: the earlier of the server's clock and this machine's at the first answer with
@@ -192,8 +202,9 @@ impl Client {
         Ok(self.clocks())
     }
 
-    /// Has the listener say that `endpoint` is not there (any more).
+    /// Counts an answer that says that there is nothing at `endpoint`, and has the listener say so.
     pub fn skipped(&self, endpoint: String) {
+        self.absent.fetch_add(1, Ordering::Relaxed);
         (self.shared.listener)(Notice::Skipped { endpoint });
     }
 
@@ -226,7 +237,7 @@ impl Client {
             self.asked.fetch_add(1, Ordering::Relaxed);
             let token = self.shared.tokens.current();
             let answer = match &token {
-                Ok(token) => self.attempt(get.url(&self.shared.api_url), token, &read).await,
+                Ok(token) => self.attempt(&get, token, &read).await,
                 Err(problem) => Err(Problem::Credentials(problem.clone())),
             };
             let problem = match answer {
@@ -242,7 +253,15 @@ impl Client {
                 self.retrying(&get, problem, Duration::ZERO);
                 continue;
             }
-            match retry.after(&problem, took, self.standing(&problem, &permit), self.host()) {
+            let decision = retry.after(&problem, took, self.standing(&get, &problem, &permit), self.host());
+            let is_enough = get.form.is_optional && retry.tries >= TRIES_OF_WHAT_IS_OPTIONAL;
+            let decision = match decision {
+                Decision::Wait(_) if is_enough && problem.is_answer() && !permit.has_answered() => {
+                    Decision::GiveUp(GaveUp::TriesExhausted)
+                }
+                decision => decision,
+            };
+            match decision {
                 Decision::Wait(wait) => {
                     drop(permit);
                     self.retrying(&get, problem, wait);
@@ -272,8 +291,12 @@ impl Client {
         if self.clocks().is_some() { Host::HasAnswered } else { Host::IsSilent }
     }
 
-    fn standing(&self, problem: &Problem, permit: &Permit<'_>) -> Standing {
+    fn standing(&self, get: &Get<'_>, problem: &Problem, permit: &Permit<'_>) -> Standing {
         let has_worked = match problem {
+            // It may be meant for this one item.
+            Problem::Refused { status: 403, .. } if get.form.is_of_one_item && self.shared.tokens.have_worked() => {
+                return Standing::NeverWorked;
+            }
             // A permission may be missing for this endpoint alone.
             Problem::Refused { status: 403, .. } => permit.has_answered(),
             _ => self.shared.tokens.have_worked(),
@@ -310,24 +333,24 @@ impl Client {
     /// One try, which takes no longer than an answer may.
     async fn attempt<R>(
         &self,
-        url: Url,
+        get: &Get<'_>,
         token: &Token,
         read: impl Fn(&str) -> Result<R, Unreadable>,
     ) -> Result<R, Problem> {
         let longest = self.shared.policy.scale(self.shared.policy.longest_answer);
-        let body = tokio::time::timeout(longest, self.answer(url, token)).await;
+        let body = tokio::time::timeout(longest, self.answer(get, token)).await;
         let body = body.map_err(|_| Problem::TooSlow(longest))??;
         read(&text_of(&body)).map_err(|error| Problem::Unreadable(error.to_string()))
     }
 
-    /// The body of an answer with status 200. Notes what every answer tells of clock and token.
-    async fn answer(&self, url: Url, token: &Token) -> Result<Vec<u8>, Problem> {
+    /// The content of an answer with status 200. Notes what every answer tells of clock and token.
+    async fn answer(&self, get: &Get<'_>, token: &Token) -> Result<Vec<u8>, Problem> {
         let Shared { clocks, tokens, bodies, redact, is_unreachable, .. } = &*self.shared;
-        let Received { status, headers, body } = self.send(url, token).await?;
+        let Received { status, headers, body } = self.send(get.url(&self.shared.api_url), token).await?;
         is_unreachable.store(false, Ordering::Relaxed);
         let seen = Clocks { server: refusal::header_date(&headers, DATE), local: seams::now() };
         clocks.note(seen, status == StatusCode::OK);
-        let body = bodies.read(&headers, body).await;
+        let (status, body) = told(get.form, status, bodies.read(&headers, body).await)?;
         match status {
             StatusCode::OK => {
                 if tokens.accepted(token) {
@@ -354,6 +377,23 @@ impl Client {
     }
 }
 
+/// The status and the body of an answer; for an error with status 200, the status that it should have had.
+fn told(
+    form: &Form,
+    status: StatusCode,
+    body: Result<Vec<u8>, Problem>,
+) -> Result<(StatusCode, Result<Vec<u8>, Problem>), Problem> {
+    Ok(match (status, body) {
+        (StatusCode::NO_CONTENT, _) => (StatusCode::OK, Ok(form.no_content.into())),
+        (StatusCode::OK, Ok(body)) => match form.judge(&body) {
+            Verdict::Answer => (status, Ok(form.content(body))),
+            Verdict::Foreign => return Err(Problem::Unreadable("not of the documented form".into())),
+            Verdict::Error(code) => (StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Ok(body)),
+        },
+        (status, body) => (status, body),
+    })
+}
+
 /// `api_url` without the `v2` that belongs to every path.
 fn root(mut api_url: Url) -> Url {
     let path = api_url.path().trim_end_matches('/');
@@ -369,7 +409,6 @@ mod tests {
 
     use chrono::TimeDelta;
 
-    use super::super::error::GaveUp;
     use super::super::test_server::{client, client_with, respond, serve};
     use super::*;
 

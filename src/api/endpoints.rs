@@ -4,9 +4,11 @@
 //! that turns out to be unreadable is asked for again. What an item looks like is the caller's to say.
 
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
-use super::answers::{Answer, Keyed, Members, PeersAnswer, PresignedUrl, Raw, WebhookAnswer};
+use super::answers::{Answer, Keyed, Members, PeersAnswer, PresignedUrl, WebhookAnswer};
 use super::client::{Client, Notice};
+use super::envelope::Form;
 use super::error::{ApiError, Problem};
 use super::pages::{EventPage, ListPage, Next};
 use super::request::Get;
@@ -77,6 +79,22 @@ impl List {
     }
 }
 
+/// A document below a template.
+#[derive(Debug, Clone, Copy)]
+pub struct TemplatePart {
+    pattern: &'static str,
+    form: &'static Form,
+}
+
+impl TemplatePart {
+    /// The settings: an object.
+    pub const SETTINGS: Self = Self { pattern: "templates/{id}/settings", form: &Form::SETTINGS };
+    /// The destinations by kind.
+    pub const DESTINATIONS: Self = Self { pattern: "templates/{id}/destinations", form: &Form::DESTINATIONS };
+    /// The recording configurations: an array.
+    pub const RECORDINGS: Self = Self { pattern: "templates/{id}/recordings", form: &Form::CONFIGURATIONS };
+}
+
 /// Which events of a room to ask for.
 #[derive(Debug, Default, Clone)]
 pub struct EventFilter<'a> {
@@ -134,15 +152,17 @@ impl Client {
         if let Some((after, before)) = &filter.period {
             query.extend([("start_time", after.clone()), ("end_time", before.clone())]);
         }
-        let answer = self.get(Get::one_of("analytics/webhooks", query), |body| {
+        let endpoint = "analytics/webhooks";
+        let answer = self.get(Get::one_of(endpoint, query).with(&Form::HISTORY), |body| {
             let page: WebhookAnswer<A::Of<'_>> = serde_json::from_str(body)?;
             let has_next = page.pagination.has_next.unwrap_or(page.events.len() as u64 >= filter.limit);
-            // An empty page ends the list whatever it says.
-            let has_next = has_next && !page.events.is_empty();
+            if has_next && page.events.is_empty() {
+                return Err(Unreadable::NothingBeforeMore);
+            }
             Ok(WebhookPage { content: shape(page.events), has_next, total: page.pagination.total_items })
         });
         match filter.page {
-            1 => self.or_absent(answer.await),
+            1 => self.or_absent(format!("/v2/{endpoint}"), answer.await.map(Some)),
             // Where a page was, there is a history.
             _ => answer.await.map(Some),
         }
@@ -156,8 +176,7 @@ impl Client {
         shape: impl for<'a> Fn(A::Of<'a>) -> R,
     ) -> Result<Option<R>, ApiError> {
         let query = vec![("session_id", session.to_owned()), ("peer_id", peer.to_owned())];
-        let get = Get::one_of("analytics/peer-stats", query);
-        self.or_absent(self.get(get, |body| Ok(shape(serde_json::from_str(body)?))).await)
+        self.one(Get::one_of("analytics/peer-stats", query).with(&Form::STATS), shape).await
     }
 
     /// A page of `list`.
@@ -216,35 +235,33 @@ impl Client {
         shape: impl for<'a> Fn(A::Of<'a>) -> R,
     ) -> Result<Option<R>, ApiError> {
         let pattern = format!("{}/{{id}}", list.path);
-        let get = Get::one(&pattern, id);
-        self.or_absent(self.get(get, |body| Ok(shape(serde_json::from_str(body)?))).await)
+        self.one(Get::one(&pattern, id), shape).await
     }
 
-    /// Who is in a room now. A room nobody is in answers 404 or holds no peers: both are empty.
+    /// Who is in a room now. A room nobody is in holds no peers, or answers with nothing: `None`.
     pub async fn active_room_peers<A: Answer, R>(
         &self,
         room: &str,
         shape: impl for<'a> Fn(Keyed<'a, A::Of<'a>>) -> R,
-    ) -> Result<R, ApiError> {
-        let get = Get::one("active-rooms/{id}/peers", room);
+    ) -> Result<Option<R>, ApiError> {
+        let get = Get::one("active-rooms/{id}/peers", room).with(&Form::PEERS);
+        let endpoint = get.endpoint();
         let answer = self.get(get, |body| {
-            let answer: PeersAnswer<Members<'_, A::Of<'_>>> = serde_json::from_str(body)?;
-            Ok(shape(answer.peers.map(|members| members.0).unwrap_or_default()))
+            let answer: Option<PeersAnswer<Members<'_, A::Of<'_>>>> = serde_json::from_str(body)?;
+            Ok(answer.map(|answer| shape(answer.peers.map(|members| members.0).unwrap_or_default())))
         });
-        Ok(self.or_absent(answer.await)?.unwrap_or_else(|| shape(Vec::new())))
+        self.or_absent(endpoint, answer.await)
     }
 
-    /// One of the documents below a template (`settings`, `destinations` or `recordings`) as it came;
-    /// `None` when the template is gone.
+    /// One of the documents below a template as it came; `None` when there is none, or the template is gone.
     pub async fn template_part<R>(
         &self,
         template: &str,
-        part: &str,
-        shape: impl Fn(Raw<'_>) -> R,
+        part: TemplatePart,
+        shape: impl Fn(&RawValue) -> R,
     ) -> Result<Option<R>, ApiError> {
-        let pattern = format!("templates/{{id}}/{part}");
-        let get = Get::one(&pattern, template);
-        self.or_absent(self.get(get, |body| Ok(shape(serde_json::from_str(body)?))).await)
+        let TemplatePart { pattern, form } = part;
+        self.one::<&'static RawValue, _>(Get::one(pattern, template).with(form), shape).await
     }
 
     /// A link to the file of an asset; `None` when 100ms no longer has the file.
@@ -252,14 +269,18 @@ impl Client {
     /// What is answered then is not documented: 404 and 410 say it, and 400 is the vendor's only other
     /// refusal that speaks of the request rather than of the credentials.
     pub async fn presigned_url(&self, asset: &str) -> Result<Option<String>, ApiError> {
-        let get = Get::one("recording-assets/{id}/presigned-url", asset);
-        let read = |body: &str| match serde_json::from_str::<PresignedUrl>(body)?.url {
-            Some(url) if url.contains('\0') => Err(Unreadable::NotUtf8("the link")),
-            url => Ok(url),
+        let get = Get::one("recording-assets/{id}/presigned-url", asset).with(&Form::LINK);
+        let endpoint = get.endpoint();
+        let read = |body: &str| match serde_json::from_str::<Option<PresignedUrl>>(body)? {
+            Some(PresignedUrl { url: Some(url) }) if url.contains('\0') => Err(Unreadable::NotUtf8("the link")),
+            answer => Ok(answer),
         };
         match self.get(get, read).await {
-            Err(error) if matches!(error.status(), Some(400 | 410)) => Ok(None),
-            answer => Ok(self.or_absent(answer)?.flatten().filter(|url| !url.is_empty())),
+            Err(error) if error.status() == Some(400) => Ok(None),
+            answer => {
+                let answer = self.or_absent(endpoint, answer)?;
+                Ok(answer.and_then(|answer| answer.url).filter(|url| !url.is_empty()))
+            }
         }
     }
 
@@ -274,7 +295,7 @@ impl Client {
         query.extend(filter.errors_only.then(|| ("error", "true".to_owned())));
         query.extend(filter.types.iter().map(|kind| ("type", kind.clone())));
         query.extend(filter.start.map(|start| ("start", start.to_owned())));
-        let get = Get::list("analytics/events", PAGE_SIZE, query);
+        let get = Get::list("analytics/events", PAGE_SIZE, query).with(&Form::EVENTS);
         let endpoint = get.endpoint();
         let page = self.get(get, |body| {
             let page = EventPage::<A::Of<'_>>::read(body)?;
@@ -283,14 +304,27 @@ impl Client {
         refuse_repeated_page(page.await?, filter.start, endpoint)
     }
 
-    fn or_absent<R>(&self, answer: Result<R, ApiError>) -> Result<Option<R>, ApiError> {
-        match answer {
-            Err(error) if error.is_not_found() => {
-                (self.shared.listener)(Notice::Skipped { endpoint: error.endpoint });
-                Ok(None)
-            }
-            answer => answer.map(Some),
+    /// What is asked for with `get`; `None` when there is no such thing.
+    async fn one<A: Answer, R>(
+        &self,
+        get: Get<'_>,
+        shape: impl for<'a> Fn(A::Of<'a>) -> R,
+    ) -> Result<Option<R>, ApiError> {
+        let endpoint = get.endpoint();
+        let answer = self.get(get, |body| Ok(serde_json::from_str::<Option<A::Of<'_>>>(body)?.map(&shape)));
+        self.or_absent(endpoint, answer.await)
+    }
+
+    /// Lets an answer pass, and tells of one that says that there is nothing.
+    fn or_absent<R>(&self, endpoint: String, answer: Result<Option<R>, ApiError>) -> Result<Option<R>, ApiError> {
+        let answer = match answer {
+            Err(error) if error.is_not_found() => None,
+            answer => answer?,
+        };
+        if answer.is_none() {
+            self.skipped(endpoint);
         }
+        Ok(answer)
     }
 }
 
@@ -309,8 +343,6 @@ pub fn repeated_token(endpoint: String) -> ApiError {
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
-
-    use serde_json::value::RawValue;
 
     use super::super::test_server::{client, respond, serve};
     use super::*;

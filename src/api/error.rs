@@ -97,6 +97,11 @@ impl Problem {
         }
     }
 
+    /// Whether the server answered, and no better than with an error of its own.
+    pub(super) fn is_answer(&self) -> bool {
+        matches!(self, Self::Refused { status: 500..=599, .. } | Self::Unreadable(_))
+    }
+
     /// Whether a page with fewer items may succeed where this one did not.
     pub(super) fn is_oversized(&self) -> bool {
         matches!(self, Self::TooLarge(_) | Self::TooSlow(_))
@@ -120,7 +125,7 @@ impl ApiError {
 
     /// Whether 100ms says that the thing asked for does not exist (any more).
     pub fn is_not_found(&self) -> bool {
-        self.status() == Some(404)
+        matches!(self.status(), Some(404 | 410))
     }
 }
 

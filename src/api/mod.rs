@@ -6,6 +6,7 @@
 //! | `request` | what is asked: a path and its query |
 //! | `endpoints` | what can be asked: one method an endpoint, pages of lists |
 //! | `answers` | what comes back: what stands around the items, borrowed from the text |
+//! | `envelope` | which answers with status 200 are errors, or say that there is nothing |
 //! | `pages` | what makes an answer a page of a list, and where a list ends |
 //! | `error` | what can go wrong, and what the caller can do about it |
 //! | `refusal` | what a refusal says: its status, the vendor's sentence, the wait it names |
@@ -28,6 +29,7 @@ mod auth;
 mod client;
 mod clocks;
 mod endpoints;
+mod envelope;
 mod error;
 mod exchange;
 mod limit;
@@ -47,7 +49,8 @@ pub use auth::{Credentials, OnMinted, TokenProblem, expiry};
 pub use client::{Client, Effort, Listener, Notice, Settings};
 pub use clocks::Clocks;
 pub use endpoints::{
-    EventFilter, List, ListFilter, PAGE_SIZE, Page, SMALL_PAGE, WebhookFilter, WebhookPage, repeated_token,
+    EventFilter, List, ListFilter, PAGE_SIZE, Page, SMALL_PAGE, TemplatePart, WebhookFilter, WebhookPage,
+    repeated_token,
 };
 pub use error::{ApiError, GaveUp, Problem};
 pub use exchange::{Exchange, Received};

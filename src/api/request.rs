@@ -2,6 +2,8 @@
 
 use reqwest::Url;
 
+use super::envelope::Form;
+
 /// A GET below `/v2`.
 pub(super) struct Get<'a> {
     /// The path, with `{id}` where the id stands, such as `templates/{id}/settings`.
@@ -11,22 +13,29 @@ pub(super) struct Get<'a> {
     limit: Option<u64>,
     /// The other pairs of the query, escaped when the URL is built.
     query: Vec<(&'a str, String)>,
+    /// What the answer looks like.
+    pub(super) form: &'static Form,
 }
 
 impl<'a> Get<'a> {
     /// One thing, or what belongs to it.
     pub(super) fn one(pattern: &'a str, id: &'a str) -> Self {
-        Self { pattern, id: Some(id), limit: None, query: Vec::new() }
+        Self { pattern, id: Some(id), limit: None, query: Vec::new(), form: &Form::ITEM }
     }
 
     /// A page of a list.
     pub(super) fn list(pattern: &'a str, limit: u64, query: Vec<(&'a str, String)>) -> Self {
-        Self { pattern, id: None, limit: Some(limit), query }
+        Self { pattern, id: None, limit: Some(limit), query, form: &Form::PAGE }
     }
 
     /// One thing that the query names.
     pub(super) fn one_of(pattern: &'a str, query: Vec<(&'a str, String)>) -> Self {
-        Self { pattern, id: None, limit: None, query }
+        Self { pattern, id: None, limit: None, query, form: &Form::ITEM }
+    }
+
+    /// Whose answer looks like this.
+    pub(super) fn with(self, form: &'static Form) -> Self {
+        Self { form, ..self }
     }
 
     fn segments(&self) -> impl Iterator<Item = &'a str> {

@@ -96,6 +96,8 @@ pub(super) enum Unreadable {
     NoPage,
     /// Something in it that is used to go on is not UTF-8: another one would be asked for.
     NotUtf8(&'static str),
+    /// Of a list: the answer says that there is more, and yet has no items.
+    NothingBeforeMore,
 }
 
 impl From<serde_json::Error> for Unreadable {
@@ -109,6 +111,7 @@ impl std::fmt::Display for Unreadable {
         let error = match self {
             Self::NoPage => return formatter.write_str("not a page of the list: it has neither a limit nor items"),
             Self::NotUtf8(what) => return write!(formatter, "{what} in it is not UTF-8"),
+            Self::NothingBeforeMore => return formatter.write_str("a page without items that says that more follow"),
             Self::Json(error) => error,
         };
         let what = match error.classify() {

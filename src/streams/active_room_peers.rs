@@ -4,7 +4,7 @@
 //!   are asked for their peers, `/v2/active-rooms/{room}/peers`. Nobody pays a request for an empty room.
 //! - **Cursor:** none. This is a picture of the moment: read whole each time, `start_date` or not.
 //! - **Open in the reference:** what a room answers that was left since the list was read: 404 and an
-//!   empty answer both mean that nobody is in.
+//!   empty answer both mean that nobody is in. A disabled room may be refused with 403.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use futures_util::future::try_join_all;
 use serde_json::{Map, Value};
 
 use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError};
-use super::gaps::{Gaps, OF_THIS_ONE};
 use super::record::{Identity, Label, Record, Rows, hide_others, id, readable_id, record};
 use super::schema;
+use super::skipped::Skipped;
 use super::slice::Slice;
 use super::time::Time;
 use super::values::{Flag, Text, text, truth};
@@ -47,7 +47,7 @@ record! {
 /// The stream.
 pub(super) struct ActiveRoomPeers {
     reading: Reading,
-    refused: Gaps,
+    skipped: Skipped,
 }
 
 impl Stream for ActiveRoomPeers {
@@ -58,7 +58,7 @@ impl Stream for ActiveRoomPeers {
     type Record = ActivePeerRecord<'static>;
 
     fn open(reading: Reading) -> Self {
-        Self { reading, refused: Gaps::new("active rooms") }
+        Self { reading, skipped: Skipped::new("active rooms") }
     }
 
     async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
@@ -82,11 +82,15 @@ impl Stream for ActiveRoomPeers {
         };
         let fields =
             |peers: Keyed<'_, ActivePeerRecord<'_>>| schema::added_fields(peers.iter().map(|(_, peer)| peer.others()));
-        client.active_room_peers::<ActivePeerRecord<'static>, _>(&room, fields).await
+        client.active_room_peers::<ActivePeerRecord<'static>, _>(&room, fields).await.map(Option::unwrap_or_default)
     }
 
-    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
-        self.refused.finish()
+    fn remarks(&self) -> Vec<Remark> {
+        self.skipped.remarks()
+    }
+
+    fn undecided(&self) -> Option<ApiError> {
+        self.skipped.undecided()
     }
 }
 
@@ -107,7 +111,7 @@ impl ActiveRoomPeers {
             Ok(rows)
         };
         let peers = self.reading.client.active_room_peers::<ActivePeerRecord<'static>, _>(room, shape).await;
-        self.refused.allow(peers, OF_THIS_ONE)?.unwrap_or_else(|| Ok(Rows::default()))
+        self.skipped.note(room, peers)?.unwrap_or_else(|| Ok(Rows::default()))
     }
 }
 

@@ -25,10 +25,10 @@ use serde_json::{Map, Value};
 use super::contract::{
     EventRooms, Reading, RecordError, Remark, SETTLING, Seen, Since, Step, Stream, StreamError, Times,
 };
-use super::gaps::{Gaps, OF_THIS_ONE};
 use super::record::{Computed, Derived, Identity, Label, Record, Rows, fill_times, id, readable_id, record};
 use super::schema;
 use super::session::{People, WithText};
+use super::skipped::Skipped;
 use super::slice::{Scope, Slice};
 use super::time::{Time, Timestamp};
 use super::values::{Object, Text, text, truth};
@@ -147,7 +147,7 @@ pub(super) struct AnalyticsEvents {
     has_swept: AtomicBool,
     /// Whether this sync, or one before it, has read all joins and leaves.
     has_read_joins: AtomicBool,
-    refused: Gaps,
+    skipped: Skipped,
 }
 
 impl Stream for AnalyticsEvents {
@@ -170,7 +170,7 @@ impl Stream for AnalyticsEvents {
             restarts: Mutex::default(),
             has_swept: AtomicBool::new(has_swept),
             has_read_joins: AtomicBool::new(swept_at.is_some()),
-            refused: Gaps::new("requests for events"),
+            skipped: Skipped::new("requests for events"),
         }
     }
 
@@ -212,8 +212,12 @@ impl Stream for AnalyticsEvents {
         Ok(client.analytics_events::<EventRecord<'static>, _>(&filter, fields).await?.content)
     }
 
-    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
-        self.refused.finish()
+    fn remarks(&self) -> Vec<Remark> {
+        self.skipped.remarks()
+    }
+
+    fn undecided(&self) -> Option<ApiError> {
+        self.skipped.undecided()
     }
 
     fn remember(&self, is_finished: bool) -> Map<String, Value> {
@@ -371,6 +375,9 @@ impl AnalyticsEvents {
         if self.short_rooms.load(Ordering::Relaxed) > -LONG_ROOMS_ALLOWED {
             let step = self.ask(&slice, EventFilter { room, ..EventFilter::default() }).await?;
             let is_short = step.rest.is_none();
+            if step.is_undecided {
+                return Ok(step);
+            }
             self.short_rooms.fetch_add(if is_short { 1 } else { -1 }, Ordering::Relaxed);
             if is_short {
                 return Ok(step);
@@ -398,6 +405,8 @@ impl AnalyticsEvents {
     async fn ask(&self, slice: &Slice, filter: EventFilter<'_>) -> Result<Step, StreamError> {
         let Some(types) = self.types_to_ask() else { return Ok(Step::default()) };
         let room = filter.room;
+        let of_session = filter.session.map(|session| format!("&session_id={session}")).unwrap_or_default();
+        let item = format!("room_id={room}{of_session}");
         let filter = EventFilter { types: &types, start: slice.token.as_deref(), ..filter };
         let from = self.events_from(is_sweep(slice));
         let shape = |events: Vec<EventRecord<'_>>| self.shape(events, room, from);
@@ -410,16 +419,14 @@ impl AnalyticsEvents {
             }
             // The room is gone.
             Err(error) if error.is_not_found() => {
-                self.reading.client.skipped(format!("{}?room_id={room}", error.endpoint));
-                return Ok(Step::default());
+                self.reading.client.skipped(format!("{}?{item}", error.endpoint));
+                Ok(None)
             }
-            // A refusal of this room alone is told with its id.
-            Err(error) if error.status().is_some_and(|status| OF_THIS_ONE.contains(&status)) => {
-                Err(ApiError { endpoint: format!("{}?room_id={room}", error.endpoint), ..error })
-            }
-            page => page,
+            page => page.map(Some),
         };
-        let Some(page) = self.refused.allow(page, OF_THIS_ONE)? else { return Ok(Step::default()) };
+        let Some(page) = self.skipped.note(&item, page)? else {
+            return Ok(Step { is_undecided: self.skipped.is_undecided(&item), ..Step::default() });
+        };
         Ok(Step { rows: page.content?, rest: slice.rest(page.next), ..Step::default() })
     }
 

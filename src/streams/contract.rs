@@ -61,12 +61,18 @@ pub trait Stream: Send + Sync + Sized + 'static {
     /// Looks at one page for fields that the record type does not know.
     fn sample(client: &Client) -> impl Future<Output = Result<Map<String, Value>, ApiError>> + Send;
 
-    /// Called when nothing is left to read: what the log should say about it.
+    /// What the log should say of what has been read: all of it at the end, only warnings when it did not come to
+    /// its end.
+    fn remarks(&self) -> Vec<Remark> {
+        Vec::new()
+    }
+
+    /// A refusal of one item that may be meant for all, because no other item has been answered (see [`Skipped`]).
+    /// The stream is not complete when there is one at the end.
     ///
-    /// # Errors
-    /// When so much could not be had that the stream is not complete.
-    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
-        Ok(Vec::new())
+    /// [`Skipped`]: super::skipped::Skipped
+    fn undecided(&self) -> Option<ApiError> {
+        None
     }
 
     /// What the state remembers beside the cursor; `is_finished` when nothing is left to read.
@@ -167,8 +173,10 @@ pub trait Opened: Send + Sync {
     fn list(&self, list: &'static str) -> Option<Slice>;
     /// See `Stream::fetch`.
     fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>>;
-    /// See `Stream::finish`.
-    fn finish(&self) -> Result<Vec<Remark>, StreamError>;
+    /// See `Stream::remarks`.
+    fn remarks(&self) -> Vec<Remark>;
+    /// See `Stream::undecided`.
+    fn undecided(&self) -> Option<ApiError>;
     /// See `Stream::remember`.
     fn remember(&self, is_finished: bool) -> Map<String, Value>;
 }
@@ -180,8 +188,11 @@ impl<S: Stream> Opened for S {
     fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
         Box::pin(Stream::fetch(self, slice))
     }
-    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
-        Stream::finish(self)
+    fn remarks(&self) -> Vec<Remark> {
+        Stream::remarks(self)
+    }
+    fn undecided(&self) -> Option<ApiError> {
+        Stream::undecided(self)
     }
     fn remember(&self, is_finished: bool) -> Map<String, Value> {
         Stream::remember(self, is_finished)
@@ -373,6 +384,8 @@ pub struct Step {
     pub rest: Option<Slice>,
     /// What the page gave rise to, which is read before the rest.
     pub children: Vec<Slice>,
+    /// An item of the slice was refused, and this may be meant for all: until that is decided, the slice is not read.
+    pub is_undecided: bool,
     /// Of a window: what the page tells of its density, so that the rest may be cut in two by time.
     pub seen: Option<Seen>,
 }

@@ -2,13 +2,20 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::Semaphore;
+
 use super::contract::{Remark, StreamError};
-use super::gaps::Gaps;
+use super::skipped::Skipped;
 use crate::api::{Client, Problem};
+
+/// Links that are asked for at the same time: as many as there can be workers.
+const AT_ONCE: usize = 50;
 
 /// Asks for links, and counts those that could not be had.
 pub(super) struct FileLinks {
-    gaps: Gaps,
+    skipped: Skipped,
+    /// Bounds the links that are asked for before it is known whether any is given.
+    at_once: Semaphore,
     /// Whether a link has been had, by this sync or one before it.
     have_worked: AtomicBool,
 }
@@ -24,7 +31,11 @@ pub(super) enum Link {
 
 impl FileLinks {
     pub(super) fn new(have_worked: bool) -> Self {
-        Self { gaps: Gaps::new("links to files"), have_worked: AtomicBool::new(have_worked) }
+        Self {
+            skipped: Skipped::new("links to files"),
+            at_once: Semaphore::new(AT_ONCE),
+            have_worked: AtomicBool::new(have_worked),
+        }
     }
 
     /// Whether a link has been had: where none ever was, asking again later is of no use.
@@ -34,17 +45,19 @@ impl FileLinks {
 
     /// Asks for a link to `file`.
     pub(super) async fn ask(&self, client: &Client, file: &str) -> Result<Link, StreamError> {
-        if self.gaps.is_hopeless() {
-            self.gaps.pass_over();
+        // The semaphore is never closed, so there is always a permit in the end.
+        let _permit = self.at_once.acquire().await.ok();
+        if self.skipped.is_hopeless() {
+            self.skipped.pass_over();
             return Ok(Link::Failed);
         }
         match client.presigned_url(file).await {
             Err(error) if concerns_one_link(&error.problem) => {
-                self.gaps.note(&error);
+                self.skipped.lacks(&error);
                 Ok(if error.problem.is_retryable() { Link::Failed } else { Link::None })
             }
             answer => {
-                let link = self.gaps.allow(answer, &[])?.flatten();
+                let link = self.skipped.note(file, Ok(Some(answer?)))?.flatten();
                 self.have_worked.fetch_or(link.is_some(), Ordering::Relaxed);
                 Ok(link.map_or(Link::None, Link::To))
             }
@@ -53,7 +66,12 @@ impl FileLinks {
 
     /// What is missing, as sentences for the log.
     pub(super) fn remarks(&self) -> Vec<Remark> {
-        self.gaps.remarks()
+        let mut remarks = self.skipped.remarks();
+        if self.skipped.is_hopeless() {
+            let advice = " Set `recording_urls` to `none` if your workspace never gives links, as with HIPAA.";
+            remarks.iter_mut().for_each(|remark| remark.sentence.push_str(advice));
+        }
+        remarks
     }
 }
 

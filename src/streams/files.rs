@@ -36,6 +36,7 @@ use super::file_list::{CLOCKS, FileList, files_page};
 use super::recheck::{RECHECK, Recheck};
 use super::record::{Computed, Derived, Record, Rows, fill_times, id, record};
 use super::schema;
+use super::skipped::Skipped;
 use super::slice::{Scope, Slice};
 use super::time::{Time, Timestamp};
 use super::values::{Integer, Number, Text, text};
@@ -121,6 +122,8 @@ pub(super) struct FilesOf<K> {
     wants_url: bool,
     files: tokio::sync::Mutex<FileList>,
     links: FileLinks,
+    /// Items that were asked for alone.
+    items: Skipped,
     recheck: Recheck,
     is_out_of_order: AtomicBool,
     /// Items that are fetched alone, by a hash of the id.
@@ -153,6 +156,7 @@ where
             wants_url: reading.options.recording_urls && reading.format.has::<K::Record>("url"),
             files: tokio::sync::Mutex::new(FileList::new(reading.due)),
             links: FileLinks::new(reading.memory.get(LINKS_WORK).is_some_and(|value| value == true)),
+            items: Skipped::new("items with a new file"),
             recheck: Recheck::of(reading.memory.get(RECHECKED)),
             is_out_of_order: AtomicBool::new(false),
             alone: Mutex::default(),
@@ -190,11 +194,11 @@ where
         schema::sample::<K::Record>(client, K::LIST, None).await
     }
 
-    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
+    fn remarks(&self) -> Vec<Remark> {
         let missing =
             locked(&self.alone).values().filter(|item| item.is_missing).map(|item| item.new_files).sum::<u64>();
         let strays = self.strays.load(Ordering::Relaxed) + missing;
-        let mut remarks = self.links.remarks();
+        let mut remarks = [self.items.remarks(), self.links.remarks()].concat();
         if K::LIST == List::RECORDINGS && strays > 0 {
             let (files, belong) = if strays == 1 { ("file", "belongs") } else { ("files", "belong") };
             remarks.push(Remark::note(format!(
@@ -203,7 +207,11 @@ where
                 if strays == 1 { "is" } else { "are" },
             )));
         }
-        Ok(remarks)
+        remarks
+    }
+
+    fn undecided(&self) -> Option<ApiError> {
+        self.items.undecided()
     }
 
     fn remember(&self, is_finished: bool) -> Map<String, Value> {
@@ -316,10 +324,14 @@ where
 
     /// An item with its files. There is none when the file that tells of it belongs to an item of another list.
     async fn item(&self, id: &str) -> Result<Step, StreamError> {
-        let Some(parent) = self.reading.client.item::<&'static RawValue, _>(K::LIST, id, Parent::of).await? else {
-            locked(&self.alone).entry(hash_of(id)).or_default().is_missing = true;
-            self.recheck.note(id, None);
-            return Ok(Step::default());
+        let answer = self.reading.client.item::<&'static RawValue, _>(K::LIST, id, Parent::of).await;
+        let is_refused = answer.is_err();
+        let Some(parent) = self.items.note(id, answer)? else {
+            if !is_refused {
+                locked(&self.alone).entry(hash_of(id)).or_default().is_missing = true;
+                self.recheck.note(id, None);
+            }
+            return Ok(Step { is_undecided: self.items.is_undecided(id), ..Step::default() });
         };
         Ok(Step { rows: self.rows(vec![parent?]).await?, ..Step::default() })
     }

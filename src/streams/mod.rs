@@ -12,7 +12,7 @@
 //! | `strings` | texts that every reader of JSON accepts |
 //! | `schema` | the schemas of records, and fields that the API has added |
 //! | `time` | times in all their spellings |
-//! | `gaps` | parts that 100ms refuses to give |
+//! | `skipped` | items that are not there, or that 100ms refuses to give |
 //! | `session`, `session_times` | the people in a session and their ids; when it began and ended |
 //! | `template_parents` | what several streams have in common |
 //! | `files`, `asset`, `file_list`, `file_links` | items that are joined with their files, and links to them |
@@ -25,7 +25,6 @@ mod contract;
 mod file_links;
 mod file_list;
 mod files;
-mod gaps;
 mod personal;
 mod recheck;
 mod record;
@@ -33,6 +32,7 @@ mod schema;
 mod secrets;
 mod session;
 mod session_times;
+mod skipped;
 mod slice;
 mod spelling;
 mod strings;

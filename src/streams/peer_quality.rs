@@ -18,11 +18,11 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::contract::{Later, Reading, RecordError, Remark, Step, Stream, StreamError, Times};
-use super::gaps::{Gaps, OF_THIS_ONE};
 use super::personal::PersonalData;
 use super::record::{Computed, Derived, Label, Rows, fill_times, id, record};
 use super::session::{PeerEntry, People};
 use super::session_times::{LONGEST, SessionTimes};
+use super::skipped::Skipped;
 use super::slice::Slice;
 use super::time::{Time, Timestamp};
 use super::values::{Object, Text, number, text};
@@ -168,7 +168,7 @@ const PEOPLE_PER_PART: usize = 10;
 /// The stream.
 pub(super) struct PeerQuality {
     reading: Reading,
-    refused: Gaps,
+    skipped: Skipped,
     has_begun_to_count: AtomicBool,
     peers: AtomicU64,
     /// How many of them have no id at 100ms.
@@ -185,7 +185,7 @@ impl Stream for PeerQuality {
     fn open(reading: Reading) -> Self {
         Self {
             reading,
-            refused: Gaps::new("people's measurements"),
+            skipped: Skipped::new("people's measurements"),
             has_begun_to_count: AtomicBool::new(false),
             peers: AtomicU64::new(0),
             without_id: AtomicU64::new(0),
@@ -232,8 +232,8 @@ impl Stream for PeerQuality {
         Ok(Map::new())
     }
 
-    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
-        let mut remarks = self.refused.finish()?;
+    fn remarks(&self) -> Vec<Remark> {
+        let mut remarks = self.skipped.remarks();
         let without_id = self.without_id.load(Ordering::Relaxed);
         if without_id > 0 {
             remarks.push(Remark::warning(format!(
@@ -241,7 +241,11 @@ impl Stream for PeerQuality {
                  requested under the ids that `sessions` has for them, which 100ms may not know."
             )));
         }
-        Ok(remarks)
+        remarks
+    }
+
+    fn undecided(&self) -> Option<ApiError> {
+        self.skipped.undecided()
     }
 }
 
@@ -267,7 +271,8 @@ impl PeerQuality {
     async fn rows_of(&self, session: &Ended, peer: &str) -> Result<Rows, StreamError> {
         let shape = |stats: PeerStats<'_>| self.shape(session, peer, &stats);
         let stats = self.reading.client.peer_stats::<PeerStats<'static>, _>(&session.id, peer, shape).await;
-        self.refused.allow(stats, OF_THIS_ONE)?.flatten().unwrap_or_else(|| Ok(Rows::default()))
+        let item = format!("session_id={}&peer_id={peer}", session.id);
+        self.skipped.note(&item, stats)?.unwrap_or_else(|| Ok(Rows::default()))
     }
 
     fn shape(&self, session: &Ended, peer: &str, stats: &PeerStats<'_>) -> Result<Rows, StreamError> {

@@ -135,10 +135,10 @@ impl Slice {
         ids.into_iter().chain([self.token.as_ref()]).flatten().map(String::as_str)
     }
 
-    /// The slice that holds both, when both are windows of one list: what it reads again is allowed, what
-    /// neither held is not in between when the two are neighbours.
+    /// The slice that holds both, when both are windows of one list, or pages of it: what it reads again is allowed,
+    /// what neither held is not in between when the two are neighbours.
     pub fn joined(&self, other: &Self) -> Option<Self> {
-        let is_window = |slice: &Self| matches!(slice.scope, Scope::Window(_) | Scope::Whole) && !slice.is_single_page;
+        let is_window = |slice: &Self| matches!(slice.scope, Scope::Window(_) | Scope::Whole);
         (self.list == other.list && is_window(self) && is_window(other))
             .then(|| Self::new(&self.list, Scope::Window(self.window().joined(other.window()))))
     }

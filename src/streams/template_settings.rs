@@ -6,16 +6,17 @@
 
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::contract::{Reading, Remark, Step, Stream, StreamError};
-use super::gaps::{Gaps, OF_THIS_ONE};
 use super::record::{Computed, Label, Rows, record};
+use super::skipped::Skipped;
 use super::slice::Slice;
 use super::template_parents::{self, Parent};
 use super::time::Timestamp;
 use super::values::Object;
-use crate::api::{ApiError, Client, Raw};
+use crate::api::{ApiError, Client, TemplatePart};
 
 record! {
     /// The settings of a template.
@@ -36,7 +37,7 @@ record! {
 /// The stream.
 pub(super) struct TemplateSettings {
     reading: Reading,
-    refused: Gaps,
+    skipped: Skipped,
 }
 
 impl Stream for TemplateSettings {
@@ -47,7 +48,7 @@ impl Stream for TemplateSettings {
     type Record = TemplateSettingsRecord<'static>;
 
     fn open(reading: Reading) -> Self {
-        Self { reading, refused: Gaps::new("templates' settings") }
+        Self { reading, skipped: Skipped::new("templates' settings") }
     }
 
     async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
@@ -59,29 +60,33 @@ impl Stream for TemplateSettings {
         Ok(Map::new())
     }
 
-    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
-        self.refused.finish()
+    fn remarks(&self) -> Vec<Remark> {
+        self.skipped.remarks()
+    }
+
+    fn undecided(&self) -> Option<ApiError> {
+        self.skipped.undecided()
     }
 }
 
 impl TemplateSettings {
     async fn settings_of(&self, parent: Parent) -> Result<Rows, StreamError> {
-        let shape = |settings: Raw<'_>| -> Result<Rows, StreamError> {
+        let shape = |settings: &RawValue| -> Result<Rows, StreamError> {
             let mut rows = Rows::default();
             rows.push(&self.reading.format, &record_of(&parent, settings), None);
             Ok(rows)
         };
-        let settings = self.reading.client.template_part(&parent.id, "settings", shape).await;
-        self.refused.allow(settings, OF_THIS_ONE)?.flatten().unwrap_or_else(|| Ok(Rows::default()))
+        let settings = self.reading.client.template_part(&parent.id, TemplatePart::SETTINGS, shape).await;
+        self.skipped.note(&parent.id, settings)?.unwrap_or_else(|| Ok(Rows::default()))
     }
 }
 
-fn record_of<'a>(parent: &'a Parent, settings: Raw<'a>) -> TemplateSettingsRecord<'a> {
+fn record_of<'a>(parent: &'a Parent, settings: &'a RawValue) -> TemplateSettingsRecord<'a> {
     TemplateSettingsRecord {
         template_id: parent.id.as_str().into(),
         template_name: parent.name.as_deref().map(Label::from).unwrap_or_default(),
         roles: Object(parent.roles.as_deref()),
-        settings: Object(settings),
+        settings: Object(Some(settings)),
         updated_at: Computed(Some(parent.updated_at)),
         others: Vec::new(),
     }

@@ -19,15 +19,15 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError};
-use super::gaps::{Gaps, OF_THIS_ONE};
 use super::record::{Column, Label, Rows, record};
 use super::schema::{schema_of, snake_case};
 use super::secrets::Place;
+use super::skipped::Skipped;
 use super::slice::Slice;
 use super::template_parents::{self, Parent};
 use super::values::{Kind, Object, Text, Typed, text};
 use super::write::{Json, WriteJson};
-use crate::api::{ApiError, Client, Keyed, Members, Raw};
+use crate::api::{ApiError, Client, Keyed, Members, Raw, TemplatePart};
 
 record! {
     /// One destination of a template.
@@ -83,7 +83,10 @@ const UPLOAD: &str = "upload";
 /// The stream.
 pub(super) struct TemplatesDestinations {
     reading: Reading,
-    refused: Gaps,
+    /// Templates without destinations.
+    destinations: Skipped,
+    /// Templates without recording configurations.
+    recordings: Skipped,
 }
 
 impl Stream for TemplatesDestinations {
@@ -94,7 +97,8 @@ impl Stream for TemplatesDestinations {
     type Record = DestinationRecord<'static>;
 
     fn open(reading: Reading) -> Self {
-        Self { reading, refused: Gaps::new("templates' lists of destinations") }
+        let [destinations, recordings] = ["destinations", "recording configurations"].map(Skipped::new);
+        Self { reading, destinations, recordings }
     }
 
     async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
@@ -106,24 +110,28 @@ impl Stream for TemplatesDestinations {
         Ok(Map::new())
     }
 
-    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
-        self.refused.finish()
+    fn remarks(&self) -> Vec<Remark> {
+        [self.destinations.remarks(), self.recordings.remarks()].concat()
+    }
+
+    fn undecided(&self) -> Option<ApiError> {
+        self.destinations.undecided().or_else(|| self.recordings.undecided())
     }
 }
 
 impl TemplatesDestinations {
     async fn destinations_of(&self, parent: Parent) -> Result<Rows, StreamError> {
         let client = &self.reading.client;
-        let by_kind = |answer: Raw<'_>| self.rows_by_kind(&parent.id, answer);
-        let recordings = |answer: Raw<'_>| self.rows_of_kind(&parent.id, "recording", Place::Open, answer);
+        let by_kind = |answer: &RawValue| self.rows_by_kind(&parent.id, answer);
+        let recordings = |answer: &RawValue| self.rows_of_kind(&parent.id, "recording", Place::Open, answer);
         let (by_kind, recordings) = join(
-            client.template_part(&parent.id, "destinations", by_kind),
-            client.template_part(&parent.id, "recordings", recordings),
+            client.template_part(&parent.id, TemplatePart::DESTINATIONS, by_kind),
+            client.template_part(&parent.id, TemplatePart::RECORDINGS, recordings),
         )
         .await;
         let mut rows = Rows::default();
-        for part in [by_kind, recordings] {
-            rows.append(self.refused.allow(part, OF_THIS_ONE)?.flatten().transpose()?.unwrap_or_default());
+        for (skipped, part) in [(&self.destinations, by_kind), (&self.recordings, recordings)] {
+            rows.append(skipped.note(&parent.id, part)?.transpose()?.unwrap_or_default());
         }
         if let Some(upload) = parent.settings.as_deref().and_then(upload) {
             let config = Config { raw: Some(upload), place: Place::Open };
@@ -133,7 +141,7 @@ impl TemplatesDestinations {
         Ok(rows)
     }
 
-    fn rows_by_kind(&self, template: &str, answer: Raw<'_>) -> Result<Rows, StreamError> {
+    fn rows_by_kind(&self, template: &str, answer: &RawValue) -> Result<Rows, StreamError> {
         let mut rows = Rows::default();
         for (kind, destinations) in members(template, answer)? {
             // A kind nobody knows may have the name of a secret.
@@ -141,13 +149,13 @@ impl TemplatesDestinations {
             let kind = kind.as_deref().map_or(Cow::Borrowed("destination"), kind_of);
             // A plain value beside the kinds is not a destination.
             if destinations.get().starts_with(['{', '[']) {
-                rows.append(self.rows_of_kind(template, &kind, place, Some(destinations))?);
+                rows.append(self.rows_of_kind(template, &kind, place, destinations)?);
             }
         }
         Ok(rows)
     }
 
-    fn rows_of_kind(&self, template: &str, kind: &str, place: Place, answer: Raw<'_>) -> Result<Rows, StreamError> {
+    fn rows_of_kind(&self, template: &str, kind: &str, place: Place, answer: &RawValue) -> Result<Rows, StreamError> {
         let mut rows = Rows::default();
         let mut ids = HashSet::new();
         for (position, (key, config)) in members(template, answer)?.into_iter().enumerate() {
@@ -175,9 +183,9 @@ fn record_of<'a>(template: &'a str, kind: &'a str, id: Cow<'a, str>, config: Con
     }
 }
 
-/// The members of a part of the answer; none when the part is missing.
-fn members<'a>(template: &str, answer: Raw<'a>) -> Result<Keyed<'a, &'a RawValue>, RecordError> {
-    Members::of(answer)
+/// The members of an answer or of a part of it.
+fn members<'a>(template: &str, answer: &'a RawValue) -> Result<Keyed<'a, &'a RawValue>, RecordError> {
+    Members::of(Some(answer))
         .map_err(|_| RecordError::new(Some(template), "destinations", "is neither an object nor an array"))
 }
 
@@ -259,9 +267,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_destinations_is_an_error_and_nothing_is_none() {
-        assert!(members("t", None).unwrap().is_empty());
-        assert!(members("t", raw("5")).is_err());
-        assert_eq!(members("t", raw(r#"{"a":null,"b":{}}"#)).unwrap().len(), 1);
+    fn what_is_no_list_of_destinations_is_an_error_and_null_is_none() {
+        assert!(members("t", raw("5").unwrap()).is_err());
+        assert_eq!(members("t", raw(r#"{"a":null,"b":{}}"#).unwrap()).unwrap().len(), 1);
     }
 }

@@ -167,12 +167,12 @@ impl Stream for WebhookEvents {
         Ok(page.map(|page| page.content).unwrap_or_default())
     }
 
-    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
+    fn remarks(&self) -> Vec<Remark> {
         // An earlier process may have read the first part of this sync.
         let is_first = !self.reading.since.follows_a_sync() && self.reading.since.until.is_none();
         let is_empty = self.seen.load(Ordering::Relaxed) == 0;
         let remark = "100ms has no webhook history: `webhook_events` stays empty until the workspace has a webhook.";
-        Ok((is_first && is_empty).then(|| Remark::note(remark)).into_iter().collect())
+        (is_first && is_empty).then(|| Remark::note(remark)).into_iter().collect()
     }
 }
 

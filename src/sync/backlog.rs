@@ -17,6 +17,9 @@ const STRAY_PAGES: u32 = 2;
 pub struct Backlog {
     /// All that has not been written, in the order it came up.
     pending: BTreeMap<u64, Piece>,
+    /// What has been asked for and was refused, as long as it is undecided whether it is a gap. It is not asked for
+    /// again, and yet pending in a state.
+    held: Vec<Piece>,
     /// The part of `pending` that nobody is fetching.
     queue: VecDeque<u64>,
     next_id: u64,
@@ -78,6 +81,7 @@ impl Backlog {
     pub fn new(slices: Vec<Slice>, workers: usize) -> Self {
         let mut backlog = Self {
             pending: BTreeMap::new(),
+            held: Vec::new(),
             queue: VecDeque::new(),
             next_id: 0,
             workers,
@@ -102,7 +106,23 @@ impl Backlog {
         self.next_id
     }
 
-    /// Whether everything has been written.
+    /// Keeps the page that slice `id` stands at in what is pending, without asking for it again. `has_rest` when what
+    /// follows the page goes on by itself.
+    pub fn hold(&mut self, id: u64, has_rest: bool) {
+        let Some(piece) = self.pending.get(&id) else { return };
+        let is_single_page = piece.slice.is_single_page || has_rest;
+        let slice = Slice { is_single_page, ..piece.slice.clone() };
+        if !self.held.iter().any(|held| held.slice == slice) {
+            self.held.push(Piece { parent: piece.parent.clone(), ..Piece::new(slice) });
+        }
+    }
+
+    /// What was held is a gap: it is pending no longer.
+    pub fn release(&mut self) {
+        self.held.clear();
+    }
+
+    /// Whether there is nothing left to ask for.
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
@@ -212,12 +232,13 @@ impl Backlog {
     /// What is pending, in about `most` bytes of JSON: what pages gave rise to becomes those pages again,
     /// and neighbouring windows are joined. What is joined is read again.
     pub fn slices(&self, most: usize) -> Vec<Slice> {
-        let slices: Vec<Slice> = self.pending.values().map(|piece| piece.slice.clone()).collect();
+        let pieces = || self.held.iter().chain(self.pending.values());
+        let slices: Vec<Slice> = pieces().map(|piece| piece.slice.clone()).collect();
         if size_of(&slices) <= most {
             return slices;
         }
         let mut slices: Vec<Slice> = Vec::new();
-        for piece in self.pending.values() {
+        for piece in pieces() {
             let slice = piece.parent.as_deref().unwrap_or(&piece.slice);
             if !slices.contains(slice) {
                 slices.push(slice.clone());

@@ -16,7 +16,7 @@ use crate::airbyte::{Level, Progress as Status, SyncMode};
 use crate::api::{Client, repeated_token};
 use crate::failure::Failure;
 use crate::seams;
-use crate::streams::{Description, Later, Opened, Rows, Slice, Step, StreamError, Timestamp};
+use crate::streams::{Description, Later, Opened, Remark, Rows, Slice, Step, StreamError, Timestamp};
 
 /// A cursor further ahead of both clocks than this cannot come from data.
 const FUTURE: TimeDelta = TimeDelta::days(1);
@@ -137,9 +137,19 @@ impl Driver {
         while self.begin_next_list() {
             self.read_list(stop).await?;
         }
-        for remark in self.stream.finish()? {
-            let level = if remark.is_warning { Level::Warn } else { Level::Info };
-            self.output.log(level, remark.sentence).await?;
+        match self.stream.undecided() {
+            Some(refusal) => Err(StreamError::from(refusal).into()),
+            None => Ok(self.remark(Level::Info).await?),
+        }
+    }
+
+    /// Logs what the stream has to say that is at least so important.
+    async fn remark(&self, least: Level) -> Result<(), OutputClosed> {
+        for Remark { sentence, is_warning } in self.stream.remarks() {
+            let level = if is_warning { Level::Warn } else { Level::Info };
+            if is_warning || least == Level::Info {
+                self.output.log(level, sentence).await?;
+            }
         }
         Ok(())
     }
@@ -248,6 +258,9 @@ impl Driver {
         if step.rest.iter().chain(&step.children).any(|slice| self.holds_secret(slice)) {
             return Err(Cut::Failed(Failure::secret_in_pages(self.description.name)));
         }
+        if step.is_undecided {
+            self.backlog.hold(id, step.rest.is_some());
+        }
         let left = Left { rest: step.rest, children: step.children, seen: step.seen };
         let busy = self.tasks.len() + self.backlog.waiting() + 1;
         // One of the idle workers fetches the rest of this slice.
@@ -293,6 +306,9 @@ impl Driver {
     }
 
     async fn end_page(&mut self, id: u64, rows: Rows, stop: &mut Stop) -> Result<(), Cut> {
+        if self.stream.undecided().is_some() {
+            self.backlog.hold(id, false);
+        }
         let replacement = self.backlog.replacement(id, Left::default(), 0).map_err(|Circle| self.circle())?;
         self.write(rows, Some((replacement, 0)), stop).await
     }
@@ -339,6 +355,9 @@ impl Driver {
     /// Writes what has been read and what is left, and now and then a line for the log.
     async fn checkpoint(&mut self) -> Result<(), OutputClosed> {
         self.last_state = Instant::now();
+        if self.stream.undecided().is_none() {
+            self.backlog.release();
+        }
         // Where nothing can be resumed, a state before the end would only say that it is the end.
         if self.description.cursor.is_some() {
             // Between two lists nothing is pending of the first: the state must say that the next one is.
@@ -388,6 +407,7 @@ impl Driver {
         let repeated = [
             (effort.retries, "retry", "retries"),
             (effort.waits, "wait for the rate limit", "waits for the rate limit"),
+            (effort.absent, "answer with nothing in it", "answers with nothing in them"),
         ]
         .into_iter()
         .filter(|(count, ..)| *count > 0)
@@ -410,8 +430,18 @@ impl Driver {
                 self.output.message(failure.to_message(stream)).await?;
             }
         }
+        self.remark(Level::Warn).await?;
+        // What an earlier run had left was refused again, and perhaps there was nothing else to ask for. With the
+        // lists from the first on, the next run asks for others, too, which decide what the refusal means.
+        let is_at_the_end = self.backlog.is_empty() && self.next_list >= self.description.lists.len();
+        let begins_anew = self.is_resumed && is_at_the_end && self.stream.undecided().is_some();
+        if begins_anew {
+            self.next_list = 0;
+            self.backlog.release();
+            self.begin_next_list();
+        }
         // A stream that is read whole each time has no state of being half read.
-        if self.description.cursor.is_some() && self.progress.records > 0 {
+        if self.description.cursor.is_some() && (self.progress.records > 0 || begins_anew) {
             self.checkpoint().await?;
         }
         self.output.progress(name, Status::Incomplete).await?;

@@ -16,7 +16,7 @@ pub fn sentence(notice: &Notice) -> (Level, String) {
         }
         Notice::Note(sentence) => (Level::Info, sentence.clone()),
         Notice::Skipped { endpoint } => {
-            (Level::Debug, format!("`{endpoint}` does not exist, or no longer does, and is skipped."))
+            (Level::Debug, format!("`{endpoint}` has nothing, does not exist or no longer does, and is skipped."))
         }
         Notice::ShortPage { endpoint, goes_on } => {
             let so = if *goes_on {

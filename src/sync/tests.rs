@@ -16,7 +16,7 @@ use super::state::{self, Position};
 use super::writer::tests::Shared;
 use super::{Job, Output};
 use crate::airbyte::{Level, SyncMode};
-use crate::api::{Client, Credentials, Policy, Settings};
+use crate::api::{ApiError, Client, Credentials, Policy, Settings};
 use crate::redact::Redactor;
 use crate::streams::{
     self, Description, Hashes, Opened, Remark, Remembered, Scope, Seen, Slice, Step, StreamError, Timestamp, Window,
@@ -333,8 +333,12 @@ impl Opened for Panics {
         assert!(!self.when_fetching, "planted");
         Box::pin(async { Ok(Step::default()) })
     }
-    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
-        panic!("planted")
+    fn remarks(&self) -> Vec<Remark> {
+        assert!(self.when_fetching, "planted");
+        Vec::new()
+    }
+    fn undecided(&self) -> Option<ApiError> {
+        None
     }
     fn remember(&self, _: bool) -> Map<String, Value> {
         Map::new()
@@ -351,8 +355,11 @@ impl Opened for Empty {
     fn fetch(self: Arc<Self>, _: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
         Box::pin(async { Ok(Step::default()) })
     }
-    fn finish(&self) -> Result<Vec<Remark>, StreamError> {
-        Ok(Vec::new())
+    fn remarks(&self) -> Vec<Remark> {
+        Vec::new()
+    }
+    fn undecided(&self) -> Option<ApiError> {
+        None
     }
     fn remember(&self, _: bool) -> Map<String, Value> {
         Map::new()

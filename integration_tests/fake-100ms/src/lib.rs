@@ -46,8 +46,8 @@ pub use faults::{BAD_BYTE, Fault, FaultPlan, FaultRule, RateLimit, RetryHint, To
 pub use options::{Counts, Options, Scale};
 pub use readings::{
     EmptyPage, EventsEnd, ExpiredFile, FilterEffect, FilterPrecision, Fraction, InactiveRoom, LastPage, ListOrder,
-    MissingPart, MissingStats, NeverEdited, NoWebhook, PeersShape, Readings, Spelling, TimeFilters, UnsetFilter,
-    WebhookPages,
+    MissingPart, MissingStats, NeverEdited, NoWebhook, Nothing, PeersShape, Readings, Spelling, TimeFilters,
+    UnsetFilter, WebhookPages,
 };
 pub use requests::{LoggedRequest, RequestCount};
 pub use server::Answered;

@@ -77,6 +77,8 @@ pub struct Readings {
     pub webhook_pages: WebhookPages,
     /// What a peer answers whose quality is not known.
     pub missing_stats: MissingStats,
+    /// How the endpoints about one object say that there is nothing.
+    pub nothing: Nothing,
     /// Whether the list of live streams holds their `recording_assets`.
     pub live_streams_with_assets: bool,
     /// The same of external streams.
@@ -267,6 +269,19 @@ pub enum WebhookPages {
     Shifting,
 }
 
+/// See [`Readings::nothing`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nothing {
+    /// Each in its own way, see [`Readings::inactive_room`] and [`Readings::missing_stats`].
+    EachItsOwn,
+    /// 204
+    NoContent,
+    /// Status 200 without a body.
+    EmptyBody,
+    /// `null`
+    Null,
+}
+
 /// See [`Readings::missing_stats`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingStats {
@@ -317,13 +332,14 @@ impl Readings {
             webhook_order: ListOrder::NewestFirst,
             webhook_pages: WebhookPages::Fixed,
             missing_stats: MissingStats::NotFound,
+            nothing: Nothing::EachItsOwn,
             live_streams_with_assets: false,
             external_streams_with_assets: true,
         }
     }
 
     /// Each alternative on its own, under its name, and at the end all of them together, but for
-    /// [`Readings::has_webhook`]: where there is nothing, nothing can be read in two ways.
+    /// [`Readings::has_webhook`] and [`Readings::nothing`]: where there is nothing, nothing can be read in two ways.
     pub fn alternatives() -> Vec<(&'static str, Readings)> {
         let single = |name, flip: fn(&mut Readings)| {
             let mut readings = Readings::documented();
@@ -336,6 +352,13 @@ impl Readings {
             r.has_webhook = false;
             r.no_webhook = NoWebhook::NotFound;
         }));
+        for (name, nothing) in [
+            ("nothing is status 204", Nothing::NoContent),
+            ("nothing is an empty body", Nothing::EmptyBody),
+            ("nothing is null", Nothing::Null),
+        ] {
+            all.push((name, Readings { nothing, ..Readings::documented() }));
+        }
         let mut flipped = Readings::documented();
         FLIPS.iter().for_each(|(_, flip)| flip(&mut flipped));
         all.push(("everything flipped", flipped));

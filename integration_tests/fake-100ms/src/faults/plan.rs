@@ -133,6 +133,8 @@ pub enum Fault {
     VoidTokens,
     /// 403
     Forbidden,
+    /// 403 about this one room.
+    RoomDisabled,
     /// 404
     NotFound,
     /// 400 as for a cursor older than 24 h; only hits requests of events that carry `start`.
@@ -222,6 +224,8 @@ pub enum Fault {
     InvalidJson,
     /// `Content-Length: 0`, status 200.
     EmptyBody,
+    /// Status 204, which has no body.
+    NoContent,
     /// Broken gzip data. Only hits requests that accept gzip.
     CorruptGzip,
 }

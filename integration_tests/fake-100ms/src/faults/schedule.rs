@@ -167,6 +167,7 @@ impl Fault {
                 | Fault::EchoToken { .. }
                 | Fault::Unauthorized
                 | Fault::Forbidden
+                | Fault::RoomDisabled
                 | Fault::NotFound
                 | Fault::ExpiredCursor
         )

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::parameters::Parameters;
 use super::{Ask, Body};
 use crate::answers;
-use crate::readings::ExpiredFile;
+use crate::readings::{ExpiredFile, Nothing};
 use crate::server::response::Refusal;
 use crate::workspace::model::{Peer, Room, Template};
 use crate::workspace::object_id::ObjectId;
@@ -17,11 +17,24 @@ pub(super) fn template_settings(ask: &Ask, id: &str) -> Body {
 
 pub(super) fn template_destinations(ask: &Ask, id: &str) -> Body {
     let destinations = &template(ask, id)?.destinations;
-    Ok(to_json(&answers::templates::destinations(destinations, &ask.workspace.readings)))
+    let answer = answers::templates::destinations(destinations, &ask.workspace.readings);
+    let has_some = answer.as_object().is_some_and(|kinds| !kinds.is_empty());
+    nothing(ask).filter(|_| !has_some).unwrap_or_else(|| Ok(to_json(&answer)))
 }
 
 pub(super) fn template_recordings(ask: &Ask, id: &str) -> Body {
-    Ok(to_json(&Value::from(template(ask, id)?.recordings.clone())))
+    let recordings = &template(ask, id)?.recordings;
+    nothing(ask).filter(|_| recordings.is_empty()).unwrap_or_else(|| Ok(to_json(&Value::from(recordings.clone()))))
+}
+
+/// How an endpoint about one object says that there is nothing, where all say it in the same way.
+pub(super) fn nothing(ask: &Ask) -> Option<Body> {
+    Some(match ask.workspace.readings.nothing {
+        Nothing::EachItsOwn => return None,
+        Nothing::NoContent => Err(Refusal::no_content()),
+        Nothing::EmptyBody => Ok(Vec::new()),
+        Nothing::Null => Ok(b"null".to_vec()),
+    })
 }
 
 fn template<'a>(ask: &Ask<'a>, id: &str) -> Result<&'a Template, Refusal> {
@@ -47,6 +60,9 @@ pub(super) fn active_peers(ask: &Ask, room_id: &str) -> Body {
     let parameters = Parameters::parse(ask.query, &["role", "user_id"], &[])?;
     let workspace = ask.workspace;
     let session = workspace.live_session(room(ask, room_id)?.id);
+    if let Some(nothing) = nothing(ask).filter(|_| session.is_none_or(|session| session.connected().next().is_none())) {
+        return nothing;
+    }
     let wanted = |peer: &Peer| {
         let is = |name, told: Option<&str>| parameters.text(name).is_none_or(|wanted| told == Some(wanted));
         is("role", Some(peer.role)) && is("user_id", peer.user_id.as_deref())

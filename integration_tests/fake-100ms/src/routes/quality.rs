@@ -1,5 +1,6 @@
 //! The quality of one peer's call in a session that is over.
 
+use super::children::nothing;
 use super::parameters::Parameters;
 use super::{Ask, Body};
 use crate::answers;
@@ -19,6 +20,9 @@ pub(super) fn peer_stats(ask: &Ask) -> Body {
     let session = session.ok_or_else(|| Refusal::not_found("session"))?;
     let peer = session.peers.iter().find(|peer| peer.id.to_string() == peer_id);
     let tracks = peer.map(|peer| workspace.tracks(session, peer)).unwrap_or_default();
+    if let Some(nothing) = nothing(ask).filter(|_| tracks.is_empty()) {
+        return nothing;
+    }
     if tracks.is_empty() && workspace.readings.missing_stats == MissingStats::NotFound {
         return Err(Refusal::not_found("peer stats"));
     }

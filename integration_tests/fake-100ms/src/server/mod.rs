@@ -254,6 +254,7 @@ fn refusal_of(fault: &Fault, token: &str) -> Refusal {
         Fault::TooManyRequests(_) => Refusal::new(429, "rate limit exceeded"),
         Fault::Unauthorized => Refusal::bad_token("token is expired"),
         Fault::Forbidden => Refusal::new(403, "insufficient permissions"),
+        Fault::RoomDisabled => Refusal::new(403, "Room is disabled"),
         Fault::NotFound => Refusal::not_found("resource"),
         Fault::ExpiredCursor => routes::expired_cursor(),
         Fault::Status(status) | Fault::Refused { status, .. } => {

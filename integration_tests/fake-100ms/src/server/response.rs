@@ -67,6 +67,7 @@ impl Response {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        204 => "No Content",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -107,12 +108,20 @@ impl Refusal {
         refusal
     }
 
+    /// Not a refusal, but an answer without a body all the same.
+    pub(crate) fn no_content() -> Refusal {
+        Refusal::new(204, "")
+    }
+
     /// A 400 for a request that no document allows.
     pub(crate) fn unexpected(message: String) -> Refusal {
         Refusal { unexpected: true, ..Refusal::new(400, message) }
     }
 
     pub(crate) fn body(&self) -> Vec<u8> {
+        if self.status == 204 {
+            return Vec::new();
+        }
         let body = json!({
             "code": self.status,
             "message": self.message,

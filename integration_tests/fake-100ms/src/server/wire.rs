@@ -48,6 +48,10 @@ pub(crate) fn spoil(response: &mut Response, fault: Option<&Fault>) {
         }
         Some(Fault::InvalidJson) => response.body.truncate(response.body.len() / 2),
         Some(Fault::EmptyBody) => response.body.clear(),
+        Some(Fault::NoContent) => {
+            response.status = 204;
+            response.body.clear();
+        }
         _ => {}
     }
 }
@@ -61,7 +65,7 @@ pub(crate) fn script(mut response: Response, fault: Option<&Fault>, chunked: boo
     let length = match fault {
         Some(Fault::ShortContentLength) => Some(response.body.len() * 3 / 4),
         Some(Fault::DrippingBody { .. } | Fault::EndlessBody | Fault::GzipBomb) => None,
-        _ if chunked => None,
+        _ if chunked && response.status != 204 => None,
         _ => Some(response.body.len()),
     };
     let head = response.head(length, keep_alive);
