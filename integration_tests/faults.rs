@@ -306,7 +306,7 @@ fn what_stays_ends_one_stream_and_no_other() {
         case("JSON cut in the middle", on("/v2/sessions", After(5), InvalidJson), &["sessions"], TransientError),
         case("empty body", on("/v2/recordings", After(2), EmptyBody), &["recordings"], TransientError),
         case("broken gzip", on("/v2/recordings", After(1), CorruptGzip), &["recordings"], TransientError),
-        case("403 on a route", on(EVENTS, After(8), Forbidden), &["analytics_events"], ConfigError),
+        case("403 on a route", on(EVENTS, Always, Forbidden), &["analytics_events"], ConfigError),
         case("404 on a list", on("/v2/recordings", Always, NotFound), &["recordings"], ConfigError),
         case("400", on("/v2/sessions", After(5), Status(400)), &["sessions"], SystemError),
         case(

@@ -355,7 +355,7 @@ fn a_child_that_is_refused_costs_nobody_else() {
     let mut plan = FaultPlan::new();
     let mut refused: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let templates: Vec<&String> = truth.streams["templates"].keys().collect();
-    for (place, status) in [(0, 400), (2, 410), (4, 422)] {
+    for (place, status) in [(0, 400), (2, 403), (4, 422)] {
         let id = templates[place];
         plan = plan.on(&format!("/v2/templates/{id}/settings"), When::Always, Fault::Status(status));
         plan = plan.on(
@@ -367,7 +367,7 @@ fn a_child_that_is_refused_costs_nobody_else() {
         refused.entry("templates_destinations").or_default().push(templates[place + 1].clone());
     }
     let rooms: Vec<&String> = truth.streams["rooms"].keys().collect();
-    for (place, status) in [(0, 400), (3, 410), (7, 422), (9, 451)] {
+    for (place, status) in [(0, 400), (3, 409), (7, 422), (9, 451)] {
         plan = plan.on(&format!("/v2/analytics/events?room_id={}", rooms[place]), When::Always, Fault::Status(status));
         refused.entry("analytics_events").or_default().push(rooms[place].clone());
     }

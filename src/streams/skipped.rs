@@ -113,10 +113,14 @@ impl Skipped {
         self.counts().gaps += 1;
     }
 
+    /// Whether nothing has been had yet.
+    pub fn has_none(&self) -> bool {
+        self.counts().answered == 0
+    }
+
     /// Whether so many could not be had, and none could, that asking on makes no sense.
     pub fn is_hopeless(&self) -> bool {
-        let counts = self.counts();
-        counts.answered == 0 && counts.gaps >= HOPELESS
+        self.has_none() && self.counts().gaps >= HOPELESS
     }
 
     /// A refusal that may be meant for all items.
