@@ -320,6 +320,47 @@ proptest! {
     }
 }
 
+/// A room on each of so many pages is refused, before the rest of the list is read.
+fn refused(pages: usize) -> Backlog {
+    let whole = Slice::whole("enabled");
+    let mut backlog = Backlog::new(vec![whole.clone()], 1);
+    for page in 0..pages {
+        let (id, slice) = backlog.take().unwrap();
+        let children = vec![Slice::new("enabled", Scope::Room(format!("{page:024}")))];
+        let left = Left { rest: slice.rest(Some(format!("{page:024}"))), children, seen: None };
+        let replacement = backlog.replacement(id, left, 0).unwrap();
+        backlog.replace(replacement, 0);
+        let (room, _) = backlog.take().unwrap();
+        backlog.hold(room, false);
+        let replacement = backlog.replacement(room, Left::default(), 0).unwrap();
+        backlog.replace(replacement, 0);
+    }
+    let (last, _) = backlog.take().unwrap();
+    let replacement = backlog.replacement(last, Left::default(), 0).unwrap();
+    backlog.replace(replacement, 0);
+    backlog
+}
+
+#[test]
+fn what_is_held_is_not_asked_for_and_yet_pending_until_it_is_released() {
+    let mut backlog = refused(3);
+    assert!(backlog.is_empty() && backlog.take().is_none());
+    let rooms = (0..3).map(|page| Slice::new("enabled", Scope::Room(format!("{page:024}"))));
+    assert_eq!(backlog.slices(PENDING_BYTES), rooms.collect::<Vec<_>>());
+    backlog.release();
+    assert_eq!(backlog.slices(PENDING_BYTES), []);
+}
+
+#[test]
+fn however_much_is_held_a_state_stays_small() {
+    let slices = refused(1_000).slices(PENDING_BYTES);
+    let size = serde_json::to_string(&slices).unwrap().len();
+    assert!(size <= PENDING_BYTES + slices.len() + 2, "{size} bytes");
+    // The first page is part of it, and so is all that follows.
+    let first = slices.first().unwrap();
+    assert!(first.token.is_none() && !first.is_single_page, "{first:?}");
+}
+
 /// A stream that goes wrong in a way that nobody has thought of.
 struct Panics {
     when_fetching: bool,
