@@ -57,9 +57,10 @@ impl FileLinks {
                 Ok(if error.problem.is_retryable() { Link::Failed } else { Link::None })
             }
             answer => {
-                let link = self.skipped.note(file, Ok(Some(answer?)))?.flatten();
-                self.have_worked.fetch_or(link.is_some(), Ordering::Relaxed);
-                Ok(link.map_or(Link::None, Link::To))
+                // That 100ms no longer has a file says nothing of the other links.
+                let Some(url) = answer? else { return Ok(Link::None) };
+                self.have_worked.store(true, Ordering::Relaxed);
+                Ok(self.skipped.note(file, Ok(Some(url)))?.map_or(Link::None, Link::To))
             }
         }
     }
@@ -67,7 +68,7 @@ impl FileLinks {
     /// What is missing, as sentences for the log.
     pub(super) fn remarks(&self) -> Vec<Remark> {
         let mut remarks = self.skipped.remarks();
-        if self.skipped.is_hopeless() {
+        if self.skipped.has_none() {
             let advice = " Set `recording_urls` to `none` if your workspace never gives links, as with HIPAA.";
             remarks.iter_mut().for_each(|remark| remark.sentence.push_str(advice));
         }
