@@ -42,7 +42,11 @@ mod read;
 mod resume;
 /// What a sync writes again: records at its edge, changes and their way back, finished full reads.
 mod settling;
+/// Settings as forms and templates of settings leave them, and times in their spellings.
+mod settings;
 /// Signals, pipes, full disks and slow readers.
 mod signals;
 /// Bad days on end, with kills.
 mod soak;
+/// Values that cannot be written as they came, and columns that 100ms has added.
+mod values;

@@ -2,7 +2,7 @@
 //!
 //! Unknown keys, wrong types and missing fields fail. Written from the protocol's definition.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fake_100ms::key_of;
 use serde::Deserialize;
@@ -41,6 +41,39 @@ pub struct Record {
     pub stream: String,
     pub data: Map<String, Value>,
     pub emitted_at: i64,
+    pub meta: Option<RecordMeta>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordMeta {
+    pub changes: Vec<RecordChange>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordChange {
+    pub field: String,
+    pub change: Change,
+    pub reason: ChangeReason,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Change {
+    Nulled,
+    Truncated,
+}
+
+/// Those of a source; the protocol has more, for destinations and platforms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(clippy::enum_variant_names, reason = "the protocol's names")]
+pub enum ChangeReason {
+    SourceRecordSizeLimitation,
+    SourceFieldSizeLimitation,
+    SourceRetrievalError,
+    SourceSerializationError,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -199,6 +232,23 @@ impl Record {
     pub fn key(&self) -> String {
         key_of(&self.stream, &self.data).expect("keys are strings")
     }
+
+    /// The fields that could not be written as they came.
+    pub fn changes(&self) -> Vec<(&str, Change)> {
+        let changes = self.meta.iter().flat_map(|meta| &meta.changes);
+        changes.map(|change| (change.field.as_str(), change.change)).collect()
+    }
+
+    /// A change is of a column of the record, once, and says what became of it; no changes, no `meta`.
+    fn assert_changes_fit(&self) {
+        let changes = self.changes();
+        assert!(self.meta.is_none() || !changes.is_empty(), "{self:?}");
+        for (at, (field, change)) in changes.iter().enumerate() {
+            let is_null = self.data.get(*field).unwrap_or_else(|| panic!("no column {field}: {self:?}")).is_null();
+            assert_eq!(is_null, *change == Change::Nulled, "{field}: {self:?}");
+            assert!(changes[..at].iter().all(|(other, _)| other != field), "{field} twice: {self:?}");
+        }
+    }
 }
 
 impl Transcript {
@@ -300,13 +350,16 @@ impl Transcript {
     }
 
     /// The promises every read keeps, cut short or not: states count exactly the records of their stream
-    /// since its last state; a stream's statuses come in order; nothing follows its end.
+    /// since its last state; a stream's statuses come in order; nothing follows its end; a stream without a cursor
+    /// has one state.
     pub fn assert_in_order(&self) {
         let mut uncovered: BTreeMap<&str, u64> = BTreeMap::new();
         let mut phase: BTreeMap<&str, Status> = BTreeMap::new();
+        let mut whole = BTreeSet::new();
         for message in &self.messages {
             match message {
                 Message::Record { record } => {
+                    record.assert_changes_fit();
                     assert_eq!(
                         phase.get(record.stream.as_str()),
                         Some(&Status::Running),
@@ -324,6 +377,9 @@ impl Transcript {
                         "records of {name} since its last state"
                     );
                     assert_eq!(state.r#type, "STREAM");
+                    if state.stream.stream_state.contains_key("__ab_no_cursor_state_message") {
+                        assert!(whole.insert(name), "{name} has no cursor and more than one state");
+                    }
                 }
                 Message::Trace { trace: Trace::StreamStatus { stream_status, .. } } => {
                     let name = stream_status.stream_descriptor.name.as_str();

@@ -14,6 +14,25 @@ use serde_json::value::RawValue;
 /// A JSON value as the API wrote it; `None` for `null` or absent.
 pub type Raw<'a> = Option<&'a RawValue>;
 
+/// The text of a body. Bytes that are not UTF-8 become the escape `\u0000` each, a letter that no text of the API
+/// holds: inside of a string it is read as a letter that cannot be read, and outside it is no JSON.
+pub(super) fn text_of(body: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(body) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(body.len() + 64);
+    for chunk in body.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if chunk.invalid().is_empty() {
+            continue;
+        }
+        // Behind the beginning of an escape they belong to it, and it is none.
+        let is_escaped = text.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
+        text.push_str(if is_escaped { "\u{fffd}" } else { "\\u0000" });
+    }
+    Cow::Owned(text)
+}
+
 /// An object key as it came, without its escapes: mostly it is only compared, and need not be read as text.
 pub struct Key<'a>(pub Cow<'a, [u8]>);
 
@@ -169,6 +188,16 @@ mod tests {
         assert_eq!(keys(r#"{"a":{},"b":null}"#), [Some("a".into())]);
         assert_eq!(keys(r#"[{},null]"#), [None]);
         assert!(keys("null").is_empty());
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf_8_are_letters_that_cannot_be_read() {
+        assert!(matches!(text_of("é".as_bytes()), Cow::Borrowed("é")));
+        assert_eq!(text_of(b"\"a\xffb\xc3\""), "\"a\\u0000b\\u0000\"");
+        assert_eq!(text_of(b"\"a\\\\\xff\""), "\"a\\\\\\u0000\"");
+        let is_json = |body: &[u8]| serde_json::from_str::<&RawValue>(&text_of(body)).is_ok();
+        assert!(is_json(b"\"\xff\"") && !is_json(b"\"\\\xff\"") && !is_json(b"[\xff]"));
+        assert_eq!(keys(&text_of(b"{\"a\xff\":1}")), [Some("a\u{fffd}".into())]);
     }
 
     #[test]

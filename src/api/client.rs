@@ -10,6 +10,7 @@ use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
+use super::answers::text_of;
 use super::auth::{Credentials, OnMinted, Token, Tokens};
 use super::clocks::{Clocks, Observed};
 use super::endpoints::SMALL_PAGE;
@@ -316,8 +317,7 @@ impl Client {
         let longest = self.shared.policy.scale(self.shared.policy.longest_answer);
         let body = tokio::time::timeout(longest, self.answer(url, token)).await;
         let body = body.map_err(|_| Problem::TooSlow(longest))??;
-        let body = std::str::from_utf8(&body).map_err(|_| Problem::Unreadable("it is not UTF-8".into()))?;
-        read(body).map_err(|error| Problem::Unreadable(error.to_string()))
+        read(&text_of(&body)).map_err(|error| Problem::Unreadable(error.to_string()))
     }
 
     /// The body of an answer with status 200. Notes what every answer tells of clock and token.

@@ -10,6 +10,7 @@ use super::client::{Client, Notice};
 use super::error::{ApiError, Problem};
 use super::pages::{EventPage, ListPage, Next};
 use super::request::Get;
+use super::transport::Unreadable;
 
 /// The largest page the API serves.
 pub const PAGE_SIZE: u64 = 100;
@@ -252,7 +253,11 @@ impl Client {
     /// refusal that speaks of the request rather than of the credentials.
     pub async fn presigned_url(&self, asset: &str) -> Result<Option<String>, ApiError> {
         let get = Get::one("recording-assets/{id}/presigned-url", asset);
-        match self.get(get, |body| Ok(serde_json::from_str::<PresignedUrl>(body)?.url)).await {
+        let read = |body: &str| match serde_json::from_str::<PresignedUrl>(body)?.url {
+            Some(url) if url.contains('\0') => Err(Unreadable::NotUtf8("the link")),
+            url => Ok(url),
+        };
+        match self.get(get, read).await {
             Err(error) if matches!(error.status(), Some(400 | 410)) => Ok(None),
             answer => Ok(self.or_absent(answer)?.flatten().filter(|url| !url.is_empty())),
         }

@@ -102,10 +102,13 @@ fn limit_of(raw: Raw<'_>) -> Option<u64> {
 }
 
 /// A token that leads somewhere. A number is read as its text.
-fn token(raw: Raw<'_>) -> Result<Option<String>, serde_json::Error> {
+fn token(raw: Raw<'_>) -> Result<Option<String>, Unreadable> {
     let Some(raw) = raw.map(|raw| raw.get()) else { return Ok(None) };
     let is_number = raw.starts_with(|first: char| first.is_ascii_digit() || first == '-');
-    let token = if is_number { raw.to_owned() } else { serde_json::from_str(raw)? };
+    let token: String = if is_number { raw.to_owned() } else { serde_json::from_str(raw)? };
+    if token.contains('\0') {
+        return Err(Unreadable::NotUtf8("the token of the next page"));
+    }
     Ok(Some(token).filter(|token| !token.is_empty()))
 }
 
@@ -169,7 +172,13 @@ mod tests {
             assert!(matches!(ListPage::<&RawValue>::read(body), Err(Unreadable::NoPage)), "{body}");
             assert!(matches!(EventPage::<&RawValue>::read(body), Err(Unreadable::NoPage)), "{body}");
         }
-        for body in ["[]", "null", r#"{"limit":10,"data":{}}"#, r#"{"limit":10,"data":[],"last":{}}"#] {
+        for body in [
+            "[]",
+            "null",
+            r#"{"limit":10,"data":{}}"#,
+            r#"{"limit":10,"data":[],"last":{}}"#,
+            r#"{"limit":10,"data":[],"last":"a\u0000"}"#,
+        ] {
             assert!(ListPage::<&RawValue>::read(body).is_err(), "{body}");
         }
         let events = |body| EventPage::<&RawValue>::read(body).map(|page| (page.events.len(), page.next)).ok();

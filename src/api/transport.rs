@@ -94,6 +94,8 @@ pub(super) enum Unreadable {
     Json(serde_json::Error),
     /// Of a list: the answer has neither `limit` nor items, so it may be an error with a good status.
     NoPage,
+    /// Something in it that is used to go on is not UTF-8: another one would be asked for.
+    NotUtf8(&'static str),
 }
 
 impl From<serde_json::Error> for Unreadable {
@@ -106,6 +108,7 @@ impl std::fmt::Display for Unreadable {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let error = match self {
             Self::NoPage => return formatter.write_str("not a page of the list: it has neither a limit nor items"),
+            Self::NotUtf8(what) => return write!(formatter, "{what} in it is not UTF-8"),
             Self::Json(error) => error,
         };
         let what = match error.classify() {

@@ -6,10 +6,13 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::{DEFAULT_API_URL, DEFAULT_WORKERS, EVENT_TYPES, LONGEST_LOOKBACK_HOURS, MOST_WORKERS, SHORTEST_SALT};
+use super::{DEFAULT_API_URL, DEFAULT_WORKERS, EVENT_TYPES, LONGEST_LOOKBACK_HOURS, MOST_WORKERS};
 
-/// The time format of `start_date`, as a regular expression for forms.
-const DATE_PATTERN: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$";
+/// The time formats of `start_date`, as a regular expression for forms.
+const DATE_PATTERN: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]+)?Z)?$";
+/// A text that may be left empty, as every setting may that has a default.
+const SALT_PATTERN: &str = "^$|^[\\s\\S]{16,}$";
+const URL_PATTERN: &str = "^$|^https?://";
 
 /// The parts of the form, in their order: an id and a title.
 const GROUPS: [(&str, &str); 5] = [
@@ -51,8 +54,9 @@ struct Form {
     #[schemars(title = "Personal Data", extend("group" = "privacy", "order" = 6, "default" = "keep"))]
     personal_data: PersonalDataForm,
     /// The secret that "hash" uses, which must be given for "hash" and does nothing otherwise. Write a random text of 16 characters or more, keep it in a safe place and do not change it: with another salt every hash is another one. Whoever knows it can find out whether a certain person is in your data.
-    #[schemars(title = "Salt for Hashes", length(min = SHORTEST_SALT), extend(
-        "group" = "privacy", "order" = 7, "airbyte_secret" = true))]
+    #[schemars(title = "Salt for Hashes", extend(
+        "group" = "privacy", "order" = 7, "airbyte_secret" = true, "pattern" = SALT_PATTERN,
+        "pattern_descriptor" = "16 characters or more"))]
     personal_data_salt: String,
     /// Which rooms are asked for analytics events, at one request or more for each. "auto" is what you get when you choose nothing: the sessions and rooms of the time since the last sync, and once a day all rooms. "all" asks every room in every sync, which finds late events sooner and costs a request per room. "recent" never asks all rooms: it costs least, and misses failed joins in rooms that nobody ever entered.
     #[schemars(title = "Analytics Rooms", extend("group" = "analytics", "order" = 8, "default" = "auto"))]
@@ -67,7 +71,7 @@ struct Form {
     num_workers: u64,
     /// The address of the 100ms API. Leave it as it is unless 100ms gave you another one.
     #[schemars(title = "API URL", extend(
-        "group" = "advanced", "order" = 11, "default" = DEFAULT_API_URL, "pattern" = "^https?://", "pattern_descriptor" = "https://host"))]
+        "group" = "advanced", "order" = 11, "default" = DEFAULT_API_URL, "pattern" = URL_PATTERN, "pattern_descriptor" = "https://host"))]
     api_url: String,
 }
 
@@ -136,6 +140,7 @@ pub(super) fn schema() -> Value {
     let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<Form>().to_value();
     annotate(&mut schema);
+    allow_empty_choices(&mut schema);
     if let Some(root) = schema.as_object_mut() {
         root.insert("title".into(), json!("100ms Source Spec"));
         root.insert("groups".into(), GROUPS.map(|(id, title)| json!({"id": id, "title": title})).into());
@@ -143,6 +148,16 @@ pub(super) fn schema() -> Value {
         root.insert("required".into(), json!(["start_date"]));
     }
     schema
+}
+
+/// Lets the optional choices of the form be left empty, as its texts may be.
+fn allow_empty_choices(schema: &mut Value) {
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for choices in properties.into_iter().flat_map(|properties| properties.values_mut()) {
+        if let Some(choices) = choices.get_mut("enum").and_then(Value::as_array_mut) {
+            choices.push(json!(""));
+        }
+    }
 }
 
 /// Brings what the generator makes into the form that the platform's rules ask for.

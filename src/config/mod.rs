@@ -225,9 +225,10 @@ impl Config {
     }
 }
 
-/// The value under `key`; `null` is as good as missing.
+/// The value under `key`. `null` is as good as missing, and so is a text without a letter: forms and templates of
+/// settings write that for a field that was left empty.
 fn given<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
-    map.get(key).filter(|value| !value.is_null())
+    map.get(key).filter(|value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty()))
 }
 
 fn credentials(typed: &Map<String, Value>) -> Checked<Credentials> {
@@ -275,11 +276,11 @@ fn word<'a>(holder: &'a Map<String, Value>, name: &str, key: &'static str) -> Ch
     let typed = match given(holder, name) {
         Some(Value::String(text)) => text.trim(),
         Some(_) => return fault(key, format!("is not a string: copy it {DASHBOARD}")),
+        None if holder.get(name).is_some_and(Value::is_string) => {
+            return fault(key, format!("is empty: copy it {DASHBOARD}"));
+        }
         None => return fault(key, format!("is missing: copy it {DASHBOARD}")),
     };
-    if typed.is_empty() {
-        return fault(key, format!("is empty: copy it {DASHBOARD}"));
-    }
     if !typed.chars().all(|letter| letter.is_ascii_graphic()) {
         return fault(
             key,
@@ -298,18 +299,27 @@ fn start_date(typed: &Map<String, Value>, now: DateTime<Utc>) -> Checked<DateTim
         Some(other) => {
             return fault("start_date", format!("is {}, not a string: {FORM}", given_as(other)));
         }
+        None if typed.get("start_date").is_some_and(Value::is_string) => {
+            return fault("start_date", format!("is empty: {FORM}"));
+        }
         None => return fault("start_date", format!("is missing: {FORM}")),
     };
-    let has_form = text.len() >= 20 && text.is_char_boundary(19) && text.as_bytes()[10] == b'T' && text.ends_with('Z');
-    let date = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.fZ").ok().filter(|_| has_form);
-    match date.map(|date| date.and_utc()) {
-        None if text.is_empty() => fault("start_date", format!("is empty: {FORM}")),
+    match moment(text) {
         None => fault("start_date", format!("is {}, which is not a date and time in UTC: {FORM}", shown(text))),
         Some(date) if date > now => {
             fault("start_date", format!("is {}, which lies in the future: choose a date in the past", shown(text)))
         }
         Some(date) => Ok(date),
     }
+}
+
+/// A date and time in UTC, or a date alone, which means its beginning.
+fn moment(text: &str) -> Option<DateTime<Utc>> {
+    let (date, time) = text.split_once('T').unwrap_or((text, "00:00:00Z"));
+    // The parser also takes numbers of other lengths.
+    let has_form = date.len() == 10 && time.len() >= 9;
+    let parsed = NaiveDateTime::parse_from_str(&format!("{date}T{time}"), "%Y-%m-%dT%H:%M:%S%.fZ");
+    parsed.ok().filter(|_| has_form).map(|moment| moment.and_utc())
 }
 
 /// The first choice is the default.
@@ -384,7 +394,7 @@ fn personal_data(typed: &Map<String, Value>) -> Checked<PersonalData> {
 fn salt(typed: &Map<String, Value>) -> Checked<SecretString> {
     let mend = format!("write a random text of {SHORTEST_SALT} characters or more, and keep it");
     match given(typed, SALT).map(|salt| salt.as_str().map(str::trim)) {
-        None | Some(Some("")) => fault(SALT, format!("is missing, although `personal_data` is `hash`: {mend}")),
+        None => fault(SALT, format!("is missing, although `personal_data` is `hash`: {mend}")),
         Some(None) => fault(SALT, format!("is not a string: {mend}")),
         Some(Some(salt)) if salt.chars().count() < SHORTEST_SALT => fault(SALT, format!("is too short: {mend}")),
         Some(Some(salt)) => Ok(salt.into()),
@@ -393,8 +403,7 @@ fn salt(typed: &Map<String, Value>) -> Checked<SecretString> {
 
 fn salt_without_use(typed: &Map<String, Value>) -> Option<String> {
     let is_used = given(typed, "personal_data").is_some_and(|choice| choice == "hash");
-    let is_given = given(typed, SALT).and_then(Value::as_str).is_some_and(|salt| !salt.trim().is_empty());
-    (is_given && !is_used).then(|| {
+    (given(typed, SALT).is_some() && !is_used).then(|| {
         format!("The setting `{SALT}` has no effect unless `personal_data` is `hash`: remove one, or set the other.")
     })
 }

@@ -14,7 +14,7 @@ use super::schema::schema_of;
 use super::time::Time;
 use super::values::{Integer, Number, Object, Text};
 use super::with_files::{AssetEntry, Kind, with_files};
-use super::write::WriteJson;
+use super::write::{Json, WriteJson};
 use crate::api::{List, Raw};
 
 record! {
@@ -63,7 +63,7 @@ record! {
     personal ["started_by", "stopped_by"]
 }
 
-/// The `url` of the API's `playback`.
+/// The `url` of the API's `playback`, or all of it when it is no object.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct PlaybackUrl<'a>(Text<'a>);
 
@@ -77,12 +77,13 @@ impl<'a> Column<'a> for PlaybackUrl<'a> {
             #[serde(borrow)]
             url: Raw<'a>,
         }
-        self.0 = Text(serde_json::from_str::<Playback<'a>>(value.get()).ok().and_then(|playback| playback.url));
+        let playback: Result<Playback<'a>, _> = serde_json::from_str(value.get());
+        self.0 = Text(playback.map_or(Some(value), |playback| playback.url));
     }
 }
 
 impl WriteJson for PlaybackUrl<'_> {
-    fn write_json(&self, out: &mut Vec<u8>) {
+    fn write_json(&self, out: &mut Json) {
         self.0.write_json(out);
     }
 }

@@ -3,6 +3,7 @@
 //! A record is read straight from the answer's text and turned into its JSON line once; no tree is built.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
 use std::io::Write;
@@ -18,7 +19,7 @@ use super::secrets::{Place, mask_text, rewritten};
 use super::slice::Slice;
 use super::time::{Time, Timestamp};
 use super::values::{Any, Flag, Integer, Kind, Number, Object, Text, Texts, Typed, keep_on_one_line, text};
-use super::write::WriteJson;
+use super::write::{Json, WriteJson};
 use crate::api::Raw;
 
 /// A record type: its columns in the order of its fields.
@@ -32,7 +33,7 @@ pub trait Record {
     /// Columns that describe people inside: the keys in them tell what is personal.
     const PEOPLE: &'static [&'static str];
     /// Writes the JSON value of the column at `index`.
-    fn write(&self, index: usize, out: &mut Vec<u8>);
+    fn write(&self, index: usize, out: &mut Json);
     /// Fields of the answer that this version does not know, in the order they came.
     fn others(&self) -> &Others<'_>;
 }
@@ -86,7 +87,7 @@ macro_rules! record {
             const PERSONAL: &'static [&'static str] = &[$($($personal),+)?];
             const PEOPLE: &'static [&'static str] = &[$($($people),+)?];
 
-            fn write(&self, index: usize, out: &mut Vec<u8>) {
+            fn write(&self, index: usize, out: &mut $crate::streams::write::Json) {
                 use $crate::streams::write::WriteJson;
                 let mut column = 0;
                 $(
@@ -145,7 +146,7 @@ macro_rules! record {
         }
 
         impl $crate::streams::write::WriteJson for $name<'_> {
-            fn write_json(&self, out: &mut Vec<u8>) {
+            fn write_json(&self, out: &mut $crate::streams::write::Json) {
                 let mut separator: &[u8] = b"{\"";
                 $(
                     out.extend_from_slice(separator);
@@ -183,12 +184,14 @@ pub(crate) const fn column(field: &'static str) -> &'static str {
 }
 
 /// Writes fields that no column knows behind those of the columns.
-pub(crate) fn write_others(others: &Others<'_>, out: &mut Vec<u8>) {
+pub(crate) fn write_others(others: &Others<'_>, out: &mut Json) {
     for (key, value) in others {
         out.push(b',');
         mask_text(key).write_json(out);
         out.push(b':');
-        out.extend_from_slice(rewritten(value.get(), Place::Open.below(key)).as_bytes());
+        let (json, is_lossy) = rewritten(value.get(), Place::Open.below(key));
+        out.is_lossy |= is_lossy;
+        out.extend_from_slice(json.as_bytes());
     }
 }
 
@@ -238,7 +241,7 @@ impl<'a> Column<'a> for Identity<'a> {
 }
 
 impl WriteJson for Identity<'_> {
-    fn write_json(&self, out: &mut Vec<u8>) {
+    fn write_json(&self, out: &mut Json) {
         self.0.as_deref().map(mask_text).write_json(out);
     }
 }
@@ -282,7 +285,7 @@ impl<'a> Column<'a> for Label<'a> {
 }
 
 impl WriteJson for Label<'_> {
-    fn write_json(&self, out: &mut Vec<u8>) {
+    fn write_json(&self, out: &mut Json) {
         match self {
             Self::Raw(text) => text.write_json(out),
             Self::Text(text) => mask_text(text).write_json(out),
@@ -310,7 +313,7 @@ impl<T> Column<'_> for Computed<T> {
 }
 
 impl<T: WriteJson> WriteJson for Computed<T> {
-    fn write_json(&self, out: &mut Vec<u8>) {
+    fn write_json(&self, out: &mut Json) {
         self.0.write_json(out);
     }
 }
@@ -342,7 +345,8 @@ impl<'a, T> Column<'a> for Derived<'a, T> {
 }
 
 impl<T: WriteJson> WriteJson for Derived<'_, T> {
-    fn write_json(&self, out: &mut Vec<u8>) {
+    fn write_json(&self, out: &mut Json) {
+        out.is_lossy |= self.raw.is_some() && self.value.is_none();
         self.value.write_json(out);
     }
 }
@@ -352,9 +356,27 @@ schema_of!(Derived<'_, T>, as T, for T);
 /// The id of an API object, which keys and pages depend on.
 ///
 /// # Errors
-/// When it is missing or empty.
+/// When it is missing or empty, or cannot be read.
 pub fn id<'a>(raw: Raw<'a>) -> Result<Cow<'a, str>, RecordError> {
-    text(raw).ok_or_else(|| RecordError::new(None, "id", "is missing"))
+    readable_id(text(raw), None, "id")
+}
+
+/// An id that stands in `field` of the record `of`.
+///
+/// # Errors
+/// When it is missing or empty, or cannot be read: another id with other bytes would look the same.
+pub fn readable_id<'a>(
+    id: Option<Cow<'a, str>>,
+    of: Option<&str>,
+    field: &'static str,
+) -> Result<Cow<'a, str>, RecordError> {
+    match id {
+        None => Err(RecordError::new(of, field, "is missing")),
+        Some(id) if id.contains(char::REPLACEMENT_CHARACTER) => {
+            Err(RecordError::new(of, field, "contains bytes that are not UTF-8, or half of a letter"))
+        }
+        Some(id) => Ok(id),
+    }
 }
 
 /// When an object was created and last changed; one that never changed did so when it was created.
@@ -432,13 +454,13 @@ fn short(hasher: &DefaultHasher) -> u64 {
 
 /// A hash of the record's primary key, whether or not its columns are selected.
 fn hash_of_key<R: Record>(format: &Format, record: &R) -> u64 {
-    let mut key = Vec::with_capacity(64);
+    let mut key = Json::default();
     for index in &format.keys {
         record.write(*index, &mut key);
         key.push(b',');
     }
     let mut hasher = DefaultHasher::new();
-    hasher.write(&key);
+    hasher.write(&key.bytes);
     short(&hasher)
 }
 
@@ -457,6 +479,17 @@ pub struct Rows {
     pub latest: Option<Timestamp>,
     /// Records that the next sync may read again.
     pub recent: Vec<Remembered>,
+    /// How many values could not be written as they came, by column.
+    pub changes: BTreeMap<String, u64>,
+}
+
+/// What became of a value that could not be written as it came, in the protocol's word.
+#[derive(Clone, Copy)]
+enum Change {
+    /// It is null.
+    Nulled,
+    /// Something is missing in it, or is another text.
+    Truncated,
 }
 
 impl Rows {
@@ -483,11 +516,14 @@ impl Rows {
     /// Adds a record, unless an earlier sync has written it just so.
     pub fn push<R: Record>(&mut self, format: &Format, record: &R, times: Option<Times>) {
         let line_begins = self.bytes.len();
-        self.bytes.extend_from_slice(&format.prefix);
-        let begins = self.bytes.len();
-        let volatile = self.push_columns(format, record);
-        self.push_added(format, record);
-        self.bytes.push(b'}');
+        let mut line = Line::of(std::mem::take(&mut self.bytes));
+        line.json.extend_from_slice(&format.prefix);
+        let begins = line.json.bytes.len();
+        line.push_columns(format, record);
+        line.push_added(format, record);
+        line.json.push(b'}');
+        let Line { json, volatile, changes } = line;
+        self.bytes = json.bytes;
         self.latest = self.latest.max(times.map(|times| times.cursor));
         if let Some(times) = times.filter(|times| format.written.wants_hash(times.settled)) {
             let (key, content) = (hash_of_key(format, record), self.hash(begins, &volatile));
@@ -501,8 +537,32 @@ impl Rows {
         }
         keep_on_one_line(&mut self.bytes, begins);
         // Writing to memory cannot fail.
-        let _ = writeln!(self.bytes, ",\"emitted_at\":{}}}}}", crate::seams::now().timestamp_millis());
+        let _ = write!(self.bytes, ",\"emitted_at\":{}", crate::seams::now().timestamp_millis());
+        self.push_changes(changes);
+        self.bytes.extend_from_slice(b"}}\n");
         self.count += 1;
+    }
+
+    /// Tells with the record what became of values that could not be written as they came.
+    fn push_changes(&mut self, changes: Vec<(&str, Change)>) {
+        let mut separator = ",\"meta\":{\"changes\":[";
+        for (column, change) in &changes {
+            let change = match change {
+                Change::Nulled => "NULLED",
+                Change::Truncated => "TRUNCATED",
+            };
+            let field = Value::from(*column);
+            // Writing to memory cannot fail.
+            let _ = write!(
+                self.bytes,
+                r#"{separator}{{"field":{field},"change":"{change}","reason":"SOURCE_SERIALIZATION_ERROR"}}"#
+            );
+            separator = ",";
+            *self.changes.entry((*column).to_owned()).or_default() += 1;
+        }
+        if !changes.is_empty() {
+            self.bytes.extend_from_slice(b"]}");
+        }
     }
 
     /// Whether an earlier sync has written the record just so, its volatile columns aside.
@@ -510,66 +570,6 @@ impl Rows {
         let mut rows = Self::default();
         rows.push(format, record, Some(times));
         rows.count == 0
-    }
-
-    /// Writes the selected columns; returns where the volatile ones stand.
-    fn push_columns<R: Record>(&mut self, format: &Format, record: &R) -> Vec<(usize, usize)> {
-        let mut volatile = Vec::new();
-        let mut separator = b'{';
-        for (index, key) in &format.columns {
-            self.bytes.push(separator);
-            self.bytes.extend_from_slice(key);
-            let begins = self.bytes.len();
-            record.write(*index, &mut self.bytes);
-            if let Some(hiding) = format.personal.hiding() {
-                self.hide(begins, hiding, place_of::<R>(R::COLUMNS[*index]));
-            }
-            if R::VOLATILE.contains(&R::COLUMNS[*index]) {
-                volatile.push((begins, self.bytes.len()));
-            }
-            separator = b',';
-        }
-        volatile
-    }
-
-    /// Writes the selected columns that this version does not know.
-    fn push_added<R: Record>(&mut self, format: &Format, record: &R) {
-        let mut separator = if format.columns.is_empty() { b'{' } else { b',' };
-        for (name, kind, key) in &format.added {
-            self.bytes.push(separator);
-            self.bytes.extend_from_slice(key);
-            match record.others().iter().find(|(other, _)| other == name || snake_case(other) == *name) {
-                Some((other, value)) => {
-                    let typed = Typed { json: value.get(), kind: *kind, place: Place::Open.below(other) };
-                    match format.personal.hiding() {
-                        Some(hiding) => self.push_hidden(&typed, hiding, personal::Place::People.below(other)),
-                        None => typed.write_json(&mut self.bytes),
-                    }
-                }
-                None => self.bytes.extend_from_slice(b"null"),
-            }
-            separator = b',';
-        }
-    }
-
-    /// Hides what is personal in the value that begins at `begins`.
-    fn hide(&mut self, begins: usize, hiding: Hiding<'_>, place: personal::Place) {
-        // What has been written is JSON, which is UTF-8.
-        let Ok(json) = std::str::from_utf8(&self.bytes[begins..]) else { return };
-        if let Cow::Owned(hidden) = hiding.hidden(json, place) {
-            self.bytes.truncate(begins);
-            self.bytes.extend_from_slice(hidden.as_bytes());
-        }
-    }
-
-    /// Writes a value that no column knows without what is personal. What stands instead of it fits its type.
-    fn push_hidden(&mut self, typed: &Typed<'_>, hiding: Hiding<'_>, place: personal::Place) {
-        let begins = self.bytes.len();
-        typed.write_json(&mut self.bytes);
-        self.hide(begins, hiding, place);
-        let hidden = self.bytes.split_off(begins);
-        let json = std::str::from_utf8(&hidden).unwrap_or("null");
-        Typed { json, kind: typed.kind, place: Place::Open }.write_json(&mut self.bytes);
     }
 
     /// A hash of the record that begins at `begins`, without the `volatile` parts.
@@ -597,6 +597,94 @@ impl Rows {
         self.count += other.count;
         self.latest = self.latest.max(other.latest);
         self.recent.extend(other.recent);
+        for (column, count) in other.changes {
+            *self.changes.entry(column).or_default() += count;
+        }
+    }
+}
+
+/// A line that is being written.
+struct Line<'f> {
+    json: Json,
+    /// Where the volatile columns stand.
+    volatile: Vec<(usize, usize)>,
+    /// Columns with a value that could not be written as it came.
+    changes: Vec<(&'f str, Change)>,
+}
+
+impl<'f> Line<'f> {
+    /// A line behind those in `bytes`.
+    fn of(bytes: Vec<u8>) -> Self {
+        Self { json: Json { bytes, is_lossy: false }, volatile: Vec::new(), changes: Vec::new() }
+    }
+
+    /// Writes the selected columns.
+    fn push_columns<R: Record>(&mut self, format: &Format, record: &R) {
+        let mut separator = b'{';
+        for (index, key) in &format.columns {
+            let column = R::COLUMNS[*index];
+            self.json.push(separator);
+            self.json.extend_from_slice(key);
+            let begins = self.json.bytes.len();
+            record.write(*index, &mut self.json);
+            self.note_loss(column, begins);
+            if let Some(hiding) = format.personal.hiding() {
+                self.hide(begins, hiding, place_of::<R>(column));
+            }
+            if R::VOLATILE.contains(&column) {
+                self.volatile.push((begins, self.json.bytes.len()));
+            }
+            separator = b',';
+        }
+    }
+
+    /// Writes the selected columns that this version does not know.
+    fn push_added<R: Record>(&mut self, format: &'f Format, record: &R) {
+        let mut separator = if format.columns.is_empty() { b'{' } else { b',' };
+        for (name, kind, key) in &format.added {
+            self.json.push(separator);
+            self.json.extend_from_slice(key);
+            let begins = self.json.bytes.len();
+            match record.others().iter().find(|(other, _)| other == name || snake_case(other) == *name) {
+                Some((other, value)) => {
+                    let typed = Typed { json: value.get(), kind: *kind, place: Place::Open.below(other) };
+                    typed.write_json(&mut self.json);
+                    self.note_loss(name, begins);
+                    if let Some(hiding) = format.personal.hiding() {
+                        self.hide_typed(begins, *kind, hiding, personal::Place::People.below(other));
+                    }
+                }
+                None => self.json.extend_from_slice(b"null"),
+            }
+            separator = b',';
+        }
+    }
+
+    /// Notes what was lost of the column whose value begins at `begins`.
+    fn note_loss(&mut self, column: &'f str, begins: usize) {
+        if std::mem::take(&mut self.json.is_lossy) {
+            let is_null = self.json.bytes[begins..] == *b"null";
+            self.changes.push((column, if is_null { Change::Nulled } else { Change::Truncated }));
+        }
+    }
+
+    /// Hides what is personal in the value that begins at `begins`.
+    fn hide(&mut self, begins: usize, hiding: Hiding<'_>, place: personal::Place) {
+        // What has been written is JSON, which is UTF-8.
+        let Ok(json) = std::str::from_utf8(&self.json.bytes[begins..]) else { return };
+        if let Cow::Owned(hidden) = hiding.hidden(json, place) {
+            self.json.bytes.truncate(begins);
+            self.json.extend_from_slice(hidden.as_bytes());
+        }
+    }
+
+    /// The same of a value that no column knows. What stands instead of it fits its type.
+    fn hide_typed(&mut self, begins: usize, kind: Kind, hiding: Hiding<'_>, place: personal::Place) {
+        self.hide(begins, hiding, place);
+        let hidden = self.json.bytes.split_off(begins);
+        let json = std::str::from_utf8(&hidden).unwrap_or("null");
+        Typed { json, kind, place: Place::Open }.write_json(&mut self.json);
+        self.json.is_lossy = false;
     }
 }
 

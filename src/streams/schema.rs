@@ -82,14 +82,15 @@ where
     Ok(client.list::<R, _>(list, &first, |page| added_fields(page.iter().map(Record::others))).await?.content)
 }
 
-/// The schemas of fields that no record type knows, as far as the samples show their type.
+/// The schemas of fields that no record type knows. A single value is offered as a string, because what the next
+/// sample shows of it may be another kind of value, and a column whose type changes pleases no destination.
 pub(super) fn added_fields<'o, 'a: 'o>(samples: impl Iterator<Item = &'o Others<'a>>) -> Map<String, Value> {
     let mut fields: Map<String, Value> = Map::new();
     for (name, raw) in samples.flatten() {
         let name = snake_case(name);
         let Some(seen) = kind_seen(raw.get()).filter(|_| is_column_name(&name)) else { continue };
         match fields.get_mut(&name) {
-            // Two types seen: a string holds both, and two types in one column please no destination.
+            // Two types seen: a string holds both.
             Some(known) if *known != seen => *known = string_schema(),
             Some(_) => {}
             None => {
@@ -127,11 +128,9 @@ fn string_schema() -> Value {
 fn kind_seen(json: &str) -> Option<Value> {
     Some(match json.as_bytes().first()? {
         b'n' => return None,
-        b'"' => string_schema(),
-        b't' | b'f' => json!({ "type": ["null", "boolean"] }),
         b'{' => json!({ "type": ["null", "object"], "additionalProperties": true }),
         b'[' => json!({ "type": ["null", "array"], "items": {} }),
-        _ => json!({ "type": ["null", "number"] }),
+        _ => string_schema(),
     })
 }
 
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn added_fields_are_typed_by_what_was_seen() {
+    fn added_fields_are_objects_or_lists_where_all_samples_are_and_strings_otherwise() {
         let first: Others<'_> = [
             ("newFlag", "true"),
             ("score", "1"),
@@ -164,16 +163,27 @@ mod tests {
             ("Ünsafe", "1"),
             ("list", "[1]"),
             ("box", "{}"),
+            ("sometimes", "[]"),
         ]
         .into_iter()
         .map(|(name, json)| (name.into(), serde_json::from_str(json).unwrap()))
         .collect();
-        let second: Others<'_> = vec![("mixed".into(), serde_json::from_str("5").unwrap())];
+        let second: Others<'_> = [("mixed", "5"), ("sometimes", "{}"), ("list", "[]"), ("box", "null")]
+            .into_iter()
+            .map(|(name, json)| (name.into(), serde_json::from_str(json).unwrap()))
+            .collect();
         let fields = added_fields([&first, &second].into_iter());
         let types: Vec<_> = fields.iter().map(|(name, schema)| format!("{name}:{}", schema["type"][1])).collect();
         assert_eq!(
             types,
-            ["box:\"object\"", "list:\"array\"", "mixed:\"string\"", "new_flag:\"boolean\"", "score:\"number\""]
+            [
+                "box:\"object\"",
+                "list:\"array\"",
+                "mixed:\"string\"",
+                "new_flag:\"string\"",
+                "score:\"string\"",
+                "sometimes:\"string\""
+            ]
         );
     }
 }

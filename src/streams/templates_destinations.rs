@@ -26,7 +26,7 @@ use super::secrets::Place;
 use super::slice::Slice;
 use super::template_parents::{self, Parent};
 use super::values::{Kind, Object, Text, Typed, text};
-use super::write::WriteJson;
+use super::write::{Json, WriteJson};
 use crate::api::{ApiError, Client, Keyed, Members, Raw};
 
 record! {
@@ -70,7 +70,7 @@ impl<'a> Column<'a> for Config<'a> {
 }
 
 impl WriteJson for Config<'_> {
-    fn write_json(&self, out: &mut Vec<u8>) {
+    fn write_json(&self, out: &mut Json) {
         self.raw.map(|raw| Typed { json: raw.get(), kind: Kind::Object, place: self.place }).write_json(out);
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::contract::RecordError;
 use super::schema::schema_of;
 use super::values::text;
-use super::write::WriteJson;
+use super::write::{Json, WriteJson};
 use crate::api::Raw;
 
 const MICROS: i64 = 1_000_000;
@@ -24,7 +24,9 @@ const EPOCH_DAY: i64 = 719_163;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// Reads an RFC 3339 time with any number of fractional digits; without an offset it is UTC.
+    /// Reads an RFC 3339 time with any number of fractional digits, and the spellings that are close to it: a blank
+    /// instead of the `T`, an offset without its colon or its minutes, Go's ` +0000 UTC`. Without an offset it is
+    /// UTC.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         let (date, time) = (bytes.get(..10)?, bytes.get(11..19)?);
@@ -112,14 +114,22 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
 }
 
 fn offset_seconds(zone: &[u8]) -> Option<i64> {
-    match zone {
-        b"" | b"Z" | b"z" => Some(0),
-        [sign @ (b'+' | b'-'), hours @ .., b':', tens, ones] if hours.len() == 2 => {
-            let seconds = i64::from(digits(hours)? * 3600 + digits(&[*tens, *ones])? * 60);
-            Some(if *sign == b'-' { -seconds } else { seconds })
-        }
-        _ => None,
+    let zone = zone.strip_prefix(b" ").unwrap_or(zone);
+    // Go writes a name of the zone behind its offset, and what its own clock says behind that.
+    let (offset, name) = zone.iter().position(|byte| *byte == b' ').map_or((zone, &b""[..]), |at| zone.split_at(at));
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b" +-=.".contains(byte);
+    if !name.iter().all(is_name) {
+        return None;
     }
+    let (sign, hours, minutes) = match offset {
+        b"" | b"Z" | b"z" | b"UTC" | b"GMT" if name.is_empty() => return Some(0),
+        [sign @ (b'+' | b'-'), hours @ .., b':', tens, ones] if hours.len() == 2 => (sign, hours, [*tens, *ones]),
+        [sign @ (b'+' | b'-'), hours @ .., tens, ones] if hours.len() == 2 => (sign, hours, [*tens, *ones]),
+        [sign @ (b'+' | b'-'), hours @ ..] if hours.len() == 2 => (sign, hours, *b"00"),
+        _ => return None,
+    };
+    let seconds = i64::from(digits(hours)? * 3600 + digits(&minutes)? * 60);
+    Some(if *sign == b'-' { -seconds } else { seconds })
 }
 
 impl From<DateTime<Utc>> for Timestamp {
@@ -196,7 +206,8 @@ impl From<Timestamp> for Time {
 }
 
 impl WriteJson for Time {
-    fn write_json(&self, out: &mut Vec<u8>) {
+    fn write_json(&self, out: &mut Json) {
+        out.is_lossy |= *self == Self::Unreadable;
         self.get().write_json(out);
     }
 }
@@ -216,7 +227,7 @@ impl fmt::Debug for Timestamp {
 }
 
 impl WriteJson for Timestamp {
-    fn write_json(&self, out: &mut Vec<u8>) {
+    fn write_json(&self, out: &mut Json) {
         // None of its characters needs an escape.
         out.push(b'"');
         out.extend_from_slice(self.write(&mut [0; 27]).as_bytes());
@@ -262,6 +273,15 @@ mod tests {
             ("2024-02-29T06:32:03.1+05:30", "2024-02-29T01:02:03.100000Z"),
             ("2024-02-28T23:02:03-02:00", "2024-02-29T01:02:03.000000Z"),
             ("2024-02-29 01:02:03", "2024-02-29T01:02:03.000000Z"),
+            ("2024-02-29T01:02:03+0000", "2024-02-29T01:02:03.000000Z"),
+            ("2024-02-29T06:32:03.1+0530", "2024-02-29T01:02:03.100000Z"),
+            ("2024-02-29T01:02:03.5+00", "2024-02-29T01:02:03.500000Z"),
+            ("2024-02-28T23:02:03-02", "2024-02-29T01:02:03.000000Z"),
+            ("2024-02-29 01:02:03 UTC", "2024-02-29T01:02:03.000000Z"),
+            ("2024-02-29 01:02:03 +00:00", "2024-02-29T01:02:03.000000Z"),
+            ("2024-02-29 01:02:03.080990401 +0000 UTC", "2024-02-29T01:02:03.080990Z"),
+            ("2024-02-29 06:32:03 +0530 IST m=+0.000012345", "2024-02-29T01:02:03.000000Z"),
+            ("2024-02-28 22:02:03 -0300 -03", "2024-02-29T01:02:03.000000Z"),
             ("1969-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.999999Z"),
         ] {
             assert_eq!(Timestamp::parse(spelling).unwrap().to_string(), normal, "{spelling}");
@@ -280,6 +300,12 @@ mod tests {
             "2024-01-01",
             "20240101T000000Z",
             "2024-01-01T00:00:00ZZ",
+            "2024-01-01T00:00:00+000",
+            "2024-01-01T00:00:00+0",
+            "2024-01-01T00:00:00+00000",
+            "2024-01-01T00:00:00 UTC+1",
+            "2024-01-01T00:00:00  ",
+            "2024-01-01 00:00:00 +0000 UTC; DROP",
             "２０２４-01-01T00:00:00Z",
             "+024-01-01T00:00:00Z",
         ] {

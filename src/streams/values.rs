@@ -25,8 +25,11 @@
 //!
 //! A whole number is one of 64 bits with its sign, and a number stays below 1e29: what warehouses have columns
 //! for (`BIGINT`, `DECIMAL(38, 9)`). In all of them, keys included, an unpaired surrogate and U+0000 become
-//! U+FFFD; what is nested more than 120 levels deep inside a value becomes its JSON text; secrets are masked
-//! (`secrets`).
+//! U+FFFD, and so do bytes that are not UTF-8 (`api` gives them as U+0000); what is nested more than 120 levels
+//! deep inside a value becomes its JSON text; secrets are masked (`secrets`).
+//!
+//! What could not be kept is noted ([`Json::is_lossy`]) and told with the record: something that is null now, was
+//! rounded, has a letter that is not the one that came, or is the JSON text of an object or a list.
 
 use std::borrow::Cow;
 
@@ -35,9 +38,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::secrets::{Place, rewritten, rewritten_number, rewritten_string};
-use super::strings::decoded;
+use super::strings::{decoded, is_readable};
 use super::walk::inner;
-use super::write::WriteJson;
+use super::write::{Json, WriteJson};
 use crate::api::Raw;
 
 /// Escapes what JSON allows in a line and line-splitting readers do not survive: U+2028, U+2029 and
@@ -88,11 +91,6 @@ pub enum Kind {
 impl Kind {
     /// The kind that the JSON schema of a column asks for.
     pub fn of(schema: &Value) -> Self {
-        let is = |schema: &Value, name: &str| match schema.get("type") {
-            Some(Value::Array(types)) => types.iter().any(|kind| kind == name),
-            Some(kind) => kind == name,
-            None => false,
-        };
         let items_are_texts = || schema.get("items").is_some_and(|items| is(items, "string"));
         // A column of several types takes the one that holds most.
         match schema {
@@ -108,14 +106,14 @@ impl Kind {
     }
 
     /// Writes `json`, the text of one JSON value, as what the column holds.
-    fn write(self, json: &str, out: &mut Vec<u8>) {
+    fn write(self, json: &str, out: &mut Json) {
         let is_list = json.starts_with('[');
         match self {
             _ if json == "null" => out.extend_from_slice(b"null"),
             Self::Text => write_text(json, out),
-            Self::Integer => digits(json).and_then(|digits| integer(&digits)).write_json(out),
+            Self::Integer => out.fitting(digits(json).and_then(|digits| integer(&digits))),
             Self::Number => write_number(json, out),
-            Self::Flag => flag(json).write_json(out),
+            Self::Flag => out.fitting(flag(json)),
             Self::Object if json.starts_with('{') => write_open(json, out),
             Self::Object => write_between(b"{\"value\":", json, b"}", out),
             Self::Texts if is_list => texts(json).write_json(out),
@@ -131,6 +129,17 @@ impl Kind {
     }
 }
 
+/// Whether values of this schema may be of the type `name`.
+fn is(schema: &Value, name: &str) -> bool {
+    let alternatives = ["anyOf", "oneOf"].into_iter().filter_map(|key| schema.get(key)?.as_array()).flatten();
+    let is_named = match schema.get("type") {
+        Some(Value::Array(types)) => types.iter().any(|kind| kind == name),
+        Some(kind) => kind == name,
+        None => false,
+    };
+    is_named || alternatives.into_iter().any(|schema| is(schema, name))
+}
+
 /// A field whose type is known from a catalog only, found at a place that may make it a secret.
 pub struct Typed<'a> {
     /// The value, as JSON.
@@ -142,11 +151,14 @@ pub struct Typed<'a> {
 }
 
 impl WriteJson for Typed<'_> {
-    fn write_json(&self, out: &mut Vec<u8>) {
-        match self.place {
-            Place::Open => self.kind.write(self.json, out),
-            place => self.kind.write(&rewritten(self.json, place), out),
+    fn write_json(&self, out: &mut Json) {
+        if self.place == Place::Open {
+            return self.kind.write(self.json, out);
         }
+        // That a mask does not fit is no loss.
+        let was_lossy = out.is_lossy;
+        self.kind.write(&rewritten(self.json, self.place).0, out);
+        out.is_lossy = was_lossy;
     }
 }
 
@@ -170,7 +182,7 @@ macro_rules! field_types {
         }
 
         impl WriteJson for $name<'_> {
-            fn write_json(&self, out: &mut Vec<u8>) {
+            fn write_json(&self, out: &mut Json) {
                 $kind.write(self.0.map_or("null", RawValue::get), out);
             }
         }
@@ -195,20 +207,31 @@ field_types! {
 }
 
 /// A value as the API has it.
-fn write_open(json: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(rewritten(json, Place::Open).as_bytes());
+fn write_open(json: &str, out: &mut Json) {
+    let (json, is_lossy) = rewritten(json, Place::Open);
+    out.is_lossy |= is_lossy;
+    out.extend_from_slice(json.as_bytes());
 }
 
-fn write_between(before: &[u8], json: &str, after: &[u8], out: &mut Vec<u8>) {
+fn write_between(before: &[u8], json: &str, after: &[u8], out: &mut Json) {
     out.extend_from_slice(before);
     write_open(json, out);
     out.extend_from_slice(after);
 }
 
-fn write_text(json: &str, out: &mut Vec<u8>) {
+fn write_text(json: &str, out: &mut Json) {
     match json.as_bytes().first() {
-        Some(b'"') => out.extend_from_slice(rewritten_string(json).as_deref().unwrap_or(json).as_bytes()),
-        Some(b'{' | b'[') => rewritten(json, Place::Open).write_json(out),
+        Some(b'"') => match rewritten_string(json) {
+            None => out.extend_from_slice(json.as_bytes()),
+            Some(other) => {
+                out.is_lossy |= !is_readable(inner(json));
+                out.extend_from_slice(other.as_bytes());
+            }
+        },
+        Some(b'{' | b'[') => {
+            out.is_lossy = true;
+            rewritten(json, Place::Open).0.write_json(out);
+        }
         _ => json.write_json(out),
     }
 }
@@ -234,14 +257,16 @@ fn integer(digits: &str) -> Option<i64> {
 /// Warehouses have columns for numbers below (`DECIMAL(38, 9)`).
 const FIRST_TOO_LARGE: f64 = 1e29;
 
-fn write_number(json: &str, out: &mut Vec<u8>) {
+fn write_number(json: &str, out: &mut Json) {
     let float = |digits: &str| digits.parse::<f64>().ok().filter(|float| float.abs() < FIRST_TOO_LARGE);
     let number = digits(json).and_then(|digits| Some((float(&digits)?, digits)));
-    match number {
-        None => out.extend_from_slice(b"null"),
+    let Some((float, digits)) = number else { return out.fitting(None::<f64>) };
+    let rounded = rewritten_number(&digits);
+    out.is_lossy |= rounded.is_some();
+    match rounded.as_deref() {
         // Not every reader tells -0 from 0, and not every one takes it.
-        Some((0.0, _)) => out.push(b'0'),
-        Some((_, digits)) => out.extend_from_slice(rewritten_number(&digits).as_deref().unwrap_or(&digits).as_bytes()),
+        _ if float == 0.0 => out.push(b'0'),
+        rounded => out.extend_from_slice(rounded.unwrap_or(&digits).as_bytes()),
     }
 }
 
@@ -269,10 +294,10 @@ pub fn number(raw: &RawValue) -> Option<serde_json::Number> {
 /// `json` as it would be written in a column of opaque objects, on one line; `None` when it is not JSON.
 pub fn written_as_object(json: &str) -> Option<Vec<u8>> {
     let raw: &RawValue = serde_json::from_str(json).ok()?;
-    let mut line = Vec::new();
+    let mut line = Json::default();
     Object(Some(raw)).write_json(&mut line);
-    keep_on_one_line(&mut line, 0);
-    Some(line)
+    keep_on_one_line(&mut line.bytes, 0);
+    Some(line.bytes)
 }
 
 /// `true` or `false`, also when it is written as a string; `None` for anything else.

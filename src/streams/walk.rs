@@ -26,6 +26,8 @@ pub trait Rule {
     fn string(&self, place: Self::Place, string: &str) -> Option<String>;
     /// What becomes of a number, `true`, `false` or `null`.
     fn literal(&self, place: Self::Place, literal: &str) -> Option<String>;
+    /// Called when something is nested too deeply, so that it becomes a string.
+    fn too_deep(&self) {}
 }
 
 /// What becomes of an object or array.
@@ -147,6 +149,7 @@ impl<'t, 'r, R: Rule> Walker<'t, 'r, R> {
                 self.at += 1;
             }
             Inside::At(place) => {
+                self.rule.too_deep();
                 let text = quoted(&Walker::new(nested.json(), self.rule, usize::MAX).walk(place));
                 self.replace(self.at + end_of_nested(rest), &text);
             }

@@ -1,5 +1,6 @@
 //! Reads one stream: fetches its slices, hands their rows to the writer, and saves how far it has come.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -63,6 +64,8 @@ pub(super) struct Driver {
     last_words: Instant,
     together: Together,
     began: Instant,
+    /// How many values could not be written as they came, by column.
+    changes: BTreeMap<String, u64>,
     /// The cursor, if it must be compared with the clocks first.
     unproven_cursor: Option<Timestamp>,
     is_resumed: bool,
@@ -87,6 +90,7 @@ impl Driver {
             last_words: Instant::now(),
             together,
             began: Instant::now(),
+            changes: BTreeMap::new(),
             unproven_cursor: Some(job.beginning.cursor).filter(|_| job.beginning.mode == SyncMode::Incremental),
             progress: Progress::new(job.beginning),
             is_resumed: matches!(job.position, Position::Resumed(_)),
@@ -301,12 +305,16 @@ impl Driver {
         stop: &mut Stop,
     ) -> Result<(), Cut> {
         let (count, latest, recent) = (rows.count, rows.latest, std::mem::take(&mut rows.recent));
+        let changes = std::mem::take(&mut rows.changes);
         tokio::select! {
             biased;
             written = self.output.rows(self.description.name, rows) => written?,
             () = stopped(stop) => return Err(Cut::Stopped),
         }
         self.progress.note(count, latest, recent);
+        for (column, count) in changes {
+            *self.changes.entry(column).or_default() += count;
+        }
         if let Some((replacement, begun)) = replacement {
             self.backlog.replace(replacement, begun);
         }
@@ -328,14 +336,17 @@ impl Driver {
         StreamError::from(repeated_token(self.description.name.to_owned())).into()
     }
 
-    /// Writes what has been read and what is left.
+    /// Writes what has been read and what is left, and now and then a line for the log.
     async fn checkpoint(&mut self) -> Result<(), OutputClosed> {
         self.last_state = Instant::now();
-        // Between two lists nothing is pending of the first: the state must say that the next one is.
-        self.begin_next_list();
-        let most = if seams::rarely() { 0 } else { PENDING_BYTES };
-        let state = self.progress.state(self.backlog.slices(most), self.stream.remember(false));
-        self.output.state(self.description.name, state).await?;
+        // Where nothing can be resumed, a state before the end would only say that it is the end.
+        if self.description.cursor.is_some() {
+            // Between two lists nothing is pending of the first: the state must say that the next one is.
+            self.begin_next_list();
+            let most = if seams::rarely() { 0 } else { PENDING_BYTES };
+            let state = self.progress.state(self.backlog.slices(most), self.stream.remember(false));
+            self.output.state(self.description.name, state).await?;
+        }
         if self.last_words.elapsed() < SIGN_OF_LIFE {
             return Ok(());
         }
@@ -351,7 +362,23 @@ impl Driver {
         self.output.state(name, state).await?;
         self.output.progress(name, Status::Complete).await?;
         let seconds = self.began.elapsed().as_secs_f64();
-        self.output.log(Level::Info, format!("Read `{name}`: {} in {seconds:.2} s.", self.account())).await
+        let sentence = format!("Read `{name}`: {} in {seconds:.2} s.{}", self.account(), self.lost());
+        self.output.log(Level::Info, sentence).await
+    }
+
+    /// How many values could not be written as they came, and of which columns, as a sentence behind another.
+    fn lost(&self) -> String {
+        let columns: Vec<String> =
+            self.changes.iter().map(|(column, count)| format!("{count} of `{column}`")).collect();
+        let count: u64 = self.changes.values().sum();
+        let (values, they) = if count == 1 { ("value", "it") } else { ("values", "they") };
+        let columns = columns.join(", ");
+        match count {
+            0 => String::new(),
+            _ => format!(
+                " {count} {values} could not be written as {they} came ({columns}): see `meta.changes` of the records."
+            ),
+        }
     }
 
     /// What has been read, and what it took.
@@ -397,6 +424,8 @@ impl Driver {
             // The error has said all there is to say.
             return Ok(());
         }
-        self.output.log(Level::Warn, format!("`{name}` is incomplete after {}: {why}.", self.account())).await
+        self.output
+            .log(Level::Warn, format!("`{name}` is incomplete after {}: {why}.{}", self.account(), self.lost()))
+            .await
     }
 }

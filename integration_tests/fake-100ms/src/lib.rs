@@ -42,7 +42,7 @@ mod workspace;
 
 pub use clock::DateHeader;
 pub use fake::Fake;
-pub use faults::{Fault, FaultPlan, FaultRule, RateLimit, RetryHint, TokenPart, When};
+pub use faults::{BAD_BYTE, Fault, FaultPlan, FaultRule, RateLimit, RetryHint, TokenPart, When};
 pub use options::{Counts, Options, Scale};
 pub use readings::{
     EmptyPage, EventsEnd, ExpiredFile, FilterEffect, FilterPrecision, Fraction, InactiveRoom, LastPage, ListOrder,

@@ -1,6 +1,7 @@
 //! A JSON value on its way from the API to a record: secrets masked, and readable by strict readers.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use super::names::Place;
 use super::texts::{is_plain, mask_text, may_hold_secret};
@@ -13,15 +14,36 @@ const LONGEST_NUMBER: usize = 40;
 /// [`super::MASK`] as JSON.
 const MASK: &str = "\"**********\"";
 
-/// `json` as it may go out, when it stands at `place`. It must be the text of one JSON value.
+/// `json` as it may go out, when it stands at `place`, and whether something in it was lost that is no secret. It
+/// must be the text of one JSON value.
 ///
 /// What is nested too deeply for strict readers becomes a string: its JSON text.
-pub fn rewritten(json: &str, place: Place) -> Cow<'_, str> {
-    walked(json, place, &Secrets)
+pub fn rewritten(json: &str, place: Place) -> (Cow<'_, str>, bool) {
+    let rule = Secrets::default();
+    let json = walked(json, place, &rule);
+    (json, rule.is_lossy.get())
 }
 
-/// Looks for secrets.
-struct Secrets;
+/// Looks for secrets, and for what readers do not take.
+#[derive(Default)]
+struct Secrets {
+    /// Whether something could not be kept as it came.
+    is_lossy: Cell<bool>,
+}
+
+impl Secrets {
+    fn open_string(&self, string: &str) -> Option<String> {
+        let other = rewritten_string(string)?;
+        self.is_lossy.set(self.is_lossy.get() || !is_readable(inner(string)));
+        Some(other)
+    }
+
+    fn open_number(&self, number: &str) -> Option<String> {
+        let other = rewritten_number(number)?;
+        self.is_lossy.set(true);
+        Some(other)
+    }
+}
 
 impl Rule for Secrets {
     type Place = Place;
@@ -39,11 +61,11 @@ impl Rule for Secrets {
     }
 
     fn key(&self, string: &str) -> Option<String> {
-        rewritten_string(string)
+        self.open_string(string)
     }
 
     fn string(&self, place: Place, string: &str) -> Option<String> {
-        if place == Place::Open { rewritten_string(string) } else { Some(MASK.to_owned()) }
+        if place == Place::Open { self.open_string(string) } else { Some(MASK.to_owned()) }
     }
 
     /// A number, `true`, `false` or `null`.
@@ -52,9 +74,13 @@ impl Rule for Secrets {
         match (place, literal) {
             (_, "null") | (Place::Open | Place::Named, "true" | "false") => None,
             (Place::Named | Place::Within, _) => Some(MASK.to_owned()),
-            (Place::Open, _) if is_number => rewritten_number(literal),
+            (Place::Open, _) if is_number => self.open_number(literal),
             (Place::Open, _) => None,
         }
+    }
+
+    fn too_deep(&self) {
+        self.is_lossy.set(true);
     }
 }
 

@@ -20,10 +20,10 @@ fn written(kind: Kind, json: &str) -> String {
 }
 
 fn written_at(place: Place, kind: Kind, json: &str) -> String {
-    let mut line = Vec::new();
+    let mut line = Json::default();
     Typed { json, kind, place }.write_json(&mut line);
-    keep_on_one_line(&mut line, 0);
-    String::from_utf8(line).unwrap()
+    keep_on_one_line(&mut line.bytes, 0);
+    String::from_utf8(line.bytes).unwrap()
 }
 
 fn schema_of(kind: Kind) -> Value {
@@ -219,6 +219,8 @@ fn the_kind_of_a_column_is_in_its_schema() {
     }
     assert_eq!(Kind::of(&serde_json::json!({"type": "integer"})), Kind::Integer);
     assert_eq!(Kind::of(&serde_json::json!({"type": ["number", "string"]})), Kind::Text);
+    let either = serde_json::json!({"oneOf": [{"type": "null"}, {"type": "string"}]});
+    assert_eq!(Kind::of(&either), Kind::Text);
     assert_eq!(Kind::of(&serde_json::json!(true)), Kind::Any);
 }
 

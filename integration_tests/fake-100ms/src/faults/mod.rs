@@ -6,5 +6,5 @@
 mod plan;
 mod schedule;
 
-pub use plan::{Fault, FaultPlan, FaultRule, RateLimit, RetryHint, TokenPart, When};
+pub use plan::{BAD_BYTE, Fault, FaultPlan, FaultRule, RateLimit, RetryHint, TokenPart, When};
 pub(crate) use schedule::{Asked, Effects, FaultSchedule};

@@ -94,6 +94,9 @@ pub enum When {
     Probability(f64),
 }
 
+/// In a JSON text of a fault, this stands for a byte that is not UTF-8.
+pub const BAD_BYTE: char = '\u{f8fe}';
+
 /// What goes wrong.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {

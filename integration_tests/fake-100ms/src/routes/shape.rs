@@ -4,12 +4,12 @@ use serde_json::{Map, Value};
 
 use super::secrets::Planter;
 use crate::answers::unknown_fields;
-use crate::faults::Fault;
+use crate::faults::{BAD_BYTE, Fault};
 
 /// Applies what the faults say about the content of a good answer.
 pub(crate) fn apply(body: Vec<u8>, shapes: &[Fault], token: &str, planter: &mut Planter) -> Vec<u8> {
     let said = shapes.iter().find_map(|fault| match fault {
-        Fault::Says(text) => Some(text.clone().into_bytes()),
+        Fault::Says(text) => Some(with_bad_bytes(text)),
         _ => None,
     });
     if let Some(said) = said {
@@ -25,7 +25,12 @@ pub(crate) fn apply(body: Vec<u8>, shapes: &[Fault], token: &str, planter: &mut 
     for fault in shapes {
         change(&mut answer, fault, token, planter, &mut raw);
     }
-    raw.put_into(answer.to_string()).into_bytes()
+    with_bad_bytes(&raw.put_into(answer.to_string()))
+}
+
+/// The text with bytes that are not UTF-8 where it holds [`BAD_BYTE`].
+fn with_bad_bytes(text: &str) -> Vec<u8> {
+    text.split(BAD_BYTE).map(str::as_bytes).collect::<Vec<_>>().join(&0xff)
 }
 
 fn changes_content(fault: &Fault) -> bool {
@@ -215,7 +220,10 @@ mod tests {
         assert!(text(answer.clone(), Fault::LimitText("1e30".into())).contains("\"limit\":1e30"));
         let added = Fault::AddMember { key: "\"\\ud800\"".into(), json: "1e400".into() };
         assert_eq!(text(answer.clone(), added).matches("\"\\ud800\":1e400").count(), 2);
-        assert_eq!(text(answer, Fault::Says("{}".into())), "{}");
+        assert_eq!(text(answer.clone(), Fault::Says("{}".into())), "{}");
+        let bad = Fault::SetMember { key: "name".into(), json: format!("\"a{BAD_BYTE}\"") };
+        let body = apply(answer.to_string().into_bytes(), &[bad], "", &mut Planter::default());
+        assert_eq!(body.iter().filter(|byte| **byte == 0xff).count(), 2);
     }
 
     #[test]
