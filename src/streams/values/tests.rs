@@ -180,6 +180,35 @@ fn the_table_is_the_rule() {
 }
 
 #[test]
+fn what_is_lost_is_noted_and_nothing_else_is() {
+    let is_lossy = |kind: Kind, json: &str| {
+        let mut line = Json::default();
+        Typed { json, kind, place: Place::Open }.write_json(&mut line);
+        line.is_lossy
+    };
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for (json, lossy) in [
+        ("null", vec![]),
+        ("12", vec![Kind::Flag]),
+        ("1.5", vec![Kind::Integer, Kind::Flag]),
+        ("\"12\"", vec![Kind::Flag]),
+        ("\"\u{fffd} \\ufffd\"", vec![Kind::Integer, Kind::Number, Kind::Flag]),
+        ("\"rtmp://a/live/KEY\"", vec![Kind::Integer, Kind::Number, Kind::Flag]),
+        ("{\"secret\":\"\\ud800\"}", vec![Kind::Text, Kind::Integer, Kind::Number, Kind::Flag, Kind::Texts]),
+        ("[1,2]", vec![Kind::Text, Kind::Integer, Kind::Number, Kind::Flag]),
+        ("\"a\\u0000\"", KINDS.to_vec()),
+        (&deep, KINDS.to_vec()),
+        ("1e400", vec![Kind::Integer, Kind::Number, Kind::Flag, Kind::Object, Kind::List, Kind::Any]),
+    ] {
+        let noted: Vec<Kind> = KINDS.into_iter().filter(|kind| is_lossy(*kind, json)).collect();
+        assert_eq!(noted, lossy, "{json}");
+    }
+    let mut line = Json::default();
+    Typed { json: "12", kind: Kind::Number, place: Place::Named }.write_json(&mut line);
+    assert!(!line.is_lossy, "that a secret does not fit is none");
+}
+
+#[test]
 fn absent_is_null() {
     assert_eq!(to_value(&vec![Text(None)]), serde_json::json!([null]));
     assert_eq!(to_value(&vec![Object(None)]), serde_json::json!([null]));
