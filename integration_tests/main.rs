@@ -34,6 +34,8 @@ mod incremental;
 mod limits;
 /// Which way requests go: past proxies, and never inside.
 mod network;
+/// People in sessions: their ids, and the measurements of their calls.
+mod peers;
 /// Names, ids of users and free text: kept, hashed or dropped.
 mod privacy;
 /// Every stream, in full: records, schemas, requests, readings, selection of columns, secrets.

@@ -4,12 +4,29 @@
 use fake_100ms::{BAD_BYTE, Counts, Fake, Fault, FaultPlan, Options, Scale, When};
 use serde_json::{Value, json};
 
-use crate::harness::{Call, catalog, config, fake};
+use crate::harness::{Call, catalog, config};
 use crate::messages::{Change, Level, Record, Status, Transcript};
+
+/// A small workspace.
+fn workspace(seed: u64) -> Fake {
+    let counts = Counts {
+        rooms: 15,
+        sessions: 30,
+        templates: 5,
+        recordings: 40,
+        events_per_room: 4,
+        live_streams: 10,
+        external_streams: 10,
+        webhook_events: 40,
+        peers_with_stats: 20,
+        ..Counts::default()
+    };
+    Fake::start(Options { seed, gzip: false, scale: Scale::Custom(counts), ..Options::default() })
+}
 
 /// A fake that answers `route` with a page of these items, and is read.
 fn read_page(route: &str, stream: &str, items: &[String]) -> (Fake, Transcript) {
-    let fake = Fake::start(Options { seed: 71, gzip: false, ..Options::default() });
+    let fake = workspace(71);
     let page = format!(r#"{{"limit":100,"data":[{}],"last":""}}"#, items.join(","));
     fake.set_faults(FaultPlan::new().on(route, When::Nth(1), Fault::Says(page)).on(
         route,
@@ -73,7 +90,7 @@ fn what_does_not_fit_its_column_is_named_with_its_record() {
 
 #[test]
 fn what_does_not_fit_inside_a_column_is_named_with_the_column() {
-    let fake = fake(72);
+    let fake = workspace(72);
     let odd = Fault::SetMember { key: "size".to_owned(), json: "\"unknown\"".to_owned() };
     fake.set_faults(FaultPlan::new().on("/v2/recording-assets", When::Always, odd));
     let transcript = Call::read(&config(&fake), &catalog(&["recordings"], "full_refresh")).run().good(&fake);
@@ -91,7 +108,7 @@ fn what_does_not_fit_inside_a_column_is_named_with_the_column() {
 
 #[test]
 fn good_answers_have_no_changes() {
-    let fake = fake(73);
+    let fake = workspace(73);
     let config = crate::harness::config_with(&fake, json!({"extra_streams": crate::harness::EXTRA}));
     let streams = crate::harness::every_stream();
     let transcript = Call::read(&config, &catalog(&streams, "full_refresh")).run().good(&fake);
@@ -126,7 +143,7 @@ fn bytes_that_are_not_utf_8_are_named_in_every_kind_of_text() {
         ("/v2/analytics/events", "analytics_events", "user_name", "data"),
         ("/v2/recording-assets", "recordings", "path", "recording_assets"),
     ] {
-        let fake = fake(74);
+        let fake = workspace(74);
         let bad = Fault::SetMember { key: key.to_owned(), json: format!("\"a{BAD_BYTE}b\"") };
         fake.set_faults(FaultPlan::new().on(route, When::Always, bad));
         let transcript = Call::read(&config(&fake), &catalog(&[stream], "full_refresh")).run().good(&fake);
@@ -142,7 +159,7 @@ fn bytes_that_are_not_utf_8_are_named_in_every_kind_of_text() {
 #[test]
 fn an_id_or_a_token_that_is_not_utf_8_ends_the_stream() {
     let read = |page: String| {
-        let fake = Fake::start(Options { seed: 75, gzip: false, ..Options::default() });
+        let fake = workspace(75);
         fake.set_faults(FaultPlan::new().on("/v2/rooms", When::Always, Fault::Says(page)));
         let finished = Call::read(&config(&fake), &catalog(&["rooms"], "full_refresh")).run();
         assert_eq!(finished.status.code(), Some(1), "{}", finished.report(&fake));
@@ -177,7 +194,7 @@ fn adds(members: &[(&str, &str)]) -> FaultPlan {
 
 #[test]
 fn the_type_of_an_added_column_does_not_hang_on_the_sample() {
-    let fake = fake(76);
+    let fake = workspace(76);
     for value in ["7", "7.5", "true", "\"seven\""] {
         fake.set_faults(adds(&[("newValue", value)]));
         assert_eq!(added(&fake), [("new_value".to_owned(), json!(["null", "string"]))], "{value}");
@@ -194,7 +211,7 @@ fn the_type_of_an_added_column_does_not_hang_on_the_sample() {
 
 #[test]
 fn an_added_column_is_written_as_the_catalog_has_it() {
-    let fake = fake(77);
+    let fake = workspace(77);
     let read = |schema: Value, value: &str| {
         fake.set_faults(adds(&[("newValue", value)]));
         let mut catalog = catalog(&["rooms"], "full_refresh");

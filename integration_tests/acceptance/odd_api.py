@@ -8,6 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 ODD_VALUES = {
     "half_of_a_letter": r'"a\ud83db"',
     "zero_letter": r'"a\u0000b"',
+    # Goes out as the byte 0xFF, which is not UTF-8.
+    "bad_byte": '"a\udcffb"',
     "beyond_floats": "1e400",
     "minus_zero": "-0",
     "beyond_64_bits": "1" + "0" * 30,
@@ -67,7 +69,7 @@ class OddApi:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                body = api._answer(self.path).encode()
+                body = api._answer(self.path).encode(errors="surrogateescape")
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))

@@ -51,11 +51,26 @@ def test_what_can_be_kept_is_kept(output):
     rooms = {room["id"].removeprefix("room-"): room for room in output.records("rooms")}
     assert rooms["half_of_a_letter"]["name"] == "a\ufffdb"
     assert rooms["zero_letter"]["key"] == "a\ufffdb"
+    assert rooms["bad_byte"]["name"] == "a\ufffdb"
     assert rooms["line_breaks"]["description"] == "a\u2028b\u2029c\u0085d"
     assert (rooms["text_of_a_number"]["size"], rooms["text_of_truth"]["enabled"]) == (12, True)
     assert (rooms["truth"]["name"], rooms["beyond_64_bits"]["size"]) == ("true", None)
     assert rooms["object"]["recording_info"] == {"a\ufffd": "\ufffd", "n": "1e400", "list": [{"b\ufffd": None}]}
     assert rooms["truth"]["webhook"] == {"value": True}
+
+
+def test_what_could_not_be_kept_is_named_with_its_record(output):
+    changes = {
+        record["data"]["id"].removeprefix("room-"): {
+            change["field"]: change["change"] for change in record.get("meta", {}).get("changes", [])
+        }
+        for record in output.of_type("RECORD")
+        if record["stream"] == "rooms"
+    }
+    assert changes["nothing"] == {}
+    assert (changes["beyond_64_bits"]["size"], changes["beyond_64_bits"]["webhook"]) == ("NULLED", "TRUNCATED")
+    assert (changes["half_of_a_letter"]["name"], changes["deep"]["recording_info"]) == ("TRUNCATED", "TRUNCATED")
+    assert "name" not in changes["line_breaks"] and "size" not in changes["text_of_a_number"]
 
 
 def test_a_column_of_json_takes_every_record(output, postgres):

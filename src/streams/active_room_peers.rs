@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError};
 use super::gaps::{Gaps, OF_THIS_ONE};
-use super::record::{Identity, Label, Record, Rows, hide_others, id, record};
+use super::record::{Identity, Label, Record, Rows, hide_others, id, readable_id, record};
 use super::schema;
 use super::slice::Slice;
 use super::time::Time;
@@ -97,8 +97,9 @@ impl ActiveRoomPeers {
             for (key, mut peer) in peers {
                 hide_others(key.as_deref(), &mut peer.others);
                 peer.id.0 = peer.id.0.take().or(key);
-                let id = peer.id.0.as_deref().ok_or_else(|| RecordError::new(None, "id", "is missing"))?;
-                peer.joined_at.readable(id, "joined_at")?;
+                let id = readable_id(peer.id.0.take(), None, "id")?;
+                peer.joined_at.readable(&id, "joined_at")?;
+                peer.id.0 = Some(id);
                 peer.room_id = room.into();
                 peer.session_id = session.into();
                 rows.push(&self.reading.format, &peer, None);
@@ -126,6 +127,7 @@ fn live_rooms(sessions: &[LiveSession<'_>]) -> Result<BTreeMap<String, String>, 
         let session_id = id(session.id.0)?;
         let has_ended = truth(session.active.0) == Some(false);
         let Some(room) = text(session.room_id.0).filter(|_| !has_ended) else { continue };
+        let room = readable_id(Some(room), Some(&session_id), "room_id")?;
         let known = rooms.entry(room.into_owned()).or_default();
         // Ids begin with their creation time.
         if known.as_str() < session_id.as_ref() {

@@ -26,12 +26,13 @@ use super::contract::{
     EventRooms, Reading, RecordError, Remark, SETTLING, Seen, Since, Step, Stream, StreamError, Times,
 };
 use super::gaps::{Gaps, OF_THIS_ONE};
-use super::record::{Computed, Derived, Identity, Label, Record, Rows, id, record, times};
+use super::record::{Computed, Derived, Identity, Label, Record, Rows, id, readable_id, record, times};
 use super::schema;
+use super::session::{People, WithText};
 use super::slice::{Scope, Slice};
 use super::time::{Time, Timestamp};
 use super::values::{Object, Text, text, truth};
-use crate::api::{ApiError, Client, EventFilter, Keyed, List, ListFilter, Members, Problem};
+use crate::api::{ApiError, Client, EventFilter, List, ListFilter, Problem};
 use crate::seams;
 
 record! {
@@ -84,16 +85,6 @@ record! {
         updated_at: Time,
         ended_at: Time,
         peers: Derived<'a, ()>,
-    }
-}
-
-record! {
-    /// What is read of a peer.
-    ParentPeer {
-        id: Identity<'a>,
-        user_id: Text<'a>,
-        joined_at: Time,
-        left_at: Time,
     }
 }
 
@@ -301,13 +292,12 @@ impl AnalyticsEvents {
             if !slice.window().takes(created_at) {
                 continue;
             }
-            let room = text(session.room_id.0);
-            let peers: Keyed<'_, &RawValue> = Members::of(session.peers.raw).map_err(|_| {
-                RecordError::new(Some(&session_id), "peers", "is neither an object nor an array of peers")
-            })?;
+            let room = text(session.room_id.0).map(|room| readable_id(Some(room), Some(&session_id), "room_id"));
+            let room = room.transpose()?;
+            let people = People::<WithText<'_>>::of(session.peers.raw, &session_id, self.reading.format.personal())?;
             let mut changed = session.ended_at.get().map_or(updated_at, |ended_at| ended_at.max(updated_at));
-            for (key, raw) in peers {
-                let peer = Passage::of(key, raw, &session_id, room.as_deref())?;
+            for person in people.all {
+                let peer = Passage::of(person, &session_id, room.as_deref());
                 changed = changed.max(peer.last_seen());
                 self.push_passage(&mut rows, &peer, joins_from);
             }
@@ -476,7 +466,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl<'a> EventRecord<'a> {
     /// Fills the computed columns of an event that `room` was asked for; returns its time.
     fn shape(&mut self, room: &str) -> Result<Timestamp, RecordError> {
-        let id = self.id.0.clone().ok_or_else(|| RecordError::new(None, "id", "is missing"))?;
+        let id = readable_id(self.id.0.clone(), None, "id")?;
         let time = self.timestamp.readable(&id, "timestamp")?;
         let time = time.ok_or_else(|| RecordError::new(Some(&id), "timestamp", "is missing"))?;
         let data: EventData<'a> =
@@ -503,25 +493,17 @@ struct Passage<'a> {
 }
 
 impl<'a> Passage<'a> {
-    fn of(
-        key: Option<Cow<'a, str>>,
-        entry: &'a RawValue,
-        session: &'a str,
-        room: Option<&'a str>,
-    ) -> Result<Self, RecordError> {
-        let peer: ParentPeer<'a> = serde_json::from_str(entry.get())
-            .map_err(|_| RecordError::new(Some(session), "peers", "contains a peer that is not an object"))?;
-        // Old entries lack the id; then the key is the id.
-        let id = peer.id.0.or(key).ok_or_else(|| RecordError::new(Some(session), "peers.id", "is missing"))?;
-        Ok(Self {
-            joined_at: peer.joined_at.readable(session, "peers.joined_at")?,
-            left_at: peer.left_at.readable(session, "peers.left_at")?,
-            user_id: peer.user_id,
-            id,
+    fn of(person: WithText<'a>, session: &'a str, room: Option<&'a str>) -> Self {
+        let WithText { entry, text } = person;
+        Self {
+            joined_at: entry.joined_at.get(),
+            left_at: entry.left_at.get(),
+            user_id: entry.user_id,
+            id: entry.id.0.unwrap_or_default(),
             session,
             room,
-            entry,
-        })
+            entry: text,
+        }
     }
 
     fn last_seen(&self) -> Timestamp {
@@ -548,6 +530,7 @@ impl<'a> Passage<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::personal::PersonalData;
     use super::super::write::to_value;
     use super::*;
 
@@ -575,9 +558,9 @@ mod tests {
 
     #[test]
     fn a_stay_is_a_join_and_a_leave() {
-        let entry: &RawValue =
-            serde_json::from_str(r#"{"name":"Ada","user_id":"u","joined_at":"2024-05-01T10:00:00.5Z"}"#).unwrap();
-        let stay = Passage::of(Some("p1".into()), entry, "s1", Some("r1")).unwrap();
+        let peers = r#"{"p1":{"name":"Ada","user_id":"u","joined_at":"2024-05-01T10:00:00.5Z"}}"#;
+        let people = People::of(serde_json::from_str(peers).unwrap(), "s1", &PersonalData::Keep).unwrap();
+        let stay = Passage::of(people.all.into_iter().next().unwrap(), "s1", Some("r1"));
         assert_eq!(stay.left_at, None);
         let record = to_value(&stay.record(JOIN, stay.last_seen()));
         let expected = serde_json::json!({

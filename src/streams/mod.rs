@@ -13,6 +13,7 @@
 //! | `schema` | the schemas of records, and fields that the API has added |
 //! | `time` | times in all their spellings |
 //! | `gaps` | parts that 100ms refuses to give |
+//! | `session` | the people in a session, and their ids |
 //! | `with_files`, `template_parents` | what several streams have in common |
 //!
 //! A stream knows neither Airbyte nor the user's configuration.
@@ -23,6 +24,7 @@ mod personal;
 mod record;
 mod schema;
 mod secrets;
+mod session;
 mod slice;
 mod spelling;
 mod strings;

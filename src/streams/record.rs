@@ -43,11 +43,11 @@ pub type Others<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 
 /// A record of a list that is read by time.
 pub trait Shape {
-    /// Fills the computed columns.
+    /// Fills the computed columns, where personal data becomes what `personal` says.
     ///
     /// # Errors
     /// When the record lacks what its key, its cursor or a computed column needs.
-    fn shape(&mut self) -> Result<Times, RecordError>;
+    fn shape(&mut self, personal: &PersonalData) -> Result<Times, RecordError>;
 }
 
 /// A column that the API's answer may fill.
@@ -430,6 +430,11 @@ impl Format {
         }
     }
 
+    /// What becomes of personal data.
+    pub fn personal(&self) -> &PersonalData {
+        &self.personal
+    }
+
     /// Whether the column is written; a stream need not fetch what nobody asked for.
     pub fn has<R: Record>(&self, column: &str) -> bool {
         self.columns.iter().any(|(index, _)| R::COLUMNS.get(*index) == Some(&column))
@@ -504,7 +509,7 @@ impl Rows {
     ) -> Result<(Self, Option<Seen>), StreamError> {
         let (mut rows, mut seen) = (Self::default(), None);
         for mut record in page {
-            let times = record.shape()?;
+            let times = record.shape(reading.format.personal())?;
             Seen::note(&mut seen, slice, times.created);
             if slice.window().takes(times.created) && reading.is_due(&times) {
                 rows.push(&reading.format, &record, Some(times));

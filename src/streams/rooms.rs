@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::contract::{Reading, RecordError, Step, Stream, StreamError, Times};
+use super::personal::PersonalData;
 use super::record::{Rows, Shape, id, record, times};
 use super::schema;
 use super::slice::Slice;
@@ -99,7 +100,7 @@ impl Stream for Rooms {
 }
 
 impl Shape for RoomRecord<'_> {
-    fn shape(&mut self) -> Result<Times, RecordError> {
+    fn shape(&mut self, _: &PersonalData) -> Result<Times, RecordError> {
         let (created_at, updated_at) = times(&id(self.id.0)?, self.created_at, self.updated_at)?;
         self.updated_at = updated_at.into();
         Ok(Times::new(created_at, updated_at))
@@ -117,7 +118,7 @@ mod tests {
         let json = r#"{"id":"r","created_at":"2024-05-01T10:00:00.5Z","updated_at":"0001-01-01T00:00:00Z",
             "template":"old-name","webhook":{"url":"https://x","headers":{"auth":"s3cret"}}}"#;
         let mut room: RoomRecord<'_> = serde_json::from_str(json).unwrap();
-        room.shape().unwrap();
+        room.shape(&PersonalData::Keep).unwrap();
         let record = to_value(&room);
         assert_eq!(record["updated_at"], "2024-05-01T10:00:00.500000Z");
         assert_eq!(record["webhook"]["headers"]["auth"], MASK);

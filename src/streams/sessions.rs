@@ -15,12 +15,14 @@ use chrono::TimeDelta;
 use serde_json::{Map, Value};
 
 use super::contract::{Reading, RecordError, Step, Stream, StreamError, Times};
-use super::record::{Computed, Derived, Identity, Rows, Shape, hide_others, id, record, times};
+use super::personal::PersonalData;
+use super::record::{Computed, Derived, Rows, Shape, id, record, times};
 use super::schema;
+use super::session::{PeerEntry, People};
 use super::slice::Slice;
 use super::time::{Time, Timestamp};
 use super::values::{Flag, Text, truth};
-use crate::api::{ApiError, Client, Keyed, List, Members};
+use crate::api::{ApiError, Client, List};
 
 record! {
     /// One continuous use of a room, from the first peer who joins to the last who leaves.
@@ -55,32 +57,6 @@ record! {
     drops ["customer"]
     personal ["user_id"]
     people ["peers"]
-}
-
-record! {
-    /// Somebody who was in the session.
-    PeerEntry {
-        /// Unique id of the peer. Somebody who joins again is another peer.
-        id: Identity<'a>,
-        /// The session.
-        session_id: Text<'a>,
-        /// The name shown to others.
-        name: Text<'a>,
-        /// The role in the room's template.
-        role: Text<'a>,
-        /// Your own id of the user, as given when joining.
-        user_id: Text<'a>,
-        /// An older copy of the user's id.
-        user: Text<'a>,
-        /// What your app attached to the peer.
-        metadata: Text<'a>,
-        /// When the peer joined.
-        joined_at: Time,
-        /// When the peer left; null while connected.
-        left_at: Time,
-        /// Seconds from `joined_at` to `left_at`; null while connected.
-        duration: Computed<f64>,
-    }
 }
 
 const ACTIVE: &str = "active";
@@ -127,11 +103,11 @@ impl Stream for Sessions {
 }
 
 impl Shape for SessionRecord<'_> {
-    fn shape(&mut self) -> Result<Times, RecordError> {
+    fn shape(&mut self, personal: &PersonalData) -> Result<Times, RecordError> {
         let id = id(self.id.0)?;
         let (created_at, updated_at) = times(&id, self.created_at, self.updated_at)?;
         let ended_at = self.ended_at.readable(&id, "ended_at")?;
-        let peers = read_peers(&self.peers, &id)?;
+        let peers = in_order(People::of(self.peers.raw, &id, personal)?.all);
         let is_active = truth(self.active.0) == Some(true);
         let last_joined = peers.iter().filter_map(|peer| peer.joined_at.get()).max();
         let last_left = peers.iter().filter_map(|peer| peer.left_at.get()).max();
@@ -152,25 +128,13 @@ impl Shape for SessionRecord<'_> {
     }
 }
 
-/// The peers, ordered by when they joined, then by id.
-fn read_peers<'a>(peers: &Derived<'a, Vec<PeerEntry<'a>>>, id: &str) -> Result<Vec<PeerEntry<'a>>, RecordError> {
-    let members: Keyed<'a, PeerEntry<'a>> = Members::of(peers.raw)
-        .map_err(|_| RecordError::new(Some(id), "peers", "is neither an object nor an array of peers"))?;
-    let mut peers = Vec::with_capacity(members.len());
-    for (key, mut peer) in members {
-        let joined_at = peer.joined_at.readable(id, "peers.joined_at")?;
-        let left_at = peer.left_at.readable(id, "peers.left_at")?;
-        hide_others(key.as_deref(), &mut peer.others);
-        peer.duration.0 = joined_at.zip(left_at).map(|(joined_at, left_at)| left_at.seconds_since(joined_at));
-        // Old entries lack the id; then the key is the id.
-        peer.id.0 = peer.id.0.take().or(key);
-        peers.push(peer);
-    }
+/// By when they joined, then by id.
+fn in_order(mut peers: Vec<PeerEntry<'_>>) -> Vec<PeerEntry<'_>> {
     peers.sort_by(|a, b| {
         let order = |peer: &PeerEntry<'_>| (peer.joined_at.get().is_none(), peer.joined_at.get());
         order(a).cmp(&order(b)).then_with(|| a.id.0.cmp(&b.id.0))
     });
-    Ok(peers)
+    peers
 }
 
 #[cfg(test)]
@@ -180,7 +144,7 @@ mod tests {
 
     fn record(json: &str) -> (Value, Timestamp) {
         let mut record: SessionRecord<'_> = serde_json::from_str(json).unwrap();
-        let times = record.shape().unwrap();
+        let times = record.shape(&PersonalData::Keep).unwrap();
         (to_value(&record), times.changed)
     }
 
@@ -227,8 +191,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_named() {
-        let error =
-            |json: &str| serde_json::from_str::<SessionRecord<'_>>(json).unwrap().shape().unwrap_err().to_string();
+        let error = |json: &str| {
+            serde_json::from_str::<SessionRecord<'_>>(json).unwrap().shape(&PersonalData::Keep).unwrap_err().to_string()
+        };
         assert_eq!(error("{}"), "`id` of a record without `id` is missing");
         assert_eq!(error(r#"{"id":"s"}"#), "`created_at` of the record `s` is missing");
         assert_eq!(
@@ -243,7 +208,12 @@ mod tests {
             let json = format!(
                 r#"{{"id":"s","created_at":"2024-05-01T10:00:00Z","updated_at":"2024-05-01T10:00:00Z"{fields}}}"#
             );
-            serde_json::from_str::<SessionRecord<'_>>(&json).unwrap().shape().unwrap().settled.to_string()[11..16]
+            serde_json::from_str::<SessionRecord<'_>>(&json)
+                .unwrap()
+                .shape(&PersonalData::Keep)
+                .unwrap()
+                .settled
+                .to_string()[11..16]
                 .to_owned()
         };
         assert_eq!(settled(r#","active":false"#), "23:00");

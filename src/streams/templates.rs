@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::contract::{Reading, RecordError, Step, Stream, StreamError, Times};
+use super::personal::PersonalData;
 use super::record::{Rows, Shape, id, record, times};
 use super::schema;
 use super::slice::Slice;
@@ -76,7 +77,7 @@ impl Stream for Templates {
 }
 
 impl Shape for TemplateRecord<'_> {
-    fn shape(&mut self) -> Result<Times, RecordError> {
+    fn shape(&mut self, _: &PersonalData) -> Result<Times, RecordError> {
         let (created_at, updated_at) = times(&id(self.id.0)?, self.created_at, self.updated_at)?;
         self.updated_at = updated_at.into();
         Ok(Times::new(created_at, updated_at))
@@ -94,7 +95,7 @@ mod tests {
         let json = r#"{"_id":"t","id":"t","customerId":"c","customer":"c","appId":"a","createdAt":"2024-05-01T10:00:00Z",
             "updatedAt":"2024-05-02T10:00:00.1Z","settings":{"recording":{"upload":{"credentials":{"secretKey":"x"}}}}}"#;
         let mut template: TemplateRecord<'_> = serde_json::from_str(json).unwrap();
-        template.shape().unwrap();
+        template.shape(&PersonalData::Keep).unwrap();
         let record = to_value(&template);
         assert_eq!((&record["customer_id"], &record["app_id"]), (&"c".into(), &"a".into()));
         assert_eq!(record["updated_at"], "2024-05-02T10:00:00.100000Z");

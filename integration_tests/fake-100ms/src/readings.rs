@@ -102,6 +102,8 @@ pub enum PeersShape {
     Object,
     /// `[{"id":"<peer id>",…}]`
     Array,
+    /// `[{…}]`: nothing tells the id of a session's peer. Active rooms tell it all the same.
+    ArrayWithoutIds,
 }
 
 /// See [`Readings::template_spelling`].
@@ -345,6 +347,7 @@ const FLIPS: &[(&str, Flip)] = &[
     ("the end does not move updated_at", |r| r.session_end_moves_updated_at = false),
     ("never edited is created_at", |r| r.never_edited = NeverEdited::CreatedAt),
     ("late assets touch the recording", |r| r.late_assets_touch_recording = true),
+    ("peers as array without ids", |r| r.peers = PeersShape::ArrayWithoutIds),
     ("peers as array", |r| r.peers = PeersShape::Array),
     ("templates in snake case", |r| r.template_spelling = Spelling::Snake),
     ("templates in both spellings", |r| r.template_spelling = Spelling::Mixed),

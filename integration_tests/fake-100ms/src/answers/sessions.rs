@@ -90,11 +90,12 @@ impl Serialize for Peers<'_> {
                 }
                 map.end()
             }
-            // Without a key to tell it, the id is always inside.
-            PeersShape::Array => {
+            PeersShape::Array | PeersShape::ArrayWithoutIds => {
                 let mut array = serializer.serialize_seq(Some(peers.len()))?;
                 for peer in peers {
-                    let entry = self.entry(peer, Some(peer.id));
+                    // Without a key to tell it, the id is inside, if it is told at all.
+                    let id = (self.readings.peers == PeersShape::Array).then_some(peer.id);
+                    let entry = self.entry(peer, id);
                     if self.readings.unknown_entry_fields {
                         array.serialize_element(&with_unknown_fields(&entry))?
                     } else {
@@ -184,7 +185,7 @@ pub(crate) fn active_peers(
     let entries = entries.map(|peer| (peer.id.to_string(), active_peer(peer, readings)));
     let peers = match readings.peers {
         PeersShape::Object => Value::Object(entries.collect()),
-        PeersShape::Array => Value::Array(entries.map(|(_, peer)| peer).collect()),
+        PeersShape::Array | PeersShape::ArrayWithoutIds => Value::Array(entries.map(|(_, peer)| peer).collect()),
     };
     Some(to_json(&json!({"peers": peers})))
 }
@@ -192,7 +193,7 @@ pub(crate) fn active_peers(
 fn empty(readings: &Readings) -> Value {
     match readings.peers {
         PeersShape::Object => json!({}),
-        PeersShape::Array => json!([]),
+        PeersShape::Array | PeersShape::ArrayWithoutIds => json!([]),
     }
 }
 

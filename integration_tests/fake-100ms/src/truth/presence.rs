@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::Expected;
 use super::mask::masked;
+use super::sessions::peer_ids;
 use crate::readings::{PeersShape, Readings};
 use crate::workspace::Workspace;
 use crate::workspace::events::KEPT;
@@ -13,12 +14,16 @@ use crate::workspace::model::{Peer, Session, Time};
 pub(super) fn joins_and_leaves(workspace: &Workspace) -> Vec<Expected> {
     let earliest = workspace.now - KEPT;
     let sessions = workspace.sessions.iter();
-    let peers = sessions.flat_map(|session| session.peers.iter().map(move |peer| (session, peer)));
-    let moves = peers.flat_map(|(session, peer)| {
+    let peers = sessions.flat_map(|session| {
+        let ids = peer_ids(session, &workspace.readings);
+        session.peers.iter().zip(ids).map(move |(peer, id)| (session, peer, id))
+    });
+    let moves = peers.flat_map(|(session, peer, id)| {
         let join = Some(("peer.join", "join", peer.joined_at));
         let leave = peer.left_at.map(|time| ("peer.leave", "leave", time));
         let moves = [join, leave].into_iter().flatten().filter(|(_, _, time)| *time >= earliest);
-        let expect = move |(kind, suffix, time)| expect_move(&workspace.readings, session, peer, (kind, suffix), time);
+        let of_whom = (session, peer, &*id);
+        let expect = |(kind, suffix, time)| expect_move(&workspace.readings, of_whom, (kind, suffix), time);
         moves.map(expect).collect::<Vec<_>>()
     });
     moves.collect()
@@ -26,12 +31,11 @@ pub(super) fn joins_and_leaves(workspace: &Workspace) -> Vec<Expected> {
 
 fn expect_move(
     readings: &Readings,
-    session: &Session,
-    peer: &Peer,
+    (session, peer, peer_id): (&Session, &Peer, &str),
     (kind, suffix): (&str, &str),
     time: Time,
 ) -> Expected {
-    let id = format!("{}.{suffix}", peer.id);
+    let id = format!("{peer_id}.{suffix}");
     let time = readings.emitted(time);
     let record = json!({
         "id": id,
@@ -40,7 +44,7 @@ fn expect_move(
         "created_at": time,
         "timestamp": time,
         "session_id": session.id,
-        "peer_id": peer.id,
+        "peer_id": peer_id,
         "room_id": session.room_id,
         "user_id": peer.user_id,
         "source": "sessions",
@@ -53,7 +57,12 @@ fn expect_move(
 fn entry(readings: &Readings, session: &Session, peer: &Peer) -> Value {
     let mut entry = Map::new();
     let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
-    if peer.repeats_id || readings.peers == PeersShape::Array {
+    let is_told = match readings.peers {
+        PeersShape::Object => peer.repeats_id,
+        PeersShape::Array => true,
+        PeersShape::ArrayWithoutIds => false,
+    };
+    if is_told {
         put("id", peer.id.to_string().into());
     }
     put("session_id", session.id.into());

@@ -1,9 +1,11 @@
 //! `sessions` and `active_room_peers`.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{Expected, entry};
-use crate::readings::Readings;
+use crate::readings::{PeersShape, Readings};
 use crate::times::seconds_between;
 use crate::workspace::Workspace;
 use crate::workspace::model::{Peer, Session, Time};
@@ -58,13 +60,32 @@ pub(super) fn stopped_at(session: &Session, readings: &Readings) -> Option<Time>
     Some(stopped_at.unwrap_or_else(|| session.said_updated_at(readings)))
 }
 
+/// The ids of the session's peers, in their order. Whom the API gives none has one made of what is known: the first
+/// half of SHA-256 of session, time of joining and name, and a number where all three are the same.
+pub(super) fn peer_ids(session: &Session, readings: &Readings) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::with_capacity(session.peers.len());
+    let mut made: BTreeMap<String, u32> = BTreeMap::new();
+    for peer in &session.peers {
+        if readings.peers != PeersShape::ArrayWithoutIds {
+            ids.push(peer.id.to_string());
+            continue;
+        }
+        let parts = format!("{}\n{}\n{}", session.id, readings.emitted(peer.joined_at), peer.name);
+        let digest = ring::digest::digest(&ring::digest::SHA256, parts.as_bytes());
+        let id: String = digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        let count = made.entry(id.clone()).and_modify(|count| *count += 1).or_insert(1);
+        ids.push(if *count == 1 { id } else { format!("{id}-{count}") });
+    }
+    ids
+}
+
 /// By the time of joining as it is emitted, then by id.
 fn peers(session: &Session, readings: &Readings) -> Vec<Value> {
-    let mut peers: Vec<&Peer> = session.peers.iter().collect();
-    peers.sort_by_key(|peer| (readings.visible(peer.joined_at).timestamp_micros(), peer.id));
-    let record = |peer: &Peer| {
+    let mut peers: Vec<(&Peer, String)> = session.peers.iter().zip(peer_ids(session, readings)).collect();
+    peers.sort_by_cached_key(|(peer, id)| (readings.visible(peer.joined_at).timestamp_micros(), id.clone()));
+    let record = |(peer, id): (&Peer, String)| {
         let known = json!({
-            "id": peer.id,
+            "id": id,
             "session_id": session.id,
             "name": peer.name,
             "role": peer.role,
