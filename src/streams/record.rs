@@ -459,7 +459,7 @@ fn short(hasher: &DefaultHasher) -> u64 {
 
 /// A hash of the record's primary key, whether or not its columns are selected.
 fn hash_of_key<R: Record>(format: &Format, record: &R) -> u64 {
-    let mut key = Json::default();
+    let mut key = Json { bytes: Vec::with_capacity(64), is_lossy: false };
     for index in &format.keys {
         record.write(*index, &mut key);
         key.push(b',');
