@@ -42,10 +42,10 @@ mod privacy;
 mod read;
 /// Kills and what they cost: states, resuming, full refresh.
 mod resume;
-/// What a sync writes again: records at its edge, changes and their way back, finished full reads.
-mod settling;
 /// Settings as forms and templates of settings leave them, and times in their spellings.
 mod settings;
+/// What a sync writes again: records at its edge, changes and their way back, finished full reads.
+mod settling;
 /// Signals, pipes, full disks and slow readers.
 mod signals;
 /// Bad days on end, with kills.
