@@ -383,14 +383,14 @@ fn bad_states() -> Vec<Bad> {
     let no_name = json!([{"type": "STREAM", "stream": {"stream_descriptor": {"name": null}}}]);
     let no_list = json!({"type": "GLOBAL", "global": {"stream_states": {}}});
     let rows = [
-        ("a number", json!(5), "neither"),
-        ("a string", json!("2024-01-01T00:00:00Z"), "neither"),
-        ("a boolean", json!(true), "neither"),
-        ("a list of numbers", json!([5]), "`stream`"),
-        ("a list of null", json!([null]), "`stream`"),
-        ("a list of nothing in particular", json!([{}]), "`stream`"),
+        ("a number", json!(5), "such as `[{"),
+        ("a string", json!("2024-01-01T00:00:00Z"), "such as `[{"),
+        ("a boolean", json!(true), "such as `[{"),
+        ("a list of numbers", json!([5]), "such as `[{"),
+        ("a list of null", json!([null]), "such as `[{"),
+        ("a list of nothing in particular", json!([{}]), "such as `[{"),
         ("an unknown type", json!([{"type": "GALACTIC"}]), "`type`"),
-        ("STREAM without stream", json!([{"type": "STREAM"}]), "`stream`"),
+        ("STREAM without stream", json!([{"type": "STREAM"}]), "such as `[{"),
         ("a stream without descriptor", no_stream, "`stream_descriptor.name`"),
         ("a descriptor without name", no_name, "`stream_descriptor.name`"),
         ("GLOBAL without global", json!({"type": "GLOBAL"}), "`global`"),

@@ -24,6 +24,8 @@ mod engagement;
 mod extra_streams;
 /// What goes wrong on the wire: what passes is ridden out, what stays ends one stream and no other.
 mod faults;
+/// `read --output`: locks, crashes, users and planted files.
+mod folder;
 /// What looks odd and must work all the same.
 mod good_input;
 /// The import table, and that schemas agree with the code.
@@ -42,6 +44,8 @@ mod privacy;
 mod read;
 /// Kills and what they cost: states, resuming, full refresh.
 mod resume;
+/// `--state`: every form of a state, and the messages of a read.
+mod saved_states;
 /// Settings as forms and templates of settings leave them, and times in their spellings.
 mod settings;
 /// What a sync writes again: records at its edge, changes and their way back, finished full reads.

@@ -6,58 +6,75 @@ use serde_json::{Map, Value};
 
 use super::input::{InputError, shown, unreadable};
 
+/// The form that every platform keeps, for sentences about files that are not understood.
+const FORM: &str = r#"[{"type":"STREAM","stream":{"stream_descriptor":{"name":"…"},"stream_state":{…}}}]"#;
+/// Keys under which runners keep states, so that an object with nothing else to go by is looked for there.
+const WRAPPINGS: [&str; 9] = [
+    "state",
+    "states",
+    "stream_states",
+    "streamStates",
+    "streamState",
+    "globalState",
+    "singer_state",
+    "bookmarks",
+    "value",
+];
+
 /// The saved states by stream, and what was passed over.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SavedStates {
     /// `stream_state` by stream name.
     pub by_stream: HashMap<String, Value>,
-    /// What was there and is not used, for the log.
-    pub ignored: Vec<String>,
+    /// What stands beside the state of a stream as `file`: how far it covers the file of the stream.
+    pub files: HashMap<String, Value>,
+    /// Sentences about what was there and is not used.
+    pub warnings: Vec<String>,
 }
 
-/// Reads a state file in any of the forms platforms and people have: a list of messages, a single one,
-/// a global one, the legacy map of stream to state, or nothing (`[]`, `{}`, `null`).
+/// Reads a state file in any of the forms platforms and people have: a list of messages, a single one, a global one,
+/// the content of one, the legacy map of stream to state, or nothing (`[]`, `{}`, `null`). A map is a state when it
+/// names one of the `streams` of this connector.
 ///
 /// # Errors
 /// When it is none of these: a state that is not understood must not become a full read.
-pub fn read_states(states: &Value) -> Result<SavedStates, InputError> {
+pub fn read_states(states: &Value, streams: &[&str]) -> Result<SavedStates, InputError> {
     let mut saved = SavedStates::default();
-    match states {
-        Value::Null => {}
-        Value::Array(entries) => entries.iter().try_for_each(|entry| saved.read_entry(entry))?,
-        Value::Object(entry) if is_message(entry) => saved.read_entry(states)?,
-        Value::Object(by_stream) => saved.read_map(by_stream)?,
-        _ => return unreadable("holds neither a list of states nor an object: use what the last sync wrote"),
-    }
+    saved.add(states, streams)?;
     Ok(saved)
 }
 
-fn is_message(entry: &Map<String, Value>) -> bool {
-    entry.get("type").is_some_and(Value::is_string)
-        || entry.get("stream").is_some_and(|stream| stream.get("stream_descriptor").is_some())
-}
-
 impl SavedStates {
-    fn read_entry(&mut self, entry: &Value) -> Result<(), InputError> {
+    /// Adds states in any of these forms; the later one of a stream counts.
+    ///
+    /// # Errors
+    /// As for [`read_states`].
+    pub fn add(&mut self, states: &Value, streams: &[&str]) -> Result<(), InputError> {
+        match states {
+            Value::Null => Ok(()),
+            Value::Object(nothing) if nothing.is_empty() => Ok(()),
+            Value::Array(entries) => entries.iter().try_for_each(|entry| self.add_entry(entry, streams)),
+            entry => self.add_entry(entry, streams),
+        }
+    }
+
+    fn add_entry(&mut self, entry: &Value, streams: &[&str]) -> Result<(), InputError> {
         let known = |key: &str| entry.get(key).filter(|value| !value.is_null());
         match entry.get("type").and_then(Value::as_str) {
             // A whole message, as the connector wrote it.
-            Some("STATE") => match known("state") {
-                Some(state) => self.read_entry(state),
+            Some("STATE") => match known("state").or(known("value")) {
+                Some(state) => self.add(state, streams),
                 None => unreadable("has a message of type STATE without `state`: use what the last sync wrote"),
             },
             Some("GLOBAL") => match known("global").or(known("global_")) {
-                Some(global) => self.read_global(global),
+                Some(global) => self.add_global(global),
                 None => unreadable("has a state of type GLOBAL without `global`: use what the last sync wrote"),
             },
             Some("LEGACY") => match known("data") {
-                Some(Value::Object(by_stream)) => self.read_map(by_stream),
+                Some(Value::Object(by_stream)) => self.add_map(by_stream),
                 _ => unreadable("has a state of type LEGACY without `data`: use what the last sync wrote"),
             },
-            Some("STREAM") | None => match known("stream") {
-                Some(stream) => self.read_stream(stream),
-                None => unreadable("has an entry without `stream`: use what the last sync wrote"),
-            },
+            Some("STREAM") | None => self.add_untold(entry, streams),
             Some(other) => unreadable(format!(
                 "has an entry with the unknown `type` `{}`: use what the last sync wrote",
                 shown(other)
@@ -65,29 +82,61 @@ impl SavedStates {
         }
     }
 
-    fn read_global(&mut self, global: &Value) -> Result<(), InputError> {
+    /// Adds the state of a stream, or an entry whose form only its keys tell.
+    fn add_untold(&mut self, entry: &Value, streams: &[&str]) -> Result<(), InputError> {
+        let known = |key: &str| entry.get(key).filter(|value| !value.is_null());
+        if let Some(stream) = known("stream").or(descriptor(entry).map(|_| entry)) {
+            let name = self.add_stream(stream)?;
+            self.files.extend(known("file").map(|file| (name, file.clone())));
+            return Ok(());
+        }
+        match (entry, WRAPPINGS.into_iter().find_map(known)) {
+            (Value::Object(map), _) if map.keys().any(|key| streams.contains(&key.as_str())) => self.add_map(map),
+            (_, Some(wrapped @ (Value::Object(_) | Value::Array(_)))) => self.add(wrapped, streams),
+            _ => unreadable(format!(
+                "holds no state in a form that is known here (such as `{FORM}`): use what the last sync wrote"
+            )),
+        }
+    }
+
+    fn add_global(&mut self, global: &Value) -> Result<(), InputError> {
         let is_something =
             |shared: &Value| !shared.is_null() && shared.as_object().is_none_or(|shared| !shared.is_empty());
         if global.get("shared_state").is_some_and(is_something) {
-            self.ignored.push("the shared part of a global state".into());
+            let warning = "The state has the shared part of a global state, which this connector does not use.";
+            self.warnings.push(warning.into());
         }
         match global.get("stream_states") {
             None | Some(Value::Null) => Ok(()),
-            Some(Value::Array(streams)) => streams.iter().try_for_each(|stream| self.read_stream(stream)),
+            Some(Value::Array(streams)) => streams.iter().try_for_each(|stream| self.add_stream(stream).map(drop)),
             Some(_) => unreadable("has `global.stream_states` that is not a list: use what the last sync wrote"),
         }
     }
 
-    fn read_stream(&mut self, stream: &Value) -> Result<(), InputError> {
-        let name =
-            stream.get("stream_descriptor").and_then(|descriptor| descriptor.get("name")).and_then(Value::as_str);
-        match name {
-            Some(name) => self.keep(name, stream.get("stream_state").unwrap_or(&Value::Null)),
-            None => unreadable("has a state without `stream_descriptor.name`: use what the last sync wrote"),
+    fn add_stream(&mut self, stream: &Value) -> Result<String, InputError> {
+        let Some(name) = descriptor(stream).and_then(|descriptor| descriptor.get("name")?.as_str()) else {
+            return unreadable("has a state without `stream_descriptor.name`: use what the last sync wrote");
+        };
+        match stream.get("stream_state").or(stream.get("streamState")) {
+            Some(state) => self.keep(name, state)?,
+            // Some writers leave a null out. Where there is something else, a state may be meant.
+            None if stream
+                .as_object()
+                .is_none_or(|keys| keys.values().filter(|value| !value.is_null()).count() == 1) =>
+            {
+                self.keep(name, &Value::Null)?;
+            }
+            None => {
+                return unreadable(format!(
+                    "has a state of the stream `{}` without `stream_state` (it looks like `{FORM}`): use what the last sync wrote",
+                    shown(name)
+                ));
+            }
         }
+        Ok(name.to_owned())
     }
 
-    fn read_map(&mut self, by_stream: &Map<String, Value>) -> Result<(), InputError> {
+    fn add_map(&mut self, by_stream: &Map<String, Value>) -> Result<(), InputError> {
         by_stream.iter().try_for_each(|(name, state)| self.keep(name, state))
     }
 
@@ -111,57 +160,91 @@ impl SavedStates {
     }
 }
 
+fn descriptor(stream: &Value) -> Option<&Value> {
+    stream.get("stream_descriptor").or(stream.get("streamDescriptor")).filter(|value| !value.is_null())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
+    const STREAMS: [&str; 2] = ["rooms", "sessions"];
+
     #[test]
     fn states_are_read_in_every_form() {
         let state = json!({"updated_at": "x"});
         let stream = json!({"stream_descriptor": {"name": "rooms", "namespace": null}, "stream_state": state});
+        let camel = json!({"streamDescriptor": {"name": "rooms"}, "streamState": state});
         for form in [
             json!([{"type": "STREAM", "stream": stream, "sourceStats": {"recordCount": 1.0}, "id": 3}]),
             json!({"type": "STREAM", "stream": stream}),
             json!([{"stream": stream, "global_": null, "data": null, "type": "STREAM"}]),
             json!({"stream": stream}),
+            stream.clone(),
+            json!([stream]),
+            camel.clone(),
+            json!([camel]),
+            json!({"type": "STREAM", "stream_descriptor": {"name": "rooms"}, "stream_state": state}),
+            json!({"stateType": "stream", "state": null, "streamState": [camel], "globalState": null}),
+            json!({"stateType": "global", "globalState": {"sharedState": null, "streamStates": [camel]}}),
             json!([{"type": "GLOBAL", "global": {"shared_state": {}, "stream_states": [stream]}}]),
             json!([{"type": "LEGACY", "data": {"rooms": state}}]),
             json!({"rooms": state}),
+            json!([{"rooms": state}]),
+            json!({"state": {"rooms": state, "chats": {}}}),
+            json!({"singer_state": {"bookmarks": {"rooms": state}}}),
+            json!({"type": "STATE", "value": {"rooms": state}}),
             json!([{"type": "STATE", "state": {"type": "STREAM", "stream": stream}}]),
         ] {
-            let saved = read_states(&form).unwrap();
+            let saved = read_states(&form, &STREAMS).unwrap();
             assert_eq!(saved.by_stream.get("rooms"), Some(&state), "{form}");
-            assert!(saved.ignored.is_empty());
+            assert!(saved.warnings.is_empty());
         }
         for nothing in [
             json!([]),
             json!({}),
             json!(null),
             json!([{"type": "STREAM", "stream": {"stream_descriptor": {"name": "rooms"}, "stream_state": null}}]),
+            json!([{"type": "STREAM", "stream": {"stream_descriptor": {"name": "rooms"}}}]),
+            json!({"rooms": null}),
         ] {
-            assert_eq!(read_states(&nothing).unwrap(), SavedStates::default());
+            assert_eq!(read_states(&nothing, &STREAMS).unwrap(), SavedStates::default());
         }
         for wrong in [
             json!(5),
             json!("x"),
             json!([5]),
             json!([{}]),
+            json!([null]),
             json!({"type": "ODD"}),
             json!({"rooms": 5}),
+            json!({"chats": {"id": 5}}),
+            json!({"state": "x"}),
+            json!({"state": {"chats": {}}}),
+            state.clone(),
             json!([{"type": "STREAM", "stream": {}}]),
+            json!({"stream_descriptor": {"name": "rooms"}, "state": state}),
         ] {
-            assert!(read_states(&wrong).is_err(), "{wrong}");
+            assert!(read_states(&wrong, &STREAMS).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn the_last_state_of_a_stream_counts() {
         let entry = |state: Value| json!({"type": "STREAM", "stream": {"stream_descriptor": {"name": "rooms"}, "stream_state": state}});
-        let saved = read_states(&json!([entry(json!({"a": 1})), entry(json!({"a": 2}))])).unwrap();
+        let saved = read_states(&json!([entry(json!({"a": 1})), entry(json!({"a": 2}))]), &STREAMS).unwrap();
         assert_eq!(saved.by_stream["rooms"], json!({"a": 2}));
-        let reset = read_states(&json!([entry(json!({"a": 1})), entry(json!(null))])).unwrap();
+        let reset = read_states(&json!([entry(json!({"a": 1})), entry(json!(null))]), &STREAMS).unwrap();
         assert!(reset.by_stream.is_empty());
+    }
+
+    #[test]
+    fn what_stands_beside_a_state_is_kept() {
+        let entry =
+            json!({"stream": {"stream_descriptor": {"name": "rooms"}, "stream_state": null}, "file": {"bytes": 5}});
+        let saved = read_states(&json!([entry]), &STREAMS).unwrap();
+        assert_eq!((saved.by_stream.len(), &saved.files["rooms"]), (0, &json!({"bytes": 5})));
     }
 }

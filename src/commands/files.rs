@@ -3,16 +3,19 @@
 //! A file may be a pipe that nobody writes to, so it is read on a thread of its own, and whoever waits for
 //! it can be stopped.
 
-use std::io::{ErrorKind, Read};
+use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::airbyte::{InputError, parse_json};
+use crate::airbyte::{InputError, SavedStates, parse_json};
 use crate::failure::Failure;
 
 /// How a line with a record begins.
 const RECORD: &str = r#"{"type":"RECORD","#;
+/// More bytes are no state, but the messages of a read, of which a line at a time is held in memory; and a longer
+/// line is no STATE.
+const LARGEST_STATE: u64 = 4 << 20;
 
 /// Which file it is, by its flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub(super) enum Role {
     Config,
     Catalog,
     State,
+    /// The state in the folder of `--output`.
+    FolderState,
 }
 
 impl Role {
@@ -28,6 +33,7 @@ impl Role {
             Self::Config => "config",
             Self::Catalog => "catalog",
             Self::State => "state",
+            Self::FolderState => "output",
         }
     }
 
@@ -37,6 +43,16 @@ impl Role {
             Self::Config => ("a configuration", "name the file with your credentials and start date"),
             Self::Catalog => ("a catalog", "name the file with the output of `discover`"),
             Self::State => ("a state", "name the file with the state that the last read wrote"),
+            Self::FolderState => ("a state", "name a folder that an earlier read has written, or a new one"),
+        }
+    }
+
+    /// Refuses the content of a file that is made for another role.
+    fn refuse(self, value: &Value) -> Result<(), InputError> {
+        let (instead, mend) = self.words();
+        match role_of(value).map(Self::words) {
+            Some((is, _)) if is != instead => Err(InputError(format!("is {is}, not {instead}: {mend}"))),
+            _ => Ok(()),
         }
     }
 }
@@ -60,23 +76,37 @@ impl File {
     /// # Errors
     /// When it cannot be read, holds no JSON, or is a file in another role.
     pub(super) async fn values(&self) -> Result<Vec<Value>, Failure> {
-        let path = self.path.clone();
-        let read = tokio::task::spawn_blocking(move || read(&path)).await;
-        let bytes = read
-            .map_err(|_| self.failure("cannot be read: check the path"))?
-            .map_err(|error| self.failure(why_unreadable(&error)))?;
-        let text = String::from_utf8(bytes).map_err(|_| self.failure("is not UTF-8 text: save it as UTF-8"))?;
-        // Some callers create the file before there is a state to put in it.
-        if self.role == Role::State && text.trim().is_empty() {
-            return Ok(Vec::new());
+        let values = self.on_a_thread(|path| parse_lines(utf8(&read(path)?)?)).await?;
+        values.first().map_or(Ok(()), |value| self.role.refuse(value)).map_err(|error| self.failure(&error.0))?;
+        Ok(values)
+    }
+
+    /// The states it holds, in any form, or among all the messages of a read. `streams` are those of this connector.
+    ///
+    /// # Errors
+    /// When it cannot be read, or holds something else.
+    pub(super) async fn states(&self, streams: Vec<&'static str>) -> Result<SavedStates, Failure> {
+        let role = self.role;
+        let Found { mut saved, has_state, torn } =
+            self.on_a_thread(move |path| Found::read(open(path)?, role, &streams)).await?;
+        if torn > 0 {
+            let lines = if torn == 1 { "1 line that is" } else { &format!("{torn} lines that are") };
+            saved.warnings.push(self.failure(&format!("has {lines} no whole message, and not used")).message);
         }
-        let values = parse_lines(&text).map_err(|error| self.failure(&error.to_string()))?;
-        match values.first().and_then(role_of).filter(|role| *role != self.role) {
-            Some(other) => {
-                let ((is, _), (instead, mend)) = (other.words(), self.role.words());
-                Err(self.failure(&format!("is {is}, not {instead}: {mend}")))
-            }
-            None => Ok(values),
+        if !has_state {
+            saved.warnings.push(self.failure("holds messages, but no STATE, so everything is read").message);
+        }
+        Ok(saved)
+    }
+
+    async fn on_a_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Path) -> Result<T, InputError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let path = self.path.clone();
+        match tokio::task::spawn_blocking(move || work(&path)).await {
+            Ok(done) => done.map_err(|error| self.failure(&error.to_string())),
+            Err(_) => Err(self.failure("cannot be read: check the path")),
         }
     }
 
@@ -107,21 +137,101 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    if !is_stdin(path) {
-        return std::fs::read(path);
+fn open(path: &Path) -> Result<Box<dyn BufRead>, InputError> {
+    if is_stdin(path) {
+        return Ok(Box::new(BufReader::new(std::io::stdin())));
     }
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    Ok(Box::new(BufReader::new(file)))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, InputError> {
     let mut bytes = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut bytes)?;
+    open(path)?.read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
 }
 
-fn why_unreadable(error: &std::io::Error) -> &'static str {
-    match error.kind() {
+fn utf8(bytes: &[u8]) -> Result<&str, InputError> {
+    std::str::from_utf8(bytes).map_err(|_| InputError("is not UTF-8 text: save it as UTF-8".into()))
+}
+
+fn unreadable(error: std::io::Error) -> InputError {
+    let problem = match error.kind() {
         ErrorKind::NotFound => "does not exist: check the path",
         ErrorKind::IsADirectory => "is a directory: name a file",
         ErrorKind::PermissionDenied => "may not be read by this user: check its permissions",
         _ => "cannot be read: check the path",
+    };
+    InputError(problem.into())
+}
+
+/// What was found in a file of states.
+#[derive(Default)]
+struct Found {
+    saved: SavedStates,
+    /// Whether there was a state among the messages.
+    has_state: bool,
+    /// Lines that are no whole message.
+    torn: usize,
+}
+
+impl Found {
+    /// Reads one JSON value, or lines of messages, however many.
+    fn read(mut file: impl BufRead, role: Role, streams: &[&str]) -> Result<Self, InputError> {
+        let (mut found, mut head) = (Self::default(), Vec::new());
+        file.by_ref().take(LARGEST_STATE).read_to_end(&mut head).map_err(unreadable)?;
+        let is_whole = (head.len() as u64) < LARGEST_STATE;
+        // Some callers create the file before there is a state to put in it.
+        if is_whole && head.trim_ascii().is_empty() {
+            found.has_state = true;
+            return Ok(found);
+        }
+        let parsed = match is_whole {
+            true => utf8(&head).and_then(parse_json),
+            false => Err(InputError("is too large for a state, and holds no messages: check the path".into())),
+        };
+        match parsed {
+            Ok(value) => found.take(&value, role, streams)?,
+            Err(problem) => found.take_lines(Cursor::new(head).chain(file), problem, role, streams)?,
+        }
+        Ok(found)
+    }
+
+    /// Takes lines of messages. The last one may be torn, and others where the output of one read was put behind
+    /// that of another; but when even the first is no message, the file holds none, and has `problem`.
+    fn take_lines(
+        &mut self,
+        mut lines: impl BufRead,
+        problem: InputError,
+        role: Role,
+        streams: &[&str],
+    ) -> Result<(), InputError> {
+        let (mut line, mut is_first) = (Vec::new(), true);
+        while lines.by_ref().take(LARGEST_STATE).read_until(b'\n', &mut line).map_err(unreadable)? > 0 {
+            if line.len() as u64 == LARGEST_STATE {
+                lines.skip_until(b'\n').map_err(unreadable)?;
+            }
+            // Records are of no use here, and may be many.
+            if !line.trim_ascii().is_empty() && !line.starts_with(RECORD.as_bytes()) {
+                match serde_json::from_slice::<Value>(&line).ok().filter(Value::is_object) {
+                    Some(message) => self.take(&message, role, streams)?,
+                    None if is_first => return Err(problem),
+                    None => self.torn += 1,
+                }
+                is_first = false;
+            }
+            line.clear();
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, value: &Value, role: Role, streams: &[&str]) -> Result<(), InputError> {
+        role.refuse(value)?;
+        if !is_message_without_state(value) {
+            self.has_state = true;
+            self.saved.add(value, streams)?;
+        }
+        Ok(())
     }
 }
 
@@ -139,12 +249,17 @@ fn parse_lines(text: &str) -> Result<Vec<Value>, InputError> {
     }
 }
 
+/// Whether it is one of the messages that a read writes beside its states.
+fn is_message_without_state(value: &Value) -> bool {
+    matches!(value.get("type").and_then(Value::as_str), Some("LOG" | "TRACE" | "RECORD" | "CONTROL" | "SPEC"))
+}
+
 /// The role a file with this content is made for, when it can be told.
 fn role_of(value: &Value) -> Option<Role> {
     let has = |key: &str| value.get(key).is_some();
     match value.get("type").and_then(Value::as_str) {
         // Saved messages: what they are good for is in their lines.
-        Some("LOG" | "TRACE" | "RECORD" | "SPEC") => return None,
+        _ if is_message_without_state(value) => return None,
         Some("CATALOG") => return Some(Role::Catalog),
         Some("STATE" | "STREAM" | "GLOBAL" | "LEGACY") => return Some(Role::State),
         _ => {}

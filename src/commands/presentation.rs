@@ -33,8 +33,12 @@ impl Presentation {
                     ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
                         format!("`--output` ({path}) is a file, or lies below one: name a folder.")
                     }
+                    ErrorKind::WouldBlock => format!(
+                        "Another `read` is writing into the folder of `--output` ({path}): name another folder, or wait until that read has ended."
+                    ),
+                    ErrorKind::Other => error.to_string(),
                     _ => format!(
-                        "The folder of `--output` ({path}) cannot be made ({kind}): name one that you may write to."
+                        "The folder of `--output` ({path}) cannot be made or locked ({kind}): name one that you may write to."
                     ),
                 })
             })

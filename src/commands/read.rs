@@ -1,6 +1,5 @@
 //! `read`: prepares each stream with its saved state, and starts the engine.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
@@ -17,9 +16,9 @@ use crate::config::{AnalyticsRooms, Config, PersonalData, RecordingUrls};
 use crate::failure::Failure;
 use crate::seams;
 use crate::streams::{self, Description, EventRooms, Format, Options, Reading, Salt, Since, Timestamp, Written};
-use crate::sync::state::{self, Attempt, Position};
+use crate::sync::state::{self, Attempt, Position, Saved};
 use crate::sync::{self, Beginning, Job, Output, Stop, stopped};
-use crate::terminal::{Folder, States};
+use crate::terminal::{Folder, Wanted};
 
 pub(super) async fn run(
     typed: Map<String, Value>,
@@ -34,11 +33,10 @@ pub(super) async fn run(
     let offered: Vec<&'static Description> = streams::every().collect();
     let folder = presentation.folder.clone().transpose()?;
     // Catalog and state may come from a pipe that nobody writes to.
-    let (selection, mut saved, mut kept) = tokio::select! {
+    let (selection, saved) = tokio::select! {
         read = async {
             let selection = selected(arguments, &offered).await?;
-            let (saved, kept) = saved_states(arguments, folder.as_ref()).await?;
-            Ok::<_, Failure>((selection, saved, kept))
+            Ok::<_, Failure>((selection, saved_states(arguments, folder.as_ref(), &offered).await?))
         } => read?,
         () = stopped(&mut stop) => return Ok(Ending::Stopped),
     };
@@ -53,14 +51,8 @@ pub(super) async fn run(
     for doubt in doubts {
         said(output.log(Level::Warn, doubt).await)?;
     }
-    if let Some(folder) = &folder {
-        for stream in &selection.streams {
-            if let Some(description) = described(&stream.name, &offered) {
-                prepare(folder, description, stream.sync_mode, &mut saved, &mut kept)?;
-            }
-        }
-    }
-    let jobs = jobs(&selection.streams, &offered, &config, &client, &saved, output).await?;
+    let folder = folder.as_ref().map(|folder| (folder, arguments.overwrite));
+    let jobs = jobs(&selection.streams, &offered, &config, &client, &saved, folder, output).await?;
     for job in &jobs {
         presentation.progress.watch(job.description.name, &job.client);
     }
@@ -79,9 +71,10 @@ pub(super) async fn of_values(
     let (config, client) = connect(typed, Policy::patient(), environment, output).await?;
     let offered: Vec<&'static Description> = streams::every().collect();
     let selected = airbyte::read_catalog(catalog).map_err(|error| Failure::config(error.to_string()))?;
-    let saved = airbyte::read_states(states).map_err(|error| Failure::config(error.to_string()))?;
+    let names: Vec<&str> = offered.iter().map(|description| description.name).collect();
+    let saved = airbyte::read_states(states, &names).map_err(|error| Failure::config(error.to_string()))?;
     warn_of_ignored(&saved, &offered, output).await?;
-    let jobs = jobs(&selected, &offered, &config, &client, &saved, output).await?;
+    let jobs = jobs(&selected, &offered, &config, &client, &saved, None, output).await?;
     Ok(read_all(jobs, selected.len(), &config, output, stop).await)
 }
 
@@ -107,13 +100,19 @@ async fn jobs(
     config: &Config,
     client: &Client,
     saved: &SavedStates,
+    folder: Option<(&Folder, bool)>,
     output: &Output,
 ) -> Result<Vec<Job>, Abort> {
     let attempt = attempt(selected, offered, saved, config.start_date.into());
     let mut jobs = Vec::with_capacity(selected.len());
     for stream in selected {
         match described(&stream.name, offered) {
-            Some(description) => jobs.push(job(description, stream, config, client, saved, attempt, output).await?),
+            Some(description) => {
+                let state = saved.by_stream.get(description.name);
+                let saved =
+                    start(description, stream, state, config.start_date.into(), attempt, folder, output).await?;
+                jobs.push(job(description, stream, config, client, saved, output).await?);
+            }
             None => refuse_unknown(&stream.name, offered, output).await?,
         }
     }
@@ -130,62 +129,27 @@ async fn selected(arguments: &ReadArguments, offered: &[&'static Description]) -
     }
 }
 
-/// The states to go on from, and, when they are those of a folder, what the folder remembers with them.
-async fn saved_states(arguments: &ReadArguments, folder: Option<&Folder>) -> Result<(SavedStates, States), Failure> {
-    let path: Option<PathBuf> = arguments.state.clone().or_else(|| folder.and_then(Folder::state));
-    let Some(path) = path else { return Ok(Default::default()) };
-    let file = File { role: Role::State, path };
-    let values = file.values().await?;
-    let kept = States::of(&values);
-    let states = match <[Value; 1]>::try_from(values) {
-        Ok([only]) => only,
-        Err(messages) => Value::Array(state_messages(messages, &file)?),
+/// The states to go on from: those of `--state`, or those in the folder.
+async fn saved_states(
+    arguments: &ReadArguments,
+    folder: Option<&Folder>,
+    offered: &[&'static Description],
+) -> Result<SavedStates, Failure> {
+    let in_folder = folder.map_or(Ok(None), Folder::state).map_err(|error| Failure::config(error.to_string()))?;
+    let (role, path) = match (&arguments.state, in_folder) {
+        (Some(path), _) => (Role::State, path.clone()),
+        (None, Some(path)) => (Role::FolderState, path),
+        (None, None) => return Ok(SavedStates::default()),
     };
-    let saved = airbyte::read_states(&states).map_err(|error| file.failure(&error.to_string()))?;
-    Ok((saved, kept))
-}
-
-/// The states among saved messages; of several of one stream, the last counts.
-fn state_messages(messages: Vec<Value>, file: &File) -> Result<Vec<Value>, Failure> {
-    let is_empty = messages.is_empty();
-    let is_state = |message: &Value| matches!(message["type"].as_str(), Some("STATE" | "STREAM" | "GLOBAL" | "LEGACY"));
-    let states: Vec<Value> = messages.into_iter().filter(is_state).collect();
-    if states.is_empty() && !is_empty {
-        Err(file.failure("holds messages, but no STATE among them: save the whole output of `read`"))
-    } else {
-        Ok(states)
-    }
-}
-
-/// Makes the file of a stream ready. A stream goes on from the folder's state when it is read incrementally,
-/// or when a full read of it was cut; else it is read anew, into an empty file.
-fn prepare(
-    folder: &Folder,
-    description: &Description,
-    mode: SyncMode,
-    saved: &mut SavedStates,
-    kept: &mut States,
-) -> Result<(), Failure> {
-    let state = saved.by_stream.get(description.name).filter(|_| description.cursor.is_some());
-    let goes_on = match mode {
-        SyncMode::Incremental => state.is_some(),
-        SyncMode::FullRefresh => state.is_some_and(|state| state["resume"].is_object()),
-    };
-    if !goes_on {
-        saved.by_stream.remove(description.name);
-    }
-    folder.begin(description.name, !goes_on, kept).map_err(|error| {
-        let name = description.name;
-        Failure::config(format!(
-            "The file of `{name}` in the folder of `--output` cannot be written ({}): give this user permission to write there.",
-            error.kind()
-        ))
-    })
+    let streams = offered.iter().map(|description| description.name).collect();
+    let saved = File { role, path }.states(streams).await?;
+    folder.iter().for_each(|folder| folder.remember(&saved));
+    Ok(saved)
 }
 
 async fn warn_of_ignored(saved: &SavedStates, offered: &[&'static Description], output: &Output) -> Result<(), Abort> {
-    for ignored in &saved.ignored {
-        said(output.log(Level::Warn, format!("The state has {ignored}, which this connector does not use.")).await)?;
+    for warning in &saved.warnings {
+        said(output.log(Level::Warn, warning.clone()).await)?;
     }
     let is_known = |name: &str| offered.iter().any(|description| description.name == name);
     let mut unknown: Vec<&String> = saved.by_stream.keys().filter(|name| !is_known(name)).collect();
@@ -218,20 +182,42 @@ fn attempt(
     Some(Attempt { began, now: seams::now().into() })
 }
 
+/// Where a stream goes on or begins; in a folder also where its records go. A stream whose file is not what its
+/// state says is read from the beginning.
+async fn start(
+    description: &'static Description,
+    configured: &ConfiguredStream,
+    state: Option<&Value>,
+    start_date: Timestamp,
+    attempt: Option<Attempt>,
+    folder: Option<(&Folder, bool)>,
+    output: &Output,
+) -> Result<Saved, Abort> {
+    let read = |state| {
+        state::read(description, state, configured.sync_mode, start_date, attempt)
+            .map_err(|(key, problem)| Failure::state(description.name, &key, &problem))
+    };
+    let saved = read(state)?;
+    let Some((folder, overwrite)) = folder else { return Ok(saved) };
+    let is_full = description.cursor.is_none() || configured.sync_mode == SyncMode::FullRefresh;
+    let wanted = Wanted { goes_on: saved.goes_on, is_full, overwrite };
+    let prepared = folder.prepare(description.name, wanted).map_err(Failure::config)?;
+    if let Some((level, remark)) = prepared.remark {
+        said(output.log(level, remark).await)?;
+    }
+    Ok(if prepared.goes_on == saved.goes_on { saved } else { read(None)? })
+}
+
 /// A stream ready to be read.
 async fn job(
     description: &'static Description,
     configured: &ConfiguredStream,
     config: &Config,
     client: &Client,
-    saved: &SavedStates,
-    attempt: Option<Attempt>,
+    saved: Saved,
     output: &Output,
 ) -> Result<Job, Abort> {
     let start_date = Timestamp::from(config.start_date);
-    let state = saved.by_stream.get(description.name);
-    let saved = state::read(description, state, configured.sync_mode, start_date, attempt)
-        .map_err(|(key, problem)| Failure::state(description.name, &key, &problem))?;
     for key in &saved.ignored {
         let warning = format!(
             "`{key}` in the state of `{}` is ignored, because this connector writes no such key.",

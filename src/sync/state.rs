@@ -65,6 +65,8 @@ pub struct Saved {
     pub cursor: Timestamp,
     /// Where it begins.
     pub position: Position,
+    /// Whether this read adds to what earlier ones have written; otherwise it writes everything anew.
+    pub goes_on: bool,
     /// Hashes of what earlier syncs have written.
     pub known: Hashes,
     /// What the stream remembers.
@@ -75,7 +77,8 @@ pub struct Saved {
 
 impl Saved {
     fn fresh(cursor: Timestamp) -> Self {
-        Self { cursor, position: Position::Fresh, known: Hashes::new(), memory: Map::new(), ignored: Vec::new() }
+        let (known, memory, ignored) = (Hashes::new(), Map::new(), Vec::new());
+        Self { cursor, position: Position::Fresh, goes_on: false, known, memory, ignored }
     }
 }
 
@@ -127,12 +130,13 @@ pub fn read(
             (Some(cursor), Some(resume)) if cursor <= start_date => Position::Resumed(resume),
             _ => Position::Fresh,
         };
-        return Ok(Saved { position, ignored, ..fresh });
+        return Ok(Saved { goes_on: position != Position::Fresh, position, ignored, ..fresh });
     }
     let Some(cursor) = cursor else { return Ok(Saved { ignored, ..fresh }) };
     Ok(Saved {
         cursor: cursor.max(start_date),
         position: resume.map_or(Position::Fresh, Position::Resumed),
+        goes_on: true,
         known: read_recent(saved)?,
         memory: description
             .memory

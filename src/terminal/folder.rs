@@ -1,71 +1,314 @@
 //! A folder that holds what was read: a `.jsonl` file for each stream, and `state.json`.
 //!
-//! `state.json` is replaced as a whole, after the records it covers have reached their files. It also says how
-//! long each file was at that moment: what a killed read wrote after its last state is cut off when the next
-//! one goes on, so no record stands in a file twice for that reason.
+//! `state.json` is replaced as a whole, after the rows it covers have reached their files. Beside each state it says
+//! how many bytes of the file the state covers, and a hash of the last of them. When these still agree, what follows
+//! them is what a killed read wrote after its last state, and is cut off before the next one writes.
+//!
+//! A read that begins writes into `<stream>.jsonl.part`, which takes the place of the file when the stream is complete:
+//! until then the rows of yesterday stay. One that goes on appends where the last one stopped. Nothing is touched
+//! before the first row or state of a stream comes.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, BufWriter, Error, ErrorKind, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::lines::{Lines, record};
+use crate::airbyte::{Level, SavedStates};
 
 const STATE: &str = "state.json";
 /// Beside the state, so that renaming it is one step of the file system.
 const NEW_STATE: &str = ".state.json.new";
+/// Locked while a read writes into the folder. It stays: a lock is only good on a file that is never replaced.
+const LOCK: &str = ".lock";
+/// Rows hold names: new files are for this user alone.
+const PRIVATE: u32 = 0o600;
+/// So many bytes before the end of what a state covers are compared.
+const COMPARED: u64 = 4_096;
 
-/// A folder for what is read.
+/// A folder for what is read, locked until the last clone of it is gone.
 #[derive(Debug, Clone)]
-pub struct Folder {
+pub struct Folder(Arc<Mutex<Files>>);
+
+#[derive(Debug)]
+struct Files {
     path: PathBuf,
+    lock: File,
+    /// What `state.json` says of each stream.
+    entries: BTreeMap<String, Entry>,
+    streams: BTreeMap<String, Rows>,
+}
+
+/// What `state.json` says of a stream.
+#[derive(Debug, Default)]
+struct Entry {
+    /// Null when the stream must be read from its beginning, although its file is ours.
+    state: Value,
+    covered: Covered,
+}
+
+/// How far a state covers a file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Covered {
+    bytes: u64,
+    /// A hash of the last bytes that are covered.
+    #[serde(default)]
+    end: Option<String>,
+    /// The file has not taken its place yet.
+    #[serde(default)]
+    is_part: bool,
+}
+
+/// The file that the rows of a stream are written to.
+#[derive(Debug)]
+struct Rows {
+    path: PathBuf,
+    is_part: bool,
+    /// What it should hold: first what stays of it, then also what has been written.
+    length: u64,
+    /// Opened when there is something to write.
+    file: Option<BufWriter<File>>,
+}
+
+/// How a stream is to be read.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// It goes on from the state of the folder; otherwise it begins.
+    pub goes_on: bool,
+    /// All of it is read, so that its rows replace those of before.
+    pub is_full: bool,
+    /// A file with rows may be replaced even if the folder has no state of the stream.
+    pub overwrite: bool,
+}
+
+/// How a stream will be read.
+#[derive(Debug, PartialEq)]
+pub struct Prepared {
+    /// It goes on; when it should and does not, its file is not what its state says.
+    pub goes_on: bool,
+    /// What the user should know of the file.
+    pub remark: Option<(Level, String)>,
 }
 
 impl Folder {
-    /// The folder at `path`, which is made if it does not exist.
+    /// Locks the folder at `path`, which is made if it does not exist.
     ///
     /// # Errors
-    /// When it cannot be made, or is not a folder.
+    /// When it cannot be made or is not a folder; [`ErrorKind::WouldBlock`] when another process has locked it.
     pub fn at(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
-        Ok(Self { path: path.to_owned() })
+        let lock = open(&path.join(LOCK))?;
+        lock.try_lock()?;
+        let files = Files { path: path.to_owned(), lock, entries: BTreeMap::new(), streams: BTreeMap::new() };
+        Ok(Self(Arc::new(Mutex::new(files))))
     }
 
     /// Where the state is, when there is one.
-    pub fn state(&self) -> Option<PathBuf> {
-        Some(self.path.join(STATE)).filter(|path| path.exists())
-    }
-
-    /// Prepares the file of `stream`: emptied when its records will come `anew`, else cut back to what the
-    /// state covers. `states` are those of the folder; that of a stream read anew is taken out and forgotten.
     ///
     /// # Errors
-    /// When a file cannot be written.
-    pub fn begin(&self, stream: &str, anew: bool, states: &mut States) -> io::Result<()> {
-        if anew && states.0.remove(stream).is_some() {
-            // First the state: it must not speak of records that are gone.
-            self.save(states)?;
+    /// When it is not a file.
+    pub fn state(&self) -> io::Result<Option<PathBuf>> {
+        let path = self.files().path.join(STATE);
+        Ok(regular(&path)?.map(|_| path))
+    }
+
+    /// Remembers what `state.json` says.
+    pub fn remember(&self, saved: &SavedStates) {
+        let mut files = self.files();
+        for (stream, covered) in &saved.files {
+            let entry = files.entries.entry(stream.clone()).or_default();
+            entry.covered = Covered::deserialize(covered).unwrap_or_default();
         }
-        let file = open(&self.file(stream))?;
-        let covered = states.0.get(stream).and_then(|state| state["file"]["bytes"].as_u64());
-        match covered {
-            _ if anew => file.set_len(0),
-            // A shorter file has been taken away by somebody who works on what comes new.
-            Some(covered) if file.metadata()?.len() > covered => file.set_len(covered),
-            _ => Ok(()),
+        for (stream, state) in &saved.by_stream {
+            files.entries.entry(stream.clone()).or_default().state = state.clone();
         }
     }
 
-    fn file(&self, stream: &str) -> PathBuf {
+    /// Decides where the rows of `stream` go, and changes nothing yet.
+    ///
+    /// # Errors
+    /// A sentence, when they may not go there.
+    pub fn prepare(&self, stream: &str, wanted: Wanted) -> Result<Prepared, String> {
+        self.files().prepare(stream, wanted).map_err(|error| match error.kind() {
+            ErrorKind::Other => error.to_string(),
+            kind => format!(
+                "The file of `{stream}` in the folder of `--output` cannot be written ({kind}): give this user permission to write there."
+            ),
+        })
+    }
+
+    fn files(&self) -> MutexGuard<'_, Files> {
+        // A panic elsewhere leaves at worst rows that no state covers.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Files {
+    fn whole(&self, stream: &str) -> PathBuf {
         self.path.join(format!("{stream}.jsonl"))
     }
 
-    fn save(&self, states: &States) -> io::Result<()> {
+    fn part(&self, stream: &str) -> PathBuf {
+        self.path.join(format!("{stream}.jsonl.part"))
+    }
+
+    fn prepare(&mut self, stream: &str, wanted: Wanted) -> io::Result<Prepared> {
+        let (whole, part) = (self.whole(stream), self.part(stream));
+        let (whole_length, part_length) = (length(&whole)?, length(&part)?);
+        let entry = self.entries.get(stream);
+        let covered = entry.map(|entry| entry.covered.clone()).unwrap_or_default();
+        let name = format!("`{stream}.jsonl` in the folder of `--output`");
+        let mut prepared = Prepared { goes_on: wanted.goes_on, remark: None };
+        let (path, is_part, length) = if wanted.goes_on
+            && covered.is_part
+            && (covered.bytes == 0 || agrees(&part, part_length, &covered)?)
+        {
+            (part, true, covered.bytes)
+        } else if wanted.goes_on
+            // A read that was killed just after its part took the place of the file.
+            && (!covered.is_part || whole_length == covered.bytes)
+            && agrees(&whole, whole_length, &covered)?
+        {
+            if whole_length > covered.bytes {
+                let remark = format!("What {name} has after the last state is removed, and read again.");
+                prepared.remark = Some((Level::Info, remark));
+            }
+            (whole, false, covered.bytes)
+        } else if wanted.goes_on && !wanted.is_full && !covered.is_part {
+            let remark = format!(
+                "{name} is not as the last read left it: nothing is removed from it, and what is new is added at its end, some of it perhaps twice. Read once without `--incremental` to have everything anew."
+            );
+            prepared.remark = Some((Level::Warn, remark));
+            (whole, false, whole_length)
+        } else {
+            if whole_length > 0 && entry.is_none() && !wanted.overwrite {
+                return Err(Error::other(format!(
+                    "{name} has rows, and no state says where they are from: name another folder, or add `--overwrite` to replace them."
+                )));
+            }
+            prepared.goes_on = false;
+            let is_part = wanted.is_full || whole_length > 0;
+            (if is_part { part } else { whole }, is_part, 0)
+        };
+        self.streams.insert(stream.to_owned(), Rows { path, is_part, length, file: None });
+        Ok(prepared)
+    }
+
+    /// The rows of `stream`, with their file open.
+    fn rows(&mut self, stream: &str) -> io::Result<(&mut BufWriter<File>, &mut u64)> {
+        if self.streams.get(stream).is_some_and(|rows| rows.file.is_none()) {
+            self.open(stream)?;
+        }
+        let rows = self.streams.get_mut(stream).and_then(|rows| Some((rows.file.as_mut()?, &mut rows.length)));
+        rows.ok_or_else(|| Error::other(format!("`{stream}` has not been prepared")))
+    }
+
+    fn open(&mut self, stream: &str) -> io::Result<()> {
+        if self.streams.get(stream).is_some_and(|rows| !rows.is_part) {
+            if !self.entries.contains_key(stream) {
+                // From now on the file is ours, also if the process is killed before the first state.
+                self.entries.insert(stream.to_owned(), Entry::default());
+                self.save()?;
+            }
+            // Left by a full read that was killed before its first state.
+            let _ = fs::remove_file(self.part(stream));
+        }
+        let Some(rows) = self.streams.get_mut(stream) else { return Ok(()) };
+        let mut file = open(&rows.path)?;
+        if file.metadata()?.len() > rows.length {
+            file.set_len(rows.length)?;
+        }
+        let mut last = *b"\n";
+        if let Some(before) = rows.length.checked_sub(1) {
+            file.read_exact_at(&mut last, before)?;
+        }
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+            rows.length += 1;
+        }
+        rows.file = Some(BufWriter::with_capacity(1 << 16, file));
+        Ok(())
+    }
+
+    fn record(&mut self, stream: &str, data: &[u8]) -> io::Result<()> {
+        let (file, length) = self.rows(stream)?;
+        file.write_all(data)?;
+        file.write_all(b"\n")?;
+        *length += data.len() as u64 + 1;
+        Ok(())
+    }
+
+    fn state(&mut self, stream: &str, state: &Value) -> io::Result<()> {
+        let (file, length) = self.rows(stream)?;
+        let bytes = *length;
+        file.flush()?;
+        file.get_ref().sync_data()?;
+        // It fails for a file that somebody has emptied, which is found out below.
+        let end = end_of(file.get_ref(), bytes).ok();
+        let is_part = self.streams.get(stream).is_some_and(|rows| rows.is_part);
+        let entry = Entry { state: state.clone(), covered: Covered { bytes, end, is_part } };
+        self.entries.insert(stream.to_owned(), entry);
+        self.save_what_is_there()
+    }
+
+    /// Puts a part in the place of the file, with the permissions that this had.
+    fn complete(&mut self, stream: &str) -> io::Result<()> {
+        let whole = self.whole(stream);
+        if let Some(rows) = self.streams.get_mut(stream)
+            && let (true, Some(file)) = (rows.is_part, &mut rows.file)
+        {
+            file.flush()?;
+            if let Some(old) = regular(&whole)? {
+                file.get_ref().set_permissions(old.permissions())?;
+            }
+            fs::rename(&rows.path, &whole)?;
+            rows.is_part = false;
+            rows.path = whole;
+            if let Some(entry) = self.entries.get_mut(stream) {
+                entry.covered.is_part = false;
+            }
+        }
+        self.save_what_is_there()
+    }
+
+    /// Saves the states; but no state may claim rows that somebody has taken away since they were written.
+    fn save_what_is_there(&mut self) -> io::Result<()> {
+        let is_touched = |(_, rows): &(&String, &Rows)| rows.file.as_ref().is_some_and(|file| !rows.is_whole(file));
+        let touched = self.streams.iter().find(is_touched).map(|(stream, _)| stream.clone());
+        if let Some(stream) = &touched {
+            self.entries.insert(stream.clone(), Entry::default());
+        }
+        self.save()?;
+        match touched {
+            None => Ok(()),
+            Some(stream) => Err(Error::other(format!(
+                "the file of `{stream}` was changed or removed during the read: run the command again, which reads `{stream}` from its beginning"
+            ))),
+        }
+    }
+
+    fn save(&self) -> io::Result<()> {
+        if !is_at(&self.lock, &self.path.join(LOCK)) {
+            // It may be the folder of another process by now.
+            return Err(Error::other("the folder was removed or cleared during the read"));
+        }
+        let entry = |(stream, entry): (&String, &Entry)| json!({"type": "STREAM", "stream": {"stream_descriptor": {"name": stream}, "stream_state": entry.state}, "file": entry.covered});
+        let list: Vec<Value> = self.entries.iter().map(entry).collect();
         let new = self.path.join(NEW_STATE);
-        let list: Vec<&Value> = states.0.values().collect();
-        let mut file = File::create(&new)?;
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // It is made here, or there is an error: what somebody has put there is not written to.
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(&new)?;
         serde_json::to_writer_pretty(&mut file, &list)?;
         file.write_all(b"\n")?;
         file.sync_all()?;
@@ -73,78 +316,104 @@ impl Folder {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
+impl Rows {
+    /// Whether all that was written stands at its path, and nothing else.
+    fn is_whole(&self, file: &BufWriter<File>) -> bool {
+        let written = self.length.checked_sub(file.buffer().len() as u64);
+        is_at(file.get_ref(), &self.path) && file.get_ref().metadata().is_ok_and(|file| Some(file.len()) == written)
+    }
 }
 
-/// The states of a folder, by stream.
-#[derive(Debug, Clone, Default)]
-pub struct States(BTreeMap<String, Value>);
-
-impl States {
-    /// Takes them from what `state.json` holds; what is not the state of a stream is left out.
-    pub fn of(values: &[Value]) -> Self {
-        let lists = values.iter().flat_map(|value| value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice));
-        let name = |state: &Value| state["stream"]["stream_descriptor"]["name"].as_str().map(str::to_owned);
-        Self(lists.filter_map(|state| Some((name(state)?, state.clone()))).collect())
+/// What is known of the file at `path`, if there is one; what is no file is refused.
+fn regular(path: &Path) -> io::Result<Option<Metadata>> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => Ok(Some(found)),
+        Ok(_) => Err(Error::other(format!(
+            "`{}` in the folder of `--output` is a link, a pipe, a folder or a device: remove it, or name another folder.",
+            path.file_name().unwrap_or_default().display()
+        ))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
+}
+
+/// Opens a file to be appended to, for nobody but this user if it is new.
+fn open(path: &Path) -> io::Result<File> {
+    regular(path)?;
+    // For reading, too: opening a pipe only for writing waits for somebody who reads.
+    let file = OpenOptions::new().create(true).read(true).append(true).mode(PRIVATE).open(path)?;
+    match is_at(&file, path) {
+        true => Ok(file),
+        false => Err(Error::other(format!(
+            "`{}` is being replaced by another program: name another folder, or end that program.",
+            path.display()
+        ))),
+    }
+}
+
+/// Whether `path` leads to this very file.
+fn is_at(file: &File, path: &Path) -> bool {
+    let Ok((open, Some(there))) = file.metadata().and_then(|open| Ok((open, regular(path)?))) else { return false };
+    (open.dev(), open.ino()) == (there.dev(), there.ino())
+}
+
+/// How long the file is, if there is one, which must be writable.
+fn length(path: &Path) -> io::Result<u64> {
+    match regular(path)? {
+        Some(_) => Ok(open(path)?.metadata()?.len()),
+        None => Ok(0),
+    }
+}
+
+/// Whether the file still has what is `covered`.
+fn agrees(path: &Path, length: u64, covered: &Covered) -> io::Result<bool> {
+    Ok(match &covered.end {
+        _ if length < covered.bytes => false,
+        Some(end) if covered.bytes > 0 => end_of(&open(path)?, covered.bytes)? == *end,
+        _ => length == covered.bytes,
+    })
+}
+
+/// A hash of the last of the first `bytes` of a file.
+fn end_of(file: &File, bytes: u64) -> io::Result<String> {
+    let mut end = vec![0; bytes.min(COMPARED) as usize];
+    file.read_exact_at(&mut end, bytes - bytes.min(COMPARED))?;
+    Ok(URL_SAFE_NO_PAD.encode(&digest(&SHA256, &end).as_ref()[..12]))
 }
 
 /// Writes records and states into a folder and passes everything else on.
 pub struct IntoFolder<L> {
     folder: Folder,
-    states: States,
-    files: BTreeMap<String, BufWriter<File>>,
     others: L,
 }
 
 impl<L: Lines> IntoFolder<L> {
-    /// Writes into `folder`. The states there are read when the first new one comes, because until then
-    /// [`Folder::begin`] may change them.
+    /// Writes into `folder`, where each stream has been prepared.
     pub fn new(folder: Folder, others: L) -> Self {
-        Self { folder, states: States::default(), files: BTreeMap::new(), others }
-    }
-
-    fn file(&mut self, stream: &str) -> io::Result<&mut BufWriter<File>> {
-        if !self.files.contains_key(stream) {
-            let file = open(&self.folder.file(stream))?;
-            self.files.insert(stream.to_owned(), BufWriter::with_capacity(1 << 16, file));
-        }
-        self.files.get_mut(stream).ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    fn save(&mut self, stream: &str, state: &Value) -> io::Result<()> {
-        let file = self.file(stream)?;
-        file.flush()?;
-        file.get_ref().sync_data()?;
-        let bytes = file.get_ref().metadata()?.len();
-        if self.states.0.is_empty()
-            && let Some(path) = self.folder.state()
-        {
-            self.states = States::of(&[serde_json::from_slice(&fs::read(path)?)?]);
-        }
-        let mut entry = state.clone();
-        if let Some(entry) = entry.as_object_mut() {
-            entry.remove("sourceStats");
-            entry.insert("file".into(), json!({"bytes": bytes}));
-        }
-        self.states.0.insert(stream.to_owned(), entry);
-        self.folder.save(&self.states)
+        Self { folder, others }
     }
 }
 
 impl<L: Lines> Lines for IntoFolder<L> {
     fn line(&mut self, line: &[u8]) -> io::Result<()> {
+        let named = |error: Error| match error.kind() {
+            ErrorKind::Other => error,
+            kind => Error::new(kind, format!("the folder of `--output`: {error}")),
+        };
         if let Some((stream, data)) = record(line) {
-            let file = self.file(stream)?;
-            file.write_all(data)?;
-            return file.write_all(b"\n");
+            return self.folder.files().record(stream, data).map_err(named);
         }
-        if line.starts_with(br#"{"type":"STATE","#) {
+        let is = |begin: &[u8]| line.starts_with(begin);
+        if is(br#"{"type":"STATE","#) || is(br#"{"type":"TRACE","#) {
             let message: Value = serde_json::from_slice(line)?;
-            let state = &message["state"];
-            if let Some(stream) = state["stream"]["stream_descriptor"]["name"].as_str() {
-                return self.save(stream, state);
+            let (state, status) = (&message["state"]["stream"], &message["trace"]["stream_status"]);
+            if let Some(stream) = state["stream_descriptor"]["name"].as_str() {
+                return self.folder.files().state(stream, &state["stream_state"]).map_err(named);
+            }
+            if let (Some(stream), "COMPLETE") =
+                (status["stream_descriptor"]["name"].as_str(), status["status"].as_str().unwrap_or_default())
+            {
+                self.folder.files().complete(stream).map_err(named)?;
             }
         }
         self.others.line(line)
@@ -161,6 +430,9 @@ mod tests {
     use super::super::lines::{AsTheyAre, Cut};
     use super::*;
 
+    const GOES_ON: Wanted = Wanted { goes_on: true, is_full: false, overwrite: false };
+    const FULL: Wanted = Wanted { goes_on: false, is_full: true, overwrite: false };
+
     fn record_line(id: u32) -> String {
         format!(
             "{{\"type\":\"RECORD\",\"record\":{{\"stream\":\"rooms\",\"data\":{{\"id\":{id}}},\"emitted_at\":1}}}}\n"
@@ -169,58 +441,96 @@ mod tests {
 
     fn state_line(cursor: &str) -> String {
         format!(
-            "{{\"type\":\"STATE\",\"state\":{{\"type\":\"STREAM\",\"stream\":{{\"stream_descriptor\":{{\"name\":\"rooms\"}},\"stream_state\":{{\"updated_at\":\"{cursor}\"}}}},\"sourceStats\":{{\"recordCount\":1.0}}}}}}\n"
+            "{{\"type\":\"STATE\",\"state\":{{\"type\":\"STREAM\",\"stream\":{{\"stream_descriptor\":{{\"name\":\"rooms\"}},\"stream_state\":{{\"updated_at\":\"{cursor}\"}}}}}}}}\n"
         )
     }
 
-    fn write(folder: &Folder, text: &str) -> Vec<u8> {
-        let mut others = Vec::new();
-        Cut::new(IntoFolder::new(folder.clone(), AsTheyAre(&mut others))).write_all(text.as_bytes()).unwrap();
-        others
+    const COMPLETE: &str = "{\"type\":\"TRACE\",\"trace\":{\"stream_status\":{\"stream_descriptor\":{\"name\":\"rooms\"},\"status\":\"COMPLETE\"}}}\n";
+
+    /// What one process does: it prepares the stream and writes these lines.
+    fn run(path: &Path, wanted: Wanted, lines: &[&str]) -> Prepared {
+        let folder = Folder::at(path).unwrap();
+        if let Some(state) = folder.state().unwrap() {
+            let value = serde_json::from_slice(&fs::read(state).unwrap()).unwrap();
+            folder.remember(&crate::airbyte::read_states(&value, &["rooms"]).unwrap());
+        }
+        let prepared = folder.prepare("rooms", wanted).unwrap();
+        let mut cut = Cut::new(IntoFolder::new(folder, AsTheyAre(Vec::new())));
+        cut.write_all(lines.concat().as_bytes()).unwrap();
+        prepared
     }
 
-    fn saved(folder: &Folder) -> States {
-        States::of(&[serde_json::from_slice(&fs::read(folder.state().unwrap()).unwrap()).unwrap()])
-    }
-
-    fn records(folder: &Folder) -> String {
-        fs::read_to_string(folder.file("rooms")).unwrap()
+    fn text(path: &Path, file: &str) -> String {
+        fs::read_to_string(path.join(file)).unwrap()
     }
 
     #[test]
     fn what_came_after_the_last_state_is_cut_off_when_the_read_goes_on() {
         let directory = tempfile::tempdir().unwrap();
-        let folder = Folder::at(&directory.path().join("data")).unwrap();
-        let log = "{\"type\":\"LOG\"}\n";
-        let text = [&record_line(1), &state_line("a"), log, &record_line(2), "{\"type\":\"RECORD\",\"rec"].concat();
-        assert_eq!(write(&folder, &text), log.as_bytes());
-        assert_eq!(records(&folder), "{\"id\":1}\n{\"id\":2}\n");
-        let mut states = saved(&folder);
-        folder.begin("rooms", false, &mut states).unwrap();
-        assert_eq!(records(&folder), "{\"id\":1}\n");
-        write(&folder, &[record_line(3), state_line("b")].concat());
-        assert_eq!(records(&folder), "{\"id\":1}\n{\"id\":3}\n");
-        assert_eq!(saved(&folder).0["rooms"]["stream"]["stream_state"]["updated_at"], "b");
+        let path = directory.path().join("data");
+        let begins = Wanted { goes_on: false, ..GOES_ON };
+        run(&path, begins, &[&record_line(1), &state_line("a"), &record_line(2), "{\"type\":\"RECORD\",\"rec"]);
+        assert_eq!(text(&path, "rooms.jsonl"), "{\"id\":1}\n{\"id\":2}\n");
+        let prepared = run(&path, GOES_ON, &[&record_line(3), &state_line("b")]);
+        assert!(prepared.goes_on && prepared.remark.is_some_and(|(level, _)| level == Level::Info));
+        assert_eq!(text(&path, "rooms.jsonl"), "{\"id\":1}\n{\"id\":3}\n");
+        assert!(text(&path, "state.json").contains("\"b\""));
     }
 
     #[test]
-    fn a_stream_that_is_read_anew_loses_its_file_and_its_state() {
+    fn a_full_read_takes_the_place_of_the_file_when_it_is_complete() {
         let directory = tempfile::tempdir().unwrap();
-        let folder = Folder::at(directory.path()).unwrap();
-        write(&folder, &[record_line(1), state_line("a")].concat());
-        folder.begin("rooms", true, &mut saved(&folder)).unwrap();
-        assert_eq!(records(&folder), "");
-        assert!(saved(&folder).0.is_empty());
+        let path = directory.path();
+        run(path, Wanted { goes_on: false, ..GOES_ON }, &[&record_line(1), &state_line("a")]);
+        run(path, FULL, &[&record_line(2), &state_line("b"), &record_line(3)]);
+        assert_eq!(text(path, "rooms.jsonl"), "{\"id\":1}\n");
+        let prepared = run(path, Wanted { goes_on: true, ..FULL }, &[&record_line(4), &state_line("c"), COMPLETE]);
+        assert!(prepared.goes_on);
+        assert_eq!(text(path, "rooms.jsonl"), "{\"id\":2}\n{\"id\":4}\n");
+        assert!(!path.join("rooms.jsonl.part").exists());
+        // Killed between the two last steps, it is found in its new place.
+        fs::write(path.join("state.json"), text(path, "state.json").replace("\"is_part\": false", "\"is_part\": true"))
+            .unwrap();
+        assert!(run(path, Wanted { goes_on: true, ..FULL }, &[]).goes_on);
+        assert_eq!(text(path, "rooms.jsonl"), "{\"id\":2}\n{\"id\":4}\n");
     }
 
     #[test]
-    fn a_file_that_was_taken_away_is_begun_again() {
+    fn a_file_that_somebody_has_touched_is_only_added_to() {
+        for touched in ["{\"id\":9}\n{\"id\":8}\n", "", "{\"id\":1}\n{\"id"] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path();
+            let rows = [record_line(1), record_line(2)].concat();
+            run(path, Wanted { goes_on: false, ..GOES_ON }, &[&rows, &state_line("a")]);
+            fs::write(path.join("rooms.jsonl"), touched).unwrap();
+            let prepared = run(path, GOES_ON, &[&record_line(3), &state_line("b")]);
+            assert!(prepared.goes_on && prepared.remark.is_some_and(|(level, _)| level == Level::Warn));
+            let end = if touched.ends_with("id") { "\n" } else { "" };
+            assert_eq!(text(path, "rooms.jsonl"), format!("{touched}{end}{{\"id\":3}}\n"));
+            assert_eq!(run(path, GOES_ON, &[]).remark, None, "it is ours again");
+        }
+    }
+
+    #[test]
+    fn a_part_that_somebody_has_touched_is_begun_again() {
         let directory = tempfile::tempdir().unwrap();
-        let folder = Folder::at(directory.path()).unwrap();
-        write(&folder, &[record_line(1), state_line("a")].concat());
-        fs::remove_file(folder.file("rooms")).unwrap();
-        folder.begin("rooms", false, &mut saved(&folder)).unwrap();
-        write(&folder, &[record_line(2), state_line("b")].concat());
-        assert_eq!(records(&folder), "{\"id\":2}\n");
+        let path = directory.path();
+        run(path, FULL, &[&record_line(1), &state_line("a")]);
+        fs::write(path.join("rooms.jsonl.part"), "").unwrap();
+        assert!(!run(path, Wanted { goes_on: true, ..FULL }, &[]).goes_on);
+    }
+
+    #[test]
+    fn a_file_that_is_removed_while_it_is_written_is_read_from_the_beginning() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let folder = Folder::at(path).unwrap();
+        folder.prepare("rooms", Wanted { goes_on: false, ..GOES_ON }).unwrap();
+        let mut cut = Cut::new(IntoFolder::new(folder, AsTheyAre(Vec::new())));
+        cut.write_all([record_line(1), state_line("a")].concat().as_bytes()).unwrap();
+        fs::remove_file(path.join("rooms.jsonl")).unwrap();
+        let error = cut.write_all([record_line(2), state_line("b")].concat().as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("changed or removed"), "{error}");
+        assert!(text(path, "state.json").contains("\"stream_state\": null"));
     }
 }

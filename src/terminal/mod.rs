@@ -17,7 +17,7 @@ mod screen;
 
 use std::io::Write;
 
-pub use folder::{Folder, IntoFolder, States};
+pub use folder::{Folder, IntoFolder, Wanted};
 pub use lines::{AsTheyAre, Cut, Lines};
 pub use progress::{Progress, Watched};
 pub use screen::{CatalogAs, Screen};
