@@ -347,6 +347,25 @@ fn help_and_version_are_for_people() {
 }
 
 /// Runs the binary inside `directory`, with arguments that name files there.
+#[test]
+fn another_way_to_hand_records_over_is_refused() {
+    let fake = fake(58);
+    for (name, wanted) in [("DATA_CHANNEL_MEDIUM", "SOCKET"), ("DATA_CHANNEL_FORMAT", "PROTOBUF")] {
+        let read = || Call::read(&config(&fake), &catalog(&["rooms"], "full_refresh"));
+        let finished = read().variable("DATA_CHANNEL_MEDIUM", "SOCKET").variable(name, wanted).run();
+        let transcript = finished.transcript();
+        let [error] = transcript.errors()[..] else { panic!("not one error: {}", finished.report(&fake)) };
+        assert_eq!((error.failure_type, finished.status.code()), (FailureType::ConfigError, Some(1)));
+        let finished = read().variable(name, wanted).run();
+        let message = finished.transcript().errors()[0].message.clone();
+        assert!(message.contains(&format!("`{name}` is `{wanted}`")), "{message}");
+        assert_eq!(flaws_of(&message), [""; 0], "{message}");
+    }
+    assert_eq!(fake.total_requests(), 0);
+    let usual = Call::read(&config(&fake), &catalog(&["rooms"], "full_refresh"));
+    usual.variable("DATA_CHANNEL_MEDIUM", "STDIO").variable("DATA_CHANNEL_FORMAT", "JSONL").run().good(&fake);
+}
+
 fn run_in(directory: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_source-100ms"));
     command.args(arguments).current_dir(directory).env_clear().output().expect("the binary starts")

@@ -52,6 +52,8 @@ pub struct Environment {
     pub is_verbose: bool,
     /// `SOURCE_100MS_TIME_SCALE`: multiplies every wait, for tests.
     pub time_scale: Result<f64, Failure>,
+    /// `DATA_CHANNEL_MEDIUM` and `DATA_CHANNEL_FORMAT`: how a platform wants the records.
+    pub data_channel: Result<(), Failure>,
     /// Somebody sees what is written to standard output.
     pub is_seen: bool,
     /// Somebody sees what is written to standard error.
@@ -68,6 +70,8 @@ impl Environment {
             is_cloud: variable("DEPLOYMENT_MODE") == "cloud",
             is_verbose: matches!(variable("LOG_LEVEL").as_str(), "debug" | "trace"),
             time_scale: time_scale(variable("SOURCE_100MS_TIME_SCALE").trim()),
+            data_channel: data_channel("DATA_CHANNEL_MEDIUM", "STDIO")
+                .and_then(|()| data_channel("DATA_CHANNEL_FORMAT", "JSONL")),
             is_seen: false,
             is_watched: false,
             exchange: None,
@@ -95,6 +99,18 @@ fn time_scale(typed: &str) -> Result<f64, Failure> {
             "The environment variable `SOURCE_100MS_TIME_SCALE` is `{typed}`, which is not a number above 0 and up to 1000: leave it out unless you test the connector."
         ))
     })
+}
+
+/// Refuses another way to hand records over than the one of this connector: nobody would read them.
+fn data_channel(name: &str, ours: &str) -> Result<(), Failure> {
+    let wanted = std::env::var_os(name).unwrap_or_default().to_string_lossy().trim().to_ascii_uppercase();
+    if wanted.is_empty() || wanted == ours {
+        return Ok(());
+    }
+    Err(Failure::config(format!(
+        "The environment variable `{name}` is `{}`, but this connector writes its records as JSON to standard output: set it to `{ours}`, or leave it out.",
+        crate::airbyte::shown(&wanted)
+    )))
 }
 
 /// How a command ended.

@@ -28,6 +28,7 @@ pub(super) async fn run(
     output: &Output,
     mut stop: Stop,
 ) -> Result<Ending, Abort> {
+    environment.data_channel.clone()?;
     let (config, client) = connect(&typed, Policy::patient(), environment, output).await?;
     // Somebody who names a stream wants it, even if it is offered only on request.
     let offered: Vec<&'static Description> = streams::every().collect();
