@@ -130,7 +130,8 @@ fn bad_configs(fake: &Fake) -> Vec<Bad> {
         ("a number", json!(20_240_101), "is `20240101`, not a string"),
         ("empty", json!(""), "is empty"),
         ("a word", json!("yesterday"), "`yesterday`"),
-        ("without time", json!("2024-01-01"), "`2024-01-01`"),
+        ("without day", json!("2024-01"), "`2024-01`"),
+        ("with another separator", json!("2024/01/01"), "`2024/01/01`"),
         ("without zone", json!("2024-01-01T00:00:00"), "UTC"),
         ("with an offset", json!("2024-01-01T00:00:00+02:00"), "UTC"),
         ("on no calendar", json!("2023-02-29T00:00:00Z"), "`2023-02-29T00:00:00Z`"),
@@ -187,7 +188,6 @@ fn bad_configs(fake: &Fake) -> Vec<Bad> {
     is_bad("personal_data a boolean", "personal_data", json!(true));
     for (name, value) in [
         ("api_url a number", json!(8080)),
-        ("api_url empty", json!("")),
         ("api_url prose", json!("the usual one")),
         ("api_url without scheme", json!("api.100ms.live")),
         ("api_url without host", json!("https://")),

@@ -230,7 +230,7 @@ fn what_stands_instead_fits_the_type_of_an_added_column() {
     let validator = jsonschema::draft7::new(&rooms.json_schema).unwrap();
     let catalog = json!({"streams": [{"stream": {"name": "rooms", "json_schema": rooms.json_schema},
         "sync_mode": "full_refresh", "destination_sync_mode": "overwrite"}]});
-    let hashed = json!([{"value": hash(r#"{"a":1}"#)}, hash("Ada"), [hash("Ada")], null]);
+    let hashed = json!([{"value": hash(r#"{"a":1}"#)}, hash("Ada"), [hash("Ada")], hash("12")]);
     for (choice, expected) in [("hash", hashed), ("drop", json!([null, null, null, null]))] {
         let transcript = Call::read(&settings(&fake, choice), &catalog).run().good(&fake);
         assert!(transcript.records().count() > 0);

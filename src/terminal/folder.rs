@@ -344,7 +344,10 @@ fn open(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().create(true).read(true).append(true).mode(PRIVATE).open(path)?;
     match is_at(&file, path) {
         true => Ok(file),
-        false => Err(Error::other(format!("`{}` is being replaced by another program.", path.display()))),
+        false => Err(Error::other(format!(
+            "`{}` is being replaced by another program: name another folder, or end that program.",
+            path.display()
+        ))),
     }
 }
 
