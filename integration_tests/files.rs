@@ -1,13 +1,13 @@
 //! Recordings and streams with their files: files that are finished later, that belong to nothing, and links to them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use fake_100ms::{Counts, Fake, Fault, FaultPlan, ListOrder, Options, Readings, Scale, When};
 use serde_json::{Value, json};
 
-use crate::harness::{Call, catalog, config_with, fake, requests_by_route};
+use crate::harness::{Call, catalog, config_with, fake, requests_by_route, until_answered};
 use crate::messages::{Level, Transcript};
 use crate::platform::{Connection, Keeps, Warehouse};
 
@@ -137,7 +137,9 @@ fn files_that_belong_to_no_recording_are_counted() {
         // Those that have been counted are no news any more.
         fake.advance();
         let new = fake.files_without_recording() - strays;
-        let sentence = told(&connection.sync());
+        let second = connection.sync();
+        assert_eq!(second.logs(Level::Warn), [""; 0]);
+        let sentence = told(&second);
         let counted = sentence.first().and_then(|log| log.split(' ').next()?.parse::<usize>().ok()).unwrap_or(0);
         assert!(counted >= new && counted <= new + 20, "{counted} were counted of {new} new ones");
     }
@@ -146,23 +148,21 @@ fn files_that_belong_to_no_recording_are_counted() {
 #[test]
 fn a_stop_while_links_are_under_way_forgets_no_late_file() {
     let fake = Fake::start(Options { seed: 6, max_page: 10, ..Options::default() });
-    let mut connection = connection(&fake);
+    let mut connection = Connection::of(&fake, &["recordings"]);
+    connection.config["num_workers"] = 50.into();
     connection.sync();
-    fake.advance();
+    (0..6).for_each(|_| drop(fake.advance()));
+    // The first page can be written, and then there is a state; the last one cannot.
+    let newest = fake.truth().streams["recordings"].keys().rev().nth(9).cloned();
+    let slow = Fault::Delay { milliseconds: 20_000, jitter: 0 };
+    let later = linked_files(&fake).into_iter().filter(|(key, _)| Some(key) < newest.as_ref());
+    let plan = later
+        .fold(FaultPlan::new(), |plan, (_, file)| plan.on(&LINK.replace("{id}", &file), When::Always, slow.clone()));
+    fake.set_faults(plan);
     fake.reset_requests();
-    fake.set_faults(FaultPlan::new().on(LINK, When::Always, Fault::Delay { milliseconds: 20_000, jitter: 0 }));
     let run = connection.call().variable("SOURCE_100MS_TIME_SCALE", "1").start();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    let has_listed = || {
-        ["/v2/recordings", "/v2/live-streams", "/v2/external-streams"]
-            .iter()
-            .all(|list| requests_by_route(&fake).contains_key(*list))
-    };
-    while !has_listed() {
-        assert!(Instant::now() < deadline, "the lists were not asked for");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    std::thread::sleep(Duration::from_secs(2));
+    until_answered(&fake, 10);
+    std::thread::sleep(Duration::from_secs(3));
     run.signal("TERM");
     let transcript = run.finish().transcript();
     connection.load(&transcript);

@@ -326,7 +326,8 @@ where
     async fn item(&self, id: &str) -> Result<Step, StreamError> {
         let answer = self.reading.client.item::<&'static RawValue, _>(K::LIST, id, Parent::of).await;
         let is_refused = answer.is_err();
-        let Some(parent) = self.items.note(id, answer)? else {
+        // That an item is not there is no wonder, even if none of them is: its files tell of another list.
+        let Some(parent) = self.items.note(id, answer.map(Some))?.flatten() else {
             if !is_refused {
                 locked(&self.alone).entry(hash_of(id)).or_default().is_missing = true;
                 self.recheck.note(id, None);
