@@ -7,7 +7,7 @@ use fake_100ms::{DateHeader, Fake, Fault, FaultPlan, Options, Readings, When};
 use serde_json::{Value, json};
 
 use super::{first_read, read, small, warnings};
-use crate::harness::{Call, INCREMENTAL, STREAMS, assert_same_records, catalog, config, config_with, fake, states};
+use crate::harness::{Call, INCREMENTAL, STREAMS, assert_same_records, catalog, config, config_with, fake};
 use crate::messages::{Level, Status, Transcript};
 use crate::platform::{Keeps, Warehouse, examine, read_on};
 
@@ -207,26 +207,6 @@ fn an_empty_state_file_is_no_state() {
         let transcript = call.run().good(&fake);
         assert_same_records("rooms", &transcript.by_key("rooms").0, &fake.truth().streams["rooms"]);
     }
-}
-
-#[test]
-fn a_finished_full_refresh_counts_for_a_day() {
-    let fake = small(Options { seed: 61, ..Options::default() });
-    let full = |saved: &BTreeMap<String, Value>| {
-        let call = Call::read(&config(&fake), &catalog(&["sessions", "rooms"], "full_refresh"));
-        call.file("state", &states(saved)).run().good(&fake)
-    };
-    let first = full(&BTreeMap::new());
-    let done = first.last_states();
-    assert_eq!(full(&done).records().count(), 0, "a second attempt of the same sync reads nothing");
-    let hours_ago = |hours| {
-        let time = (Utc::now() - TimeDelta::hours(hours)).to_rfc3339_opts(SecondsFormat::Micros, true);
-        let mut aged = done.clone();
-        aged.values_mut().for_each(|state| state["completed_at"] = time.clone().into());
-        aged
-    };
-    assert_eq!(full(&hours_ago(22)).records().count(), 0);
-    assert_eq!(full(&hours_ago(26)).records().count(), first.records().count(), "a day later it is a sync of its own");
 }
 
 /// Sets a member of this list's items to a JSON text, and reads the stream.
