@@ -166,6 +166,10 @@ impl Backlog {
         };
         let mut pieces: Vec<Piece> = left.children.into_iter().map(child).collect();
         if let Some(rest) = left.rest {
+            if rest.list != page.list {
+                // It goes on in another list, whose tokens may be those of this one.
+                trail = Trail::default();
+            }
             if rest.token.as_deref().is_some_and(|token| !trail.follow(token)) {
                 return Err(Circle);
             }
