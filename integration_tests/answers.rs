@@ -44,12 +44,13 @@ fn assert_is_the_truth(name: &str, fake: &Fake, transcript: &Transcript, streams
     }
 }
 
-const ERRORS: [&str; 9] = [
+const ERRORS: [&str; 10] = [
     r#"{"code":500,"message":"flux capacitor","details":["x"]}"#,
     r#"{"code":"503","message":"flux capacitor"}"#,
     r#"{"error":"flux capacitor"}"#,
     r#"{"message":"flux capacitor"}"#,
     r#"{"code":13,"message":"flux capacitor","details":[]}"#,
+    "{\"message\":\"flux capacitor \\ud800\"}",
     r#"{"limit":10,"data":null,"events":null,"peers":null,"url":null,"code":502}"#,
     r#"{"code":429,"message":"rate limit exceeded, retry after 1 seconds"}"#,
     r#"{"code":401,"message":"Token validation error","details":["token is expired"]}"#,

@@ -28,6 +28,9 @@ use crate::seams;
 /// What can be done without is tried so often when the endpoint has never answered well.
 const TRIES_OF_WHAT_IS_OPTIONAL: u32 = 2;
 
+/// What begins with so many bytes that show no error is none.
+const LARGEST_ERROR: usize = 65_536;
+
 /// How to reach 100ms.
 pub struct Settings {
     /// Scheme and host, such as `https://api.100ms.live`; a trailing `/v2` is taken off.
@@ -385,7 +388,7 @@ fn told(
 ) -> Result<(StatusCode, Result<Vec<u8>, Problem>), Problem> {
     Ok(match (status, body) {
         (StatusCode::NO_CONTENT, _) => (StatusCode::OK, Ok(form.no_content.into())),
-        (StatusCode::OK, Ok(body)) => match form.judge(&body) {
+        (StatusCode::OK, Ok(body)) => match form.judge(text_of(&body[..body.len().min(LARGEST_ERROR)]).as_bytes()) {
             Verdict::Answer => (status, Ok(form.content(body))),
             Verdict::Foreign => return Err(Problem::Unreadable("not of the documented form".into())),
             Verdict::Error(code) => (StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Ok(body)),
