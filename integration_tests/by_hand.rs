@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use fake_100ms::Fake;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -186,34 +185,6 @@ fn a_folder_is_filled_and_gone_on_with() {
     assert_eq!(lines, records.len(), "a full refresh is written into an empty file");
     // The state of a folder is one that `--state` takes.
     desk.good("source-100ms read --config config.json --streams rooms --incremental --state data/state.json --json");
-}
-
-#[test]
-fn a_killed_read_leaves_a_folder_to_go_on_with() {
-    let fake = Fake::start(fake_100ms::Options { seed: 35, ..fake_100ms::Options::default() });
-    let desk = Desk::new(&config(&fake));
-    let arguments = "read --config config.json --streams sessions,rooms,recordings --incremental --output data";
-    for milliseconds in [5, 20, 60, 120, 1_000] {
-        let mut command = desk.command(BINARY);
-        let mut child = command.args(arguments.split(' ')).stdout(Stdio::null()).spawn().expect("the binary starts");
-        std::thread::sleep(Duration::from_millis(milliseconds));
-        let _ = child.kill();
-        let _ = child.wait();
-        if let Ok(text) = std::fs::read_to_string(desk.path("data/state.json")) {
-            serde_json::from_str::<Value>(&text).expect("the state is whole at any moment");
-        }
-    }
-    assert!(desk.path("data/state.json").exists(), "nothing was saved: the test proves nothing");
-    let said = desk.good(&format!("source-100ms {arguments}"));
-    let anew = said.matches("with `updated_at` from 2018-01-01T00:00:00.000000Z.\n").count();
-    assert!(anew < 3, "nothing is gone on with: {said}");
-    for stream in ["sessions", "rooms", "recordings"] {
-        assert_same_records(
-            stream,
-            &desk.records(&format!("data/{stream}.jsonl"), "id").0,
-            &fake.truth().streams[stream],
-        );
-    }
 }
 
 #[test]
