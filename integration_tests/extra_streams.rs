@@ -104,7 +104,10 @@ fn each_reading_is_read_whole_followed_through_five_rounds_and_resumed_after_a_k
             connection.assert_is_complete();
             for stream in EXTRA {
                 let (emitted, touched) = (transcript.by_key(stream).0, changes.streams.get(stream));
-                let missed: Vec<_> = touched.into_iter().flatten().filter(|key| !emitted.contains_key(*key)).collect();
+                // Somebody without an id has another one in the records.
+                let truth = &fake.truth().streams[stream];
+                let is_missed = |key: &&String| truth.contains_key(*key) && !emitted.contains_key(*key);
+                let missed: Vec<_> = touched.into_iter().flatten().filter(is_missed).collect();
                 assert!(missed.is_empty(), "{stream} misses changes: {missed:?}");
             }
         }
@@ -601,7 +604,7 @@ fn a_count_that_was_cut_begins_anew() {
 }
 
 #[test]
-fn peers_without_measurements_cost_no_record_and_no_word() {
+fn peers_without_measurements_cost_no_record() {
     for missing_stats in [MissingStats::NotFound, MissingStats::Empty, MissingStats::Null] {
         let readings = Readings { missing_stats, ..Readings::documented() };
         let fake = fake_with(readings.clone(), Counts { peers_with_stats: 40, ..Counts::default() });
@@ -614,7 +617,10 @@ fn peers_without_measurements_cost_no_record_and_no_word() {
         assert!(!measured.is_empty() && measured.len() < asked / 2, "{} of {asked}", measured.len());
         let nobody = fake_with(readings, Counts { peers_with_stats: 0, ..Counts::default() });
         let transcript = read(&nobody, &["peer_quality"]);
-        assert_eq!((transcript.records().count(), transcript.logs(Level::Warn).len()), (0, 0), "{missing_stats:?}");
+        // That none of them is there is worth a word.
+        let warnings = usize::from(missing_stats == MissingStats::NotFound);
+        let counts = (transcript.records().count(), transcript.logs(Level::Warn).len());
+        assert_eq!(counts, (0, warnings), "{missing_stats:?}");
     }
 }
 

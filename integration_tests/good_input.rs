@@ -329,7 +329,10 @@ fn a_cursor_in_the_future_reads_nothing_and_stays() {
     }
     let transcript = odd.run();
     for stream in INCREMENTAL {
-        let kept = json!({key(stream): FUTURE, "recent": [], "resume": null});
+        let mut kept = json!({key(stream): FUTURE, "recent": [], "resume": null});
+        if stream == "analytics_events" {
+            kept["sweeping"] = Value::Null;
+        }
         assert_eq!(transcript.last_states()[stream], kept, "{stream}");
     }
     // One stream of the future does not hold the others up, and a full refresh goes by start_date.

@@ -52,7 +52,7 @@ impl Platform {
 
     /// Takes what a sync has written; `is_well` when it came to its end without an error.
     pub fn load(&mut self, plan: &Plan, transcript: &Transcript, is_well: bool) {
-        let mut tails: BTreeMap<&str, Vec<(String, &Map<String, Value>)>> = BTreeMap::new();
+        let mut tails: BTreeMap<&str, Vec<_>> = BTreeMap::new();
         for message in &transcript.messages {
             match message {
                 Message::Record { record } => {
@@ -181,7 +181,7 @@ fn different(plan: &Plan, chosen: &Chosen, key: &str, row: &Map<String, Value>, 
 }
 
 /// The streams that say that they are complete.
-pub fn complete<'a>(transcript: &'a Transcript) -> impl Iterator<Item = &'a str> {
+pub fn complete(transcript: &Transcript) -> impl Iterator<Item = &str> {
     transcript.messages.iter().filter_map(|message| match message {
         Message::Trace { trace: Trace::StreamStatus { stream_status, .. } }
             if stream_status.status == Status::Complete =>
