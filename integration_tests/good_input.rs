@@ -329,11 +329,9 @@ fn a_cursor_in_the_future_reads_nothing_and_stays() {
     }
     let transcript = odd.run();
     for stream in INCREMENTAL {
-        let mut kept = json!({key(stream): FUTURE, "recent": [], "resume": null});
-        if stream == "analytics_events" {
-            kept["sweeping"] = Value::Null;
-        }
-        assert_eq!(transcript.last_states()[stream], kept, "{stream}");
+        let state = &transcript.last_states()[stream];
+        let is_kept = state[key(stream)] == FUTURE && state["recent"] == json!([]) && state["resume"].is_null();
+        assert!(is_kept, "{stream}: {state}");
     }
     // One stream of the future does not hold the others up, and a full refresh goes by start_date.
     let mixed =
