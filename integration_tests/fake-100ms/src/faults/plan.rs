@@ -324,7 +324,6 @@ fn anywhere() -> Vec<(u32, Fault)> {
         (2, Fault::StalledBody { milliseconds: 150 }),
         (1, Fault::ShortContentLength),
         (2, Fault::InvalidJson),
-        (2, Fault::EmptyBody),
         (2, Fault::CorruptGzip),
         (3, Fault::NoDate),
         (2, Fault::UnknownFields),
