@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::faults::{Lasting, fails_alone};
 use crate::harness::{Call, Finished, INCREMENTAL, STREAMS, assert_same_records, catalog, config_with, until_answered};
-use crate::messages::{FailureType, Message, Reason, Status, StreamStatus, Trace, Transcript};
+use crate::messages::{CheckStatus, FailureType, Level, Message, Reason, Status, StreamStatus, Trace, Transcript};
 use crate::platform::{examine, read_all, read_on};
 
 fn fake(seed: u64, plan: FaultPlan) -> Fake {
@@ -105,8 +105,6 @@ fn an_endpoint_pauses_after_a_429_and_everybody_is_told_at_once() {
         scope.spawn(|| pauses(RetryHint::Seconds(200), "0.01", 2_000));
         scope.spawn(|| pauses(RetryHint::HttpDate(200), "0.01", 2_000));
         scope.spawn(|| pauses(RetryHint::Message(200), "0.01", 2_000));
-        // Unnamed, it is a second and more.
-        scope.spawn(|| pauses(RetryHint::Nothing, "1", 1_000));
     });
 }
 
@@ -223,4 +221,65 @@ fn a_limit_that_stays_ends_one_stream() {
         assert!(took < Duration::from_secs(15), "{}: it took {took:?} to give up", case.name);
     }
     insta::assert_json_snapshot!("that_stay", told);
+}
+
+#[test]
+fn a_429_beside_answers_is_a_warning_at_once() {
+    let fake = fake(35, FaultPlan::new().on("/v2/rooms", When::Always, Fault::TooManyRequests(RetryHint::Seconds(30))));
+    let began = Instant::now();
+    let checked = Call::check(&config_with(&fake, json!({}))).variable("SOURCE_100MS_TIME_SCALE", "1").run();
+    let transcript = checked.good(&fake);
+    assert_eq!(transcript.connection_status().expect("a status").status, CheckStatus::Succeeded);
+    let [warning] = transcript.logs(Level::Warn)[..] else { panic!("{:?}", transcript.logs(Level::Warn)) };
+    assert!(warning.contains("`rooms`") && warning.contains("could not be checked"), "{warning}");
+    let discovered = Call::discover(&config_with(&fake, json!({}))).variable("SOURCE_100MS_TIME_SCALE", "1").run();
+    let transcript = discovered.good(&fake);
+    assert_eq!(transcript.catalog().streams.len(), STREAMS.len());
+    assert!(transcript.logs(Level::Warn).iter().any(|warning| warning.contains("`rooms`")));
+    assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
+}
+
+#[test]
+fn a_check_that_meets_nothing_but_429_cannot_tell() {
+    for hint in [RetryHint::Nothing, RetryHint::Seconds(45)] {
+        let fake = fake(36, FaultPlan::new().on("*", When::Always, Fault::TooManyRequests(hint)));
+        let began = Instant::now();
+        let run = Call::check(&config_with(&fake, json!({}))).variable("SOURCE_100MS_TIME_SCALE", "1").run();
+        assert!(began.elapsed() < Duration::from_secs(10), "it took {:?}", began.elapsed());
+        let transcript = run.transcript();
+        assert!(transcript.connection_status().is_none());
+        assert_eq!(transcript.errors().len(), 1);
+        assert_eq!(transcript.errors()[0].failure_type, FailureType::TransientError);
+        assert_eq!(run.status.code(), Some(1));
+    }
+}
+
+/// Reads when so many requests are refused as `plan` says. Returns the time as a multiple of what is possible, and the
+/// share refused.
+fn cost(plan: FaultPlan, possible: impl Fn(f64) -> f64) -> (f64, f64) {
+    let fake = fake(37, plan);
+    let began = Instant::now();
+    let run = read_all(&fake).variable("SOURCE_100MS_TIME_SCALE", "1").run();
+    let took = began.elapsed().as_secs_f64();
+    assert_is_the_truth(&run.good(&fake), &fake);
+    let answers = answers(&fake);
+    let refused = answers.iter().filter(|(_, status)| *status == 429).count() as f64;
+    let served = answers.len() as f64 - refused;
+    (took / possible(served), refused / (served + refused))
+}
+
+#[test]
+fn a_429_without_a_hint_costs_a_fraction_of_a_second() {
+    let refused = Fault::TooManyRequests(RetryHint::Nothing);
+    let plan = FaultPlan::new().latency(50, 0).on("*", When::Probability(0.05), refused);
+    let (ratio, _) = cost(plan, |served| served * 0.05 / 10.0);
+    assert!(ratio < 6.0, "{ratio:.1} times as long as without");
+}
+
+#[test]
+fn a_bound_on_requests_in_flight_is_found() {
+    let plan = FaultPlan::new().latency(50, 0).on("*", When::Always, Fault::TooManyInFlight(3));
+    let (ratio, refused) = cost(plan, |served| served * 0.05 / 3.0);
+    assert!(ratio < 3.0, "{ratio:.1} times as long as possible");
+    assert!(refused < 0.2, "{:.0} % refused", 100.0 * refused);
 }

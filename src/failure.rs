@@ -34,6 +34,8 @@ pub enum Reach {
     Network,
     /// What needs the endpoint that was refused.
     Permission,
+    /// What needs an endpoint that 100ms limits the rate of, for now.
+    Limit,
     /// Nothing else, as far as is known.
     Single,
 }
@@ -53,6 +55,16 @@ impl Occasion {
         match self {
             Self::Sync => "the next sync goes on from here",
             Self::Question => "try again later",
+        }
+    }
+}
+
+impl Occasion {
+    /// Who does not wait that long.
+    fn waits(self) -> &'static str {
+        match self {
+            Self::Sync => "a sync waits",
+            Self::Question => "this command waits",
         }
     }
 }
@@ -85,6 +97,16 @@ impl Failure {
     pub fn internal(what: impl Into<String>) -> Self {
         let message = "The connector has a bug: report it with the log of this sync.".to_owned();
         Self { kind: FailureType::SystemError, message, internal: what.into(), reach: Reach::Single }
+    }
+
+    /// No thread can be started.
+    pub fn thread(error: &std::io::Error) -> Self {
+        Self {
+            kind: FailureType::TransientError,
+            message: "The operating system does not let this process start a thread: raise the limit on processes and threads (`ulimit -u`, or the `pids` limit of the container), or give it more memory.".to_owned(),
+            internal: format!("a thread cannot be started: {error}"),
+            reach: Reach::Single,
+        }
     }
 
     /// A file named on the command line cannot be used: `flag` says which.
@@ -126,7 +148,6 @@ impl From<ConfigError> for Failure {
 impl From<TokenProblem> for Failure {
     fn from(problem: TokenProblem) -> Self {
         const MEND: &str = "use app credentials, which do not expire, or paste a new token";
-        let day = |date: DateTime<Utc>| date.format("%-d %B %Y at %H:%M UTC").to_string();
         Self::config(match problem {
             TokenProblem::NotAToken => {
                 "The setting `management_token` does not hold a management token: copy it again from the Developer section of the 100ms dashboard."
@@ -188,11 +209,37 @@ fn sentence(error: &ApiError, occasion: Occasion) -> Said {
                 "There is no connection to 100ms, although `{endpoint}` was requested {tried} ({what}): check `api_url`, and whether this machine reaches the internet; {later}."
             ),
         ),
+        Problem::Proxy { variable, address, what } if error.problem.is_refused_by_proxy() => said(
+            ConfigError,
+            Reach::Network,
+            format!(
+                "The proxy `{address}`, which the environment variable `{variable}` names, asks for a user and a password, or does not accept those it was given ({what}): write the variable as `http://user:password@host:port`."
+            ),
+        ),
+        Problem::Proxy { variable, address, what } => said(
+            TransientError,
+            Reach::Network,
+            format!(
+                "The proxy `{address}`, which the environment variable `{variable}` names, does not lead to 100ms, although `{endpoint}` was requested {tried} ({what}): check the variable, and whether the proxy runs and lets this host pass, or list it in `NO_PROXY`; {later}."
+            ),
+        ),
+        Problem::CertificateDates { date, now, is_expired } => {
+            let is = if *is_expired { "expired on" } else { "is not valid before" };
+            said(
+                ConfigError,
+                Reach::Network,
+                format!(
+                    "The certificate of the server at `api_url` {is} {}, and this machine's clock says {}: set this machine's clock if it is wrong; else the certificate must be renewed where it comes from, the server or a corporate proxy in between.",
+                    day(*date),
+                    day(*now)
+                ),
+            )
+        }
         Problem::Certificate(what) => said(
             ConfigError,
             Reach::Network,
             format!(
-                "The certificate of the server at `api_url` is not trusted ({what}): check `api_url`, and if there is a corporate proxy in between, set `SSL_CERT_FILE` to a PEM file with its certificate."
+                "The certificate of the server at `api_url` is not trusted ({what}): check `api_url`, and if there is a corporate proxy in between, set `SSL_CERT_FILE` to a PEM file with the certificate of its authority."
             ),
         ),
         Problem::NotPublic => said(
@@ -252,13 +299,21 @@ fn refusal(error: &ApiError, status: u16, message: &str, retry_after: Option<Dur
             TransientError,
             Reach::Single,
             format!(
-                "100ms answered {status} to `{endpoint}` and asks to wait {:.1} h, which is longer than a sync waits: nothing is wrong with your settings; {later}.",
-                retry_after.unwrap_or_default().as_secs_f64() / 3600.0
+                "100ms answered {status} to `{endpoint}` and asks to wait {}, which is longer than {}: nothing is wrong with your settings; {later}.",
+                wait(retry_after.unwrap_or_default()),
+                occasion.waits()
+            ),
+        ),
+        429 if occasion == Occasion::Question => said(
+            TransientError,
+            Reach::Limit,
+            format!(
+                "100ms limits the rate of requests to `{endpoint}` at the moment, so that nothing can be said about it: nothing is known to be wrong with your settings; {later}."
             ),
         ),
         429 => said(
             TransientError,
-            Reach::Single,
+            Reach::Limit,
             format!(
                 "100ms limited the rate of requests to `{endpoint}`, although it was requested {tried}: nothing is wrong with your settings; {later}, and a lower `num_workers` helps."
             ),
@@ -304,7 +359,7 @@ fn is_about_events(endpoint: &str) -> bool {
 
 fn unauthorized(error: &ApiError, why: &str) -> String {
     let (what, mend) = if error.is_minted {
-        ("app access key and app secret", "copy both again from the Developer section of the 100ms dashboard")
+        ("app access key and app secret", "copy both again from the 100ms dashboard")
     } else {
         ("management token", "paste a new one, or use app credentials, which do not expire")
     };
@@ -334,7 +389,21 @@ fn clocks(error: &ApiError) -> (String, &'static str) {
     };
     let time = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S").to_string();
     let what = format!("; its clock says {}, this machine's {} (UTC)", time(server), time(local));
-    (what, "; if that fails, set this machine's clock")
+    (what, "; else set this machine's clock")
+}
+
+/// A date for a sentence.
+fn day(date: DateTime<Utc>) -> String {
+    date.format("%-d %B %Y at %H:%M UTC").to_string()
+}
+
+/// A wait in the unit that people would use.
+fn wait(wait: Duration) -> String {
+    match wait.as_secs_f64() {
+        seconds if seconds < 120.0 => format!("{seconds:.0} s"),
+        seconds if seconds < 7200.0 => format!("{:.0} min", seconds / 60.0),
+        seconds => format!("{:.1} h", seconds / 3600.0),
+    }
 }
 
 /// The vendor's sentence behind a status, when there is one.
@@ -411,7 +480,7 @@ mod tests {
         };
         assert_eq!(
             sentence(-60, true),
-            "100ms did not accept the app access key and app secret at `/v2/rooms` (401); its clock says 2023-11-14 22:12:20, this machine's 2023-11-14 22:13:20 (UTC): copy both again from the Developer section of the 100ms dashboard; if that fails, set this machine's clock."
+            "100ms did not accept the app access key and app secret at `/v2/rooms` (401); its clock says 2023-11-14 22:12:20, this machine's 2023-11-14 22:13:20 (UTC): copy both again from the 100ms dashboard; else set this machine's clock."
         );
         assert_eq!(
             sentence(9, false),

@@ -29,12 +29,12 @@ pub struct Redactor {
 #[derive(Default)]
 struct Known {
     pieces: HashSet<[u8; SHORTEST_PIECE]>,
-    /// Pieces that every token has alike. They are masked in what people read, but prove nothing.
+    /// Pieces that many tokens have alike, and those of the salt. They are masked in what people read, but prove nothing.
     common: HashSet<[u8; SHORTEST_PIECE]>,
     short: Vec<String>,
 }
 
-/// What becomes of the header that all tokens have in common, where it stands without more of one.
+/// What becomes of the pieces that many tokens have in common, where they stand without more of one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Common {
     Masked,
@@ -57,6 +57,15 @@ impl Redactor {
         }
     }
 
+    /// Makes the salt for hashes known, which is masked in what people read. It is no secret of 100ms's, which does not
+    /// know it: what looks like it in a state is something else, and must come out as it went in.
+    pub fn add_salt(&self, salt: &str) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        for form in forms(salt) {
+            known.common.extend(pieces(&form));
+        }
+    }
+
     /// `text` with every secret, and every piece of one, masked.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.known().redact(text, Common::Masked)
@@ -64,8 +73,8 @@ impl Redactor {
 
     /// Masks secrets in all strings of a state or a schema, keys included.
     ///
-    /// The header that all tokens have alike stays: a page token of the API may be a token of that kind, and
-    /// must come out of the state as it went in.
+    /// What many tokens have alike stays: a page token of the API may be a token of that kind or hold a time, and must
+    /// come out of the state as it went in.
     pub fn redact_value(&self, value: &mut Value) {
         self.known().redact_value(value);
     }
@@ -88,19 +97,20 @@ impl std::fmt::Debug for Redactor {
 
 impl Known {
     fn add(&mut self, secret: &str) {
-        let header = header_of(secret).unwrap_or_default();
+        let unsigned = unsigned(secret).unwrap_or_default();
         let windows = secret.as_bytes().windows(SHORTEST_PIECE).enumerate();
         for (at, piece) in windows {
             let Ok(piece) = piece.try_into() else { continue };
             // With the dot, and with the little of the next part that one piece can show.
-            let is_common = !header.is_empty() && at <= header.len();
+            let is_common = !unsigned.is_empty() && at <= unsigned.len();
             if is_common {
                 self.common.insert(piece)
             } else {
                 self.pieces.insert(piece)
             };
         }
-        let parts = secret.split('.').filter(|part| !part.is_empty() && *part != header);
+        let is_public = |part: &str| unsigned.split('.').any(|public| public == part);
+        let parts = secret.split('.').filter(|part| !part.is_empty() && !is_public(part));
         for part in parts.chain([secret]) {
             let is_short = (SHORTEST_SECRET..SHORTEST_PIECE).contains(&part.len());
             if is_short && !self.short.iter().any(|known| known == part) {
@@ -152,6 +162,11 @@ impl Known {
     }
 }
 
+/// All pieces of a secret.
+fn pieces(secret: &str) -> impl Iterator<Item = [u8; SHORTEST_PIECE]> {
+    secret.as_bytes().windows(SHORTEST_PIECE).filter_map(|piece| piece.try_into().ok())
+}
+
 /// `text` with the ranges `found`, which are sorted and may overlap, masked.
 fn masked(text: &str, found: &[(usize, usize)]) -> String {
     let mut masked = String::with_capacity(text.len());
@@ -171,11 +186,11 @@ fn masked(text: &str, found: &[(usize, usize)]) -> String {
     masked
 }
 
-/// The first part of a JSON Web Token, which says only how it is signed.
-fn header_of(secret: &str) -> Option<&str> {
-    let mut parts = secret.split('.');
-    let header = parts.next().filter(|header| header.starts_with("eyJ"))?;
-    (parts.count() == 2).then_some(header)
+/// A JSON Web Token without its signature. It says how it is signed, whose it is and until when; and since it is
+/// base64 of times, a page token that holds a time may have a piece of it by chance.
+fn unsigned(secret: &str) -> Option<&str> {
+    let (unsigned, _) = secret.rsplit_once('.').filter(|_| secret.starts_with("eyJ"))?;
+    (unsigned.matches('.').count() == 1).then_some(unsigned)
 }
 
 /// The ways a secret may be written.
@@ -276,11 +291,13 @@ mod tests {
     }
 
     #[test]
-    fn a_page_token_may_share_the_header_and_nothing_else() {
+    fn a_page_token_may_share_what_is_not_the_signature() {
         let redactor = redactor(TOKEN);
         let page = format!("{HEADER}.eyJwYWdlIjoyfQ.YW5vdGhlciBvbmUgb2Ygb3Vycw");
         assert!(!redactor.holds_secret(&page));
-        assert!(redactor.holds_secret(&format!("page-{}", &TOKEN[HEADER.len()..HEADER.len() + 14])));
+        // A time in base64: the token was minted in the same minute.
+        assert!(!redactor.holds_secret(&format!("page-{}", &TOKEN[HEADER.len()..HEADER.len() + 14])));
+        assert!(redactor.holds_secret(&format!("page-{}", &TOKEN[TOKEN.len() - 14..])));
         let mut state = json!({"start": page, "n": [1, true, null, TOKEN], TOKEN: {"x": &TOKEN[60..]}});
         redactor.redact_value(&mut state);
         assert_eq!(state, json!({"start": page, "n": [1, true, null, MASK], MASK: {"x": MASK}}));

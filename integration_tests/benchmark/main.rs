@@ -73,6 +73,8 @@ enum Part {
     Size,
     /// What used to be slow, or would be with a simpler design.
     Hard,
+    /// Limits on the rate of requests, as time divided by what is possible.
+    Limits,
     /// What else reads 100ms, on the same account.
     Peers,
 }
@@ -81,7 +83,7 @@ fn main() -> Done<()> {
     let arguments = Arguments::parse();
     let began = Instant::now();
     let parts = match arguments.only.as_slice() {
-        [] => vec![Part::Streams, Part::Size, Part::Hard],
+        [] => vec![Part::Streams, Part::Size, Part::Hard, Part::Limits],
         parts => parts.to_vec(),
     };
     let with_peers = arguments.peers || parts.contains(&Part::Peers);
@@ -92,6 +94,7 @@ fn main() -> Done<()> {
             Part::Streams => cases::streams::measure(&mut bench)?,
             Part::Size => cases::size::measure(&mut bench)?,
             Part::Hard => cases::hard::measure(&mut bench)?,
+            Part::Limits => cases::limits::measure(&mut bench)?,
             Part::Peers => {}
         }
     }

@@ -96,6 +96,11 @@ pub enum Aim {
     /// Memory.
     Megabytes(f64),
     Requests(u64),
+    /// Per cent of the requests that were refused.
+    Refused {
+        percent: f64,
+        most: f64,
+    },
 }
 
 impl Aim {
@@ -105,6 +110,7 @@ impl Aim {
             Self::Time(most) => (format!("{most} s"), row.figures.time <= most),
             Self::Cpu(most) => (format!("{most} s of CPU"), row.figures.cpu <= most),
             Self::Megabytes(most) => (format!("{most} MB"), row.figures.megabytes <= most),
+            Self::Refused { percent, most } => (format!("{most} % refused"), percent <= most),
             Self::Requests(most) => (format!("{} requests", grouped(most)), row.figures.requests <= most),
         };
         format!("≤ {limit}{}", if is_met { "" } else { " **missed**" })

@@ -158,6 +158,7 @@ fn null_is_empty<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D
 pub(super) struct Pagination {
     pub(super) has_next: Option<bool>,
     pub(super) total_items: Option<u64>,
+    pub(super) total_pages: Option<u64>,
 }
 
 /// Who is in an active room.

@@ -9,6 +9,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::clocks;
 use crate::seams;
 
 /// How the connector proves who it is.
@@ -162,20 +163,17 @@ impl Tokens {
 
     /// Has the next token minted anew, after `refused` was; `skew` is how far the server's clock is ahead.
     ///
-    /// Workers whose token was refused at the same time get the same fresh one. When no token by the same
-    /// clock was ever accepted, that clock may be wrong: the next one goes by the server's, and when that
-    /// does not help either (a proxy may have written the `Date`), by this machine's again.
+    /// Workers whose token was refused at the same time get the same fresh one. It goes by the server's clock where the
+    /// two differ, whatever clock has worked before: one of them may have been set meanwhile. When a token by this very
+    /// clock was refused already (a proxy may have written the `Date`), it goes by this machine's.
     pub(super) fn renew(&self, refused: &Token, skew: Option<TimeDelta>) {
         let mut minted = self.lock();
-        let has_worked = minted.accepted == Some(refused.ahead);
         if let Some((token, renew_at)) = &mut minted.token
             && token.generation == refused.generation
         {
             *renew_at = DateTime::<Utc>::MIN_UTC;
-            if !has_worked {
-                let is_by_this_machine = refused.ahead.is_zero();
-                token.ahead = skew.filter(|_| is_by_this_machine).unwrap_or_default();
-            }
+            let is_refused_clock = |skew: &TimeDelta| clocks::differ(*skew, refused.ahead).is_none();
+            token.ahead = skew.filter(|skew| !is_refused_clock(skew)).unwrap_or_default();
         }
     }
 
@@ -301,16 +299,19 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_worked_is_kept() {
+    fn a_clock_that_is_set_right_is_minted_by() {
         let (tokens, _) = tokens(app());
         tokens.renew(&current(&tokens).0, Some(TimeDelta::seconds(-300)));
         let (second, _) = current(&tokens);
-        assert!(!tokens.have_worked());
         tokens.accepted(&second);
         assert!(tokens.have_worked());
-        // Refused later for another reason, with an absurd `Date`.
-        tokens.renew(&second, Some(TimeDelta::days(4000)));
-        assert!((-312..=-309).contains(&begins_in(&current(&tokens).1)));
+        // Either clock was set: the two agree now, or differ in another way.
+        tokens.renew(&second, None);
+        let (third, value) = current(&tokens);
+        assert!((-12..=-9).contains(&begins_in(&value)));
+        tokens.accepted(&third);
+        tokens.renew(&third, Some(TimeDelta::hours(-2)));
+        assert!((-7_212..=-7_209).contains(&begins_in(&current(&tokens).1)));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use reqwest::header::{DATE, HeaderValue};
 use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::answers::text_of;
@@ -17,12 +18,12 @@ use super::endpoints::SMALL_PAGE;
 use super::envelope::{Form, Verdict};
 use super::error::{ApiError, GaveUp, Problem};
 use super::exchange::{Exchange, Network, Received};
-use super::limiter::{Limiter, Permit};
 use super::pages::ShortPages;
+use super::rate_limit::{Permit, RateLimits};
 use super::refusal::{self, Redact};
 use super::request::Get;
-use super::retry::{Decision, Host, Policy, Retry, Standing};
-use super::transport::{Bodies, Unreadable};
+use super::retry::{Decision, Host, Policy, Retry};
+use super::transport::{Bodies, LARGEST, LARGEST_SMALL_PAGE, Unreadable};
 use crate::seams;
 
 /// What can be done without is tried so often when the endpoint has never answered well.
@@ -52,7 +53,7 @@ pub struct Settings {
 /// Something the caller may want to tell the world while a request waits.
 #[derive(Debug, Clone)]
 pub enum Notice {
-    /// 100ms limits the rate of an endpoint, or of all; it is not asked until `until`.
+    /// 100ms limits the rate of an endpoint; it is not asked until `until`.
     RateLimited {
         /// The path asked for.
         endpoint: String,
@@ -60,8 +61,6 @@ pub enum Notice {
         until: DateTime<Utc>,
         /// The pause.
         wait: Duration,
-        /// Requests per second after it, when that is known.
-        pace: Option<f64>,
     },
     /// A try failed and another follows.
     Retrying {
@@ -103,6 +102,8 @@ pub struct Client {
     retried: AtomicU64,
     limited: AtomicU64,
     absent: AtomicU64,
+    /// Held by the one request that may be under way where they are made one at a time.
+    alone: tokio::sync::Mutex<()>,
 }
 
 /// What the requests of a client took besides the requests.
@@ -121,7 +122,7 @@ pub(super) struct Shared {
     exchange: Arc<dyn Exchange>,
     api_url: Url,
     tokens: Tokens,
-    limiter: Limiter,
+    rate_limits: RateLimits,
     policy: Policy,
     pub(super) listener: Listener,
     redact: Redact,
@@ -136,8 +137,8 @@ impl Client {
     /// A client for `settings`. Nothing is asked yet.
     ///
     /// # Errors
-    /// When the TLS roots named by `SSL_CERT_FILE` cannot be read, or the host is a private address
-    /// although only public ones are allowed.
+    /// When the TLS roots named by `SSL_CERT_FILE` cannot be read, a variable that should name a proxy does not, or the
+    /// host is a private address although only public ones are allowed.
     pub fn new(settings: Settings, listener: Listener) -> Result<Self, String> {
         let network = Network::new(&settings)?;
         Ok(Self::over(Arc::new(network), settings, listener))
@@ -149,7 +150,7 @@ impl Client {
             exchange,
             api_url: root(settings.api_url),
             tokens: Tokens::new(settings.credentials, settings.on_minted),
-            limiter: Limiter::new(settings.workers, settings.policy.clone()),
+            rate_limits: RateLimits::new(settings.workers, settings.policy.clone()),
             bodies: Bodies::new(),
             short_pages: ShortPages::default(),
             policy: settings.policy,
@@ -168,7 +169,7 @@ impl Client {
 
     fn of(shared: Arc<Shared>) -> Self {
         let [asked, retried, limited, absent] = Default::default();
-        Self { shared, asked, retried, limited, absent }
+        Self { shared, asked, retried, limited, absent, alone: tokio::sync::Mutex::default() }
     }
 
     /// The requests this client has made, every try counted.
@@ -194,6 +195,11 @@ impl Client {
         self.shared.clocks.last()
     }
 
+    /// What time it is at 100ms: by its clock at the last answer, by this machine's before the first.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clocks().map_or_else(seams::now, |clocks| clocks.now())
+    }
+
     /// The clocks, with one cheap request when nothing has been answered yet.
     ///
     /// # Errors
@@ -216,9 +222,14 @@ impl Client {
         (self.shared.listener)(Notice::Note(sentence));
     }
 
+    /// `wait` on the clock of this client's waits, which tests speed up.
+    pub fn scaled(&self, wait: Duration) -> Duration {
+        self.shared.policy.scale(wait)
+    }
+
     /// Requests that could start right now.
     pub fn idle_workers(&self) -> usize {
-        self.shared.limiter.idle()
+        self.shared.rate_limits.idle()
     }
 
     /// One GET with all the tries it deserves; `read` is part of a try.
@@ -233,30 +244,31 @@ impl Client {
         let mut retry = Retry::new(&self.shared.policy);
         let (mut first_sent_at, mut limited_at) = (None, None);
         loop {
-            let permit = self.shared.limiter.enter(get.pattern).await;
+            let is_alone = get.is_cautious && self.limited.load(Ordering::Relaxed) > 0;
+            let _alone = if is_alone { Some(self.alone.lock().await) } else { None };
+            let permit = self.shared.rate_limits.enter(get.pattern).await;
             let sent_at = permit.sent_at;
             let first_sent_at = *first_sent_at.get_or_insert(sent_at);
             retry.spend(limited_at.take().map_or(Duration::ZERO, |limited_at| sent_at - limited_at));
             self.asked.fetch_add(1, Ordering::Relaxed);
             let token = self.shared.tokens.current();
-            let answer = match &token {
-                Ok(token) => self.attempt(&get, token, &read).await,
-                Err(problem) => Err(Problem::Credentials(problem.clone())),
+            let (answer, took) = match token {
+                Ok(token) => self.attempt(&get, token).await,
+                Err(problem) => (Err(Problem::Credentials(problem)), Duration::ZERO),
             };
-            let problem = match answer {
+            let problem = match answer.and_then(|body| parsed(&body, &read)) {
                 Ok(answer) => {
-                    permit.succeeded();
+                    permit.succeeded(took);
                     return Ok(answer);
                 }
                 Err(problem) => problem,
             };
-            let took = sent_at.elapsed();
             if problem.is_oversized() && get.ask_for_less() {
                 retry.tried(took);
                 self.retrying(&get, problem, Duration::ZERO);
                 continue;
             }
-            let decision = retry.after(&problem, took, self.standing(&get, &problem, &permit), self.host());
+            let decision = retry.after(&problem, took, self.has_worked(&get, &problem, &permit), self.host());
             let is_enough = get.form.is_optional && retry.tries >= TRIES_OF_WHAT_IS_OPTIONAL;
             let decision = match decision {
                 Decision::Wait(_) if is_enough && problem.is_answer() && !permit.has_answered() => {
@@ -294,38 +306,31 @@ impl Client {
         if self.clocks().is_some() { Host::HasAnswered } else { Host::IsSilent }
     }
 
-    fn standing(&self, get: &Get<'_>, problem: &Problem, permit: &Permit<'_>) -> Standing {
-        let has_worked = match problem {
+    /// Whether a token has been accepted earlier, so that its refusal is a fault like any other.
+    fn has_worked(&self, get: &Get<'_>, problem: &Problem, permit: &Permit<'_>) -> bool {
+        match problem {
             // It may be meant for this one item.
             Problem::Refused { status: 403, .. } if get.form.is_of_one_item && self.shared.tokens.have_worked() => {
-                return Standing::NeverWorked;
+                false
             }
             // A permission may be missing for this endpoint alone.
             Problem::Refused { status: 403, .. } => permit.has_answered(),
             _ => self.shared.tokens.have_worked(),
-        };
-        let is_skewed = self.clocks().is_some_and(|clocks| clocks.skew().is_some());
-        if has_worked {
-            Standing::HasWorked
-        } else if is_skewed && self.shared.tokens.are_minted() {
-            Standing::ClocksDiffer
-        } else {
-            Standing::NeverWorked
         }
     }
 
     /// Notes a 429; the limiter lets the next request through when the pause is over.
     fn pause(&self, get: &Get<'_>, problem: &Problem, permit: Permit<'_>) {
         let Problem::Refused { retry_after, .. } = problem else { return };
-        let (wait, pace) = permit.refused(*retry_after);
+        let wait = permit.refused(*retry_after);
         self.limited.fetch_add(1, Ordering::Relaxed);
         let (endpoint, until) = (get.endpoint(), seams::now() + wait);
-        (self.shared.listener)(Notice::RateLimited { endpoint, until, wait, pace });
+        (self.shared.listener)(Notice::RateLimited { endpoint, until, wait });
     }
 
     fn retrying(&self, get: &Get<'_>, problem: Problem, wait: Duration) {
         self.retried.fetch_add(1, Ordering::Relaxed);
-        if let Problem::NotSent(cause) = &problem
+        if let Problem::NotSent(cause) | Problem::Proxy { what: cause, .. } = &problem
             && !self.shared.is_unreachable.swap(true, Ordering::Relaxed)
         {
             (self.shared.listener)(Notice::Unreachable { cause: cause.clone() });
@@ -333,35 +338,46 @@ impl Client {
         (self.shared.listener)(Notice::Retrying { endpoint: get.endpoint(), problem, wait });
     }
 
-    /// One try, which takes no longer than an answer may.
-    async fn attempt<R>(
-        &self,
-        get: &Get<'_>,
-        token: &Token,
-        read: impl Fn(&str) -> Result<R, Unreadable>,
-    ) -> Result<R, Problem> {
-        let longest = self.shared.policy.scale(self.shared.policy.longest_answer);
-        let body = tokio::time::timeout(longest, self.answer(get, token)).await;
-        let body = body.map_err(|_| Problem::TooSlow(longest))??;
-        read(&text_of(&body)).map_err(|error| Problem::Unreadable(error.to_string()))
+    /// One try, and how long it took. It runs in a task of its own: what has been sent goes on when nobody asks for
+    /// its answer, because a slow destination holds everything up. Else it would time out, and 100ms be blamed.
+    async fn attempt(&self, get: &Get<'_>, token: Token) -> (Result<Vec<u8>, Problem>, Duration) {
+        let (shared, url, form) = (Arc::clone(&self.shared), get.url(&self.shared.api_url, self.now()), get.form);
+        let largest = if get.is_smallest_page() { LARGEST_SMALL_PAGE } else { LARGEST };
+        let longest = shared.policy.scale(shared.policy.longest_answer);
+        // Dropped with this future, it ends the task.
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let sent_at = Instant::now();
+            let answer = tokio::time::timeout(longest, shared.answer(url, form, &token, largest)).await;
+            (answer.unwrap_or(Err(Problem::TooSlow(longest))), sent_at.elapsed())
+        });
+        match task.join_next().await {
+            Some(Ok(answer)) => answer,
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            _ => (Err(Problem::NoAnswer("the request was given up".into())), Duration::ZERO),
+        }
     }
+}
 
+impl Shared {
     /// The content of an answer with status 200. Notes what every answer tells of clock and token.
-    async fn answer(&self, get: &Get<'_>, token: &Token) -> Result<Vec<u8>, Problem> {
-        let Shared { clocks, tokens, bodies, redact, is_unreachable, .. } = &*self.shared;
-        let Received { status, headers, body } = self.send(get.url(&self.shared.api_url), token).await?;
+    async fn answer(&self, url: Url, form: &Form, token: &Token, largest: usize) -> Result<Vec<u8>, Problem> {
+        let Self { clocks, tokens, bodies, redact, is_unreachable, .. } = self;
+        let Received { status, headers, body } = self.send(url, token).await?;
         is_unreachable.store(false, Ordering::Relaxed);
         let seen = Clocks { server: refusal::header_date(&headers, DATE), local: seams::now() };
+        // A proxy that unpacks or scans what passes says so with 203; the body is what 100ms answered.
+        let status = if status == StatusCode::NON_AUTHORITATIVE_INFORMATION { StatusCode::OK } else { status };
         clocks.note(seen, status == StatusCode::OK);
-        let (status, body) = told(get.form, status, bodies.read(&headers, body).await)?;
+        let (status, body) = told(form, status, bodies.read(&headers, body, largest).await)?;
         match status {
             StatusCode::OK => {
                 if tokens.accepted(token) {
                     let seconds = seen.skew().unwrap_or_default().num_seconds().unsigned_abs();
-                    self.note(format!(
+                    (self.listener)(Notice::Note(format!(
                         "This machine's clock and that of 100ms differ by {seconds} s. Tokens are made by the clock of \
                          100ms, because it refused one made by this machine's: set this machine's clock."
-                    ));
+                    )));
                 }
                 return body;
             }
@@ -376,7 +392,7 @@ impl Client {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.value.expose_secret()))
             .map_err(|_| Problem::Credentials("the management token holds characters no token has".into()))?;
         authorization.set_sensitive(true);
-        self.shared.exchange.get(url, authorization).await
+        self.exchange.get(url, authorization).await
     }
 }
 
@@ -395,6 +411,11 @@ fn told(
         },
         (status, body) => (status, body),
     })
+}
+
+/// What `read` makes of the body of an answer.
+fn parsed<R>(body: &[u8], read: impl Fn(&str) -> Result<R, Unreadable>) -> Result<R, Problem> {
+    read(&text_of(body)).map_err(|error| Problem::Unreadable(error.to_string()))
 }
 
 /// `api_url` without the `v2` that belongs to every path.
@@ -432,7 +453,7 @@ mod tests {
             while connection.write_all(chunk.as_bytes()).is_ok() {}
         });
         let error = page_of_rooms(&client(url, 1.0)).await.unwrap_err();
-        assert_eq!((error.problem, error.gave_up), (Problem::TooLarge(64_000_000), GaveUp::NotRetryable));
+        assert_eq!((error.problem, error.gave_up), (Problem::TooLarge(256_000_000), GaveUp::NotRetryable));
         assert_eq!(limits(&requests.lock().unwrap()), ["100", "50", "25", "10"]);
     }
 
@@ -478,7 +499,7 @@ mod tests {
         let error = page_of_rooms(&client).await.unwrap_err();
         assert_eq!((error.status(), error.gave_up), (Some(401), GaveUp::TriesExhausted));
         assert!(error.clocks.unwrap().skew().is_some());
-        assert_eq!(requests.lock().unwrap().len(), 3, "by our clock, by theirs, by ours again");
+        assert_eq!(requests.lock().unwrap().len(), 2, "by our clock, and by theirs");
         assert_eq!(client.began(), None, "a refusal is no beginning");
     }
 

@@ -7,6 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::seams;
+
 /// Clocks that differ by more than this are worth a word. `Date` has whole seconds, and answers travel.
 const NOTABLE: TimeDelta = TimeDelta::seconds(10);
 
@@ -22,14 +24,25 @@ pub struct Clocks {
 impl Clocks {
     /// How far the server's clock is ahead of this machine's, when they differ by more than 10 s.
     pub fn skew(&self) -> Option<TimeDelta> {
-        let skew = self.server?.signed_duration_since(self.local);
-        (skew.abs() > NOTABLE).then_some(skew)
+        differ(self.server?.signed_duration_since(self.local), TimeDelta::zero())
+    }
+
+    /// What 100ms' clock says by now, when these are the clocks at the last answer.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        let local = seams::now();
+        self.server.map_or(local, |server| server + local.signed_duration_since(self.local))
     }
 
     /// The earlier of the two.
     fn earlier(&self) -> DateTime<Utc> {
         self.server.map_or(self.local, |server| server.min(self.local))
     }
+}
+
+/// `skew`, when it differs from the `other` by more than clocks of one time may.
+pub(super) fn differ(skew: TimeDelta, other: TimeDelta) -> Option<TimeDelta> {
+    let difference = skew.checked_sub(&other).unwrap_or(TimeDelta::MAX);
+    (difference.abs() > NOTABLE).then_some(skew)
 }
 
 /// What has been learnt of the clocks from the answers so far.

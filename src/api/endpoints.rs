@@ -3,10 +3,13 @@
 //! Each takes a closure that shapes the answer while its text is still there, inside the try: an answer
 //! that turns out to be unreadable is asked for again. What an item looks like is the caller's to say.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::answers::{Answer, Keyed, Members, PeersAnswer, PresignedUrl, WebhookAnswer};
+use super::answers::{Answer, Keyed, Members, Pagination, PeersAnswer, PresignedUrl, WebhookAnswer};
 use super::client::{Client, Notice};
 use super::envelope::Form;
 use super::error::{ApiError, Problem};
@@ -110,12 +113,19 @@ pub struct EventFilter<'a> {
     pub start: Option<&'a str>,
 }
 
+/// The webhook history reaches back so far, and refuses to be asked for more.
+const WEBHOOK_HISTORY: TimeDelta = TimeDelta::days(30);
+/// So much of that is given up, for the time that a request is on its way.
+const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(1);
+/// How often a period is asked for whose beginning became too old on the way all the same.
+const TRIES_OF_A_PERIOD: u32 = 3;
+
 /// Which deliveries to the webhook to ask for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct WebhookFilter {
-    /// Beginning and end, both included, as RFC 3339: from at most 30 days ago, and for at most 14 days. When
-    /// unset, the last 24 h.
-    pub period: Option<(String, String)>,
+    /// Beginning and end, both included, at most 14 days apart; when unset, the last 24 h. A beginning that is too old
+    /// when the request is sent is moved.
+    pub period: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// The number of the page, from 1 on.
     pub page: u64,
     /// Items a page.
@@ -137,9 +147,18 @@ pub struct WebhookPage<R> {
     pub has_next: bool,
     /// How many deliveries the period has, if the answer says so.
     pub total: Option<u64>,
+    /// How many pages they are, if the answer says so.
+    pub pages: Option<u64>,
+    /// The beginning of the period that was asked for.
+    pub begins: DateTime<Utc>,
 }
 
 impl Client {
+    /// The oldest moment of which the webhook history may be asked now.
+    pub fn oldest_delivery(&self) -> DateTime<Utc> {
+        self.now() - WEBHOOK_HISTORY + ON_ITS_WAY
+    }
+
     /// A page of deliveries to the workspace's webhook, in no documented order; `None` where there is no history,
     /// presumably because the workspace has no webhook.
     pub async fn webhook_events<A: Answer, R>(
@@ -147,24 +166,42 @@ impl Client {
         filter: &WebhookFilter,
         shape: impl for<'a> Fn(Vec<A::Of<'a>>) -> R,
     ) -> Result<Option<WebhookPage<R>>, ApiError> {
+        let endpoint = "analytics/webhooks";
+        let milliseconds = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
         // Which events are on a page depends on its size: an answer that is too large cannot be asked for in parts.
         let mut query = vec![("limit", filter.limit.to_string()), ("page", filter.page.to_string())];
-        if let Some((after, before)) = &filter.period {
-            query.extend([("start_time", after.clone()), ("end_time", before.clone())]);
-        }
-        let endpoint = "analytics/webhooks";
-        let answer = self.get(Get::one_of(endpoint, query).with(&Form::HISTORY), |body| {
-            let page: WebhookAnswer<A::Of<'_>> = serde_json::from_str(body)?;
-            let has_next = page.pagination.has_next.unwrap_or(page.events.len() as u64 >= filter.limit);
-            if has_next && page.events.is_empty() {
-                return Err(Unreadable::NothingBeforeMore);
+        query.extend(filter.period.map(|(_, ends)| ("end_time", milliseconds(ends))));
+        // The wait for a rate limit may be long: what is too old is known when the request is sent, and not before.
+        let sent = AtomicI64::default();
+        let begins = |now: DateTime<Utc>| {
+            let begins = filter.period.map_or(now, |(begins, _)| begins.max(now - WEBHOOK_HISTORY + ON_ITS_WAY));
+            sent.store(begins.timestamp_millis(), Ordering::Relaxed);
+            ("start_time", milliseconds(begins))
+        };
+        let sent = || DateTime::from_timestamp_millis(sent.load(Ordering::Relaxed)).unwrap_or_default();
+        let mut tries = 0;
+        loop {
+            let get = Get::one_of(endpoint, query.clone()).with(&Form::HISTORY).cautious();
+            let get = if filter.period.is_some() { get.with_late(&begins) } else { get };
+            let answer = self.get(get, |body| {
+                let page: WebhookAnswer<A::Of<'_>> = serde_json::from_str(body)?;
+                let Pagination { has_next, total_items: total, total_pages: pages } = page.pagination;
+                let has_next = has_next.unwrap_or(page.events.len() as u64 >= filter.limit);
+                if has_next && page.events.is_empty() {
+                    return Err(Unreadable::NothingBeforeMore);
+                }
+                Ok(WebhookPage { content: shape(page.events), has_next, total, pages, begins: sent() })
+            });
+            tries += 1;
+            match answer.await {
+                Err(error)
+                    if error.status() == Some(400)
+                        && tries < TRIES_OF_A_PERIOD
+                        && sent() < self.now() - WEBHOOK_HISTORY => {}
+                // Where a page was, there is a history.
+                answer if filter.page > 1 => return answer.map(Some),
+                answer => return self.or_absent(format!("/v2/{endpoint}"), answer.map(Some)),
             }
-            Ok(WebhookPage { content: shape(page.events), has_next, total: page.pagination.total_items })
-        });
-        match filter.page {
-            1 => self.or_absent(format!("/v2/{endpoint}"), answer.await.map(Some)),
-            // Where a page was, there is a history.
-            _ => answer.await.map(Some),
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::clocks::Clocks;
+use super::proxy::Proxy;
 
 /// A request that did not succeed, after all the tries it deserved.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -43,6 +46,26 @@ pub enum Problem {
     /// The request did not leave: no address, no connection.
     #[error("could not connect: {0}")]
     NotSent(String),
+    /// The proxy that the environment names does not lead to the host.
+    #[error("the proxy does not connect: {what}")]
+    Proxy {
+        /// The environment variable that names it.
+        variable: &'static str,
+        /// Where it is, without user and password.
+        address: String,
+        /// What went wrong.
+        what: String,
+    },
+    /// It is before or after the time for which the server's certificate is valid.
+    #[error("the certificate is valid {which} {date}, and it is {now}", which = if *is_expired { "until" } else { "from" })]
+    CertificateDates {
+        /// The end of its time, or the beginning.
+        date: DateTime<Utc>,
+        /// What this machine's clock says.
+        now: DateTime<Utc>,
+        /// Whether its time is over rather than to come.
+        is_expired: bool,
+    },
     /// The server's certificate is not trusted, or is not one for this host.
     #[error("the certificate is not accepted: {0}")]
     Certificate(String),
@@ -90,9 +113,10 @@ impl Problem {
     /// pages, bad credentials, and what is wrong with the host. (401 and 403 are a matter of the token.)
     pub fn is_retryable(&self) -> bool {
         match self {
+            Self::Proxy { what, .. } => !is_about_login(what),
             Self::NotSent(_) | Self::NoAnswer(_) | Self::TooSlow(_) | Self::Unreadable(_) => true,
             Self::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500..=599),
-            Self::Certificate(_) | Self::NotPublic | Self::TooLarge(_) => false,
+            Self::Certificate(_) | Self::CertificateDates { .. } | Self::NotPublic | Self::TooLarge(_) => false,
             Self::Inconsistent(_) | Self::BadId | Self::Credentials(_) => false,
         }
     }
@@ -102,10 +126,30 @@ impl Problem {
         matches!(self, Self::Refused { status: 500..=599, .. } | Self::Unreadable(_))
     }
 
+    /// Whether a proxy asks who we are.
+    pub fn is_refused_by_proxy(&self) -> bool {
+        matches!(self, Self::Proxy { what, .. } if is_about_login(what))
+    }
+
+    /// The same problem, where requests go through a `proxy`: a connection that does not come about is a matter of it.
+    pub(super) fn by_way_of(self, proxy: Option<&Proxy>) -> Self {
+        match (self, proxy) {
+            (Self::NotSent(what), Some(Proxy { variable, address })) => {
+                Self::Proxy { variable, address: address.clone(), what }
+            }
+            (problem, _) => problem,
+        }
+    }
+
     /// Whether a page with fewer items may succeed where this one did not.
     pub(super) fn is_oversized(&self) -> bool {
         matches!(self, Self::TooLarge(_) | Self::TooSlow(_))
     }
+}
+
+/// The words of the HTTP library for a 407.
+fn is_about_login(what: &str) -> bool {
+    what.contains("proxy authorization required")
 }
 
 impl ApiError {

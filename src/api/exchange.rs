@@ -12,6 +12,7 @@ use reqwest::{StatusCode, Url};
 
 use super::client::Settings;
 use super::error::Problem;
+use super::proxy::{self, Proxy};
 use super::{addresses, tls, transport};
 
 /// Sends a GET and receives what is answered, once.
@@ -36,6 +37,7 @@ pub(super) struct Network {
     http: reqwest::Client,
     /// The host, when it must be judged before each request, because a proxy may resolve it.
     judged_host: Option<Arc<str>>,
+    proxy: Option<Proxy>,
 }
 
 impl Network {
@@ -59,14 +61,18 @@ impl Network {
         if settings.public_only {
             http = http.dns_resolver(Arc::new(addresses::PublicOnly { host: Arc::clone(&host) }));
         }
+        let mut proxy = None;
         if addresses::is_loopback(&settings.api_url) {
             // A proxy is another machine, to which the token would go unencrypted.
             http = http.no_proxy();
+        } else {
+            proxy = proxy::of(&settings.api_url, |name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))?;
         }
         let http = http
             .build()
             .map_err(|error| format!("The HTTP client could not be set up: {}.", transport::cause(&error)))?;
-        Ok(Self { http, judged_host: Some(host).filter(|_| settings.public_only && addresses::may_be_proxied()) })
+        let judged_host = Some(host).filter(|_| settings.public_only && addresses::may_be_proxied());
+        Ok(Self { http, judged_host, proxy })
     }
 
     async fn send(&self, url: Url, authorization: HeaderValue) -> Result<Received, Problem> {
@@ -76,7 +82,8 @@ impl Network {
             return Err(Problem::NotPublic);
         }
         let request = self.http.get(url).header(AUTHORIZATION, authorization);
-        let mut answer = request.send().await.map_err(|error| transport::problem(&error))?;
+        let mut answer =
+            request.send().await.map_err(|error| transport::problem(&error).by_way_of(self.proxy.as_ref()))?;
         let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
         let body = stream::unfold(answer, async |mut answer| {
             let chunk = answer.chunk().await.map_err(|error| transport::problem(&error)).transpose()?;

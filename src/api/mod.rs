@@ -13,10 +13,10 @@
 //! | `exchange` | how one request and its answer go over the wire, and what can take the place of the wire |
 //! | `transport` | what comes over the wire: bodies within bounds, what breaks on the way |
 //! | `retry` | whether to try again, and when |
-//! | `limiter` | who may go now: the bound for all, and a limit for each endpoint |
-//! | `limit` | one limit: its pause, how many in flight, its pace |
+//! | `rate_limit` | who may go now: the bound for all, and a limit for each endpoint |
 //! | `auth` | who we are: tokens, minted or pasted |
 //! | `clocks` | what time it is, here and at 100ms |
+//! | `proxy` | which proxy the requests go through |
 //! | `tls` | which certificates are trusted |
 //! | `addresses` | which hosts may be reached |
 //! | `trail` | whether a list hands out the same page token twice |
@@ -32,9 +32,9 @@ mod endpoints;
 mod envelope;
 mod error;
 mod exchange;
-mod limit;
-mod limiter;
 mod pages;
+mod proxy;
+mod rate_limit;
 mod refusal;
 mod request;
 mod retry;
@@ -54,6 +54,7 @@ pub use endpoints::{
 };
 pub use error::{ApiError, GaveUp, Problem};
 pub use exchange::{Exchange, Received};
+pub use proxy::Proxy;
 pub use refusal::Redact;
 pub use retry::Policy;
 pub use trail::Trail;

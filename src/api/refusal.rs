@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
+use serde_json::Value;
 
 use super::error::Problem;
 use crate::seams;
@@ -28,16 +29,32 @@ pub(super) fn problem(
     body: &[u8],
     redact: &Redact,
 ) -> Problem {
-    #[derive(serde::Deserialize)]
-    struct ErrorBody {
-        message: Option<String>,
-    }
-    let message = serde_json::from_slice::<ErrorBody>(body).ok().and_then(|body| body.message).unwrap_or_default();
+    let message = message(body);
     let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let named = header.and_then(|value| header_wait(value, served_at)).or_else(|| wait_in_message(&message));
     let retry_after = named.map(|wait| wait.min(LONGEST_WAIT));
     let message = redact(&message).chars().filter(|c| !c.is_control()).take(LONGEST_MESSAGE).collect();
     Problem::Refused { status: status.as_u16(), message, retry_after }
+}
+
+/// What the body of a refusal says: its `message`, and its `details`, which often hold the only reason.
+fn message(body: &[u8]) -> String {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return String::new() };
+    let mut message = body["message"].as_str().unwrap_or_default().to_owned();
+    let details = match &body["details"] {
+        Value::Array(details) => details.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    for detail in details.iter().filter_map(Value::as_str).filter(|detail| !detail.is_empty()) {
+        if message.is_empty() {
+            detail.clone_into(&mut message);
+        } else if detail.contains(&message) {
+            detail.clone_into(&mut message);
+        } else if !message.contains(detail) {
+            message = format!("{}: {detail}", message.trim_end_matches(['.', ':']));
+        }
+    }
+    message
 }
 
 /// `Retry-After`: seconds, or a date measured by the server's own clock.
@@ -88,6 +105,22 @@ mod tests {
     fn a_secret_is_masked_before_the_text_is_cut() {
         let (message, _) = refused(None, &format!("{}s3cr3t and more", "x".repeat(297)));
         assert_eq!(message, format!("{}***", "x".repeat(297)));
+    }
+
+    #[test]
+    fn details_tell_the_reason() {
+        let told = |body: &str| message(body.as_bytes());
+        assert_eq!(
+            told(r#"{"code":401,"message":"Token validation error","details":["not found"]}"#),
+            "Token validation error: not found"
+        );
+        assert_eq!(
+            told(r#"{"message":"Invalid body param","details":["Invalid body param: size",7]}"#),
+            "Invalid body param: size"
+        );
+        assert_eq!(told(r#"{"message":"no","details":["no"]}"#), "no");
+        assert_eq!(told(r#"{"details":"only here"}"#), "only here");
+        assert_eq!(told(r#"["no"]"#), "");
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Policy {
     /// One request is given up when its tries and what it waited after failed ones took this long. What it
     /// queued before it was sent does not count.
     pub patience: Duration,
+    /// Whether a 429 is waited for. Else the caller decides what to do about it.
+    pub waits_for_limits: bool,
     /// Without a byte for this long, an answer is given up.
     pub silence: Duration,
     /// No answer may take longer, whatever trickles in.
@@ -38,6 +40,7 @@ impl Policy {
             first_wait: Duration::from_secs(4),
             longest_wait: Duration::from_secs(60),
             patience: Duration::from_secs(3600),
+            waits_for_limits: true,
             silence: Duration::from_secs(60),
             longest_answer: Duration::from_secs(600),
             time_scale: 1.0,
@@ -50,6 +53,7 @@ impl Policy {
             tries: 3,
             first_wait: Duration::from_secs(1),
             patience: Duration::from_secs(60),
+            waits_for_limits: false,
             silence: Duration::from_secs(20),
             longest_answer: Duration::from_secs(60),
             ..Self::patient()
@@ -97,17 +101,6 @@ pub(super) struct Retry<'p> {
     spent: Duration,
 }
 
-/// What is known of a token that was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// A token was accepted earlier (for a 403: by this endpoint). This is a fault like any other.
-    HasWorked,
-    /// None was, and it can be minted by another clock, and by the first one again.
-    ClocksDiffer,
-    /// None was.
-    NeverWorked,
-}
-
 /// What is known of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Host {
@@ -133,9 +126,9 @@ impl<'p> Retry<'p> {
         Self { policy, tries: 0, limited: 0, unauthorized: 0, spent: Duration::ZERO }
     }
 
-    /// Decides after a try that took `took`, sent a token with this `standing` to this `host`, and ended with
-    /// `problem`.
-    pub(super) fn after(&mut self, problem: &Problem, took: Duration, standing: Standing, host: Host) -> Decision {
+    /// Decides after a try that took `took`, was sent to this `host`, and ended with `problem`; `has_worked` says whether
+    /// a token was accepted earlier (for a 403: by this endpoint).
+    pub(super) fn after(&mut self, problem: &Problem, took: Duration, has_worked: bool, host: Host) -> Decision {
         self.tried(took);
         let patience = self.policy.scale(self.policy.patience);
         let named = match problem {
@@ -143,8 +136,11 @@ impl<'p> Retry<'p> {
             _ => None,
         };
         let decision = match problem {
-            Problem::Refused { status: 401 | 403, .. } => self.after_unauthorized(standing),
+            Problem::Refused { status: 401 | 403, .. } => self.after_unauthorized(has_worked),
             _ if !problem.is_retryable() => Decision::GiveUp(GaveUp::NotRetryable),
+            Problem::Refused { status: 429, .. } if !self.policy.waits_for_limits => {
+                Decision::GiveUp(GaveUp::NotRetryable)
+            }
             // Giving up at once keeps a wait that nobody can sit out from holding the others back.
             Problem::Refused { retry_after: Some(wait), .. } if named > Some(patience) => {
                 Decision::GiveUp(GaveUp::WaitTooLong(*wait))
@@ -153,7 +149,7 @@ impl<'p> Retry<'p> {
                 self.limited += 1;
                 Decision::Pause
             }
-            Problem::NotSent(_) if host == Host::IsSilent => {
+            Problem::NotSent(_) | Problem::Proxy { .. } if host == Host::IsSilent => {
                 self.again(Duration::ZERO, self.policy.tries.min(TRIES_OF_A_SILENT_HOST))
             }
             _ => self.again(named.unwrap_or_default(), self.policy.tries),
@@ -178,13 +174,9 @@ impl<'p> Retry<'p> {
     }
 
     /// A token that never worked gets one more try, so that a missing permission is told soon.
-    fn after_unauthorized(&mut self, standing: Standing) -> Decision {
+    fn after_unauthorized(&mut self, has_worked: bool) -> Decision {
         self.unauthorized += 1;
-        let tries = match standing {
-            Standing::HasWorked => self.policy.tries + MORE_TRIES_OF_WHAT_WORKED,
-            Standing::ClocksDiffer => 3,
-            Standing::NeverWorked => 2,
-        };
+        let tries = if has_worked { self.policy.tries + MORE_TRIES_OF_WHAT_WORKED } else { 2 };
         match self.unauthorized {
             refused if refused >= tries => Decision::GiveUp(GaveUp::TriesExhausted),
             1 => Decision::Wait(Duration::ZERO),
@@ -213,7 +205,6 @@ impl<'p> Retry<'p> {
 #[cfg(test)]
 mod tests {
     use super::Host::{HasAnswered, IsSilent};
-    use super::Standing::{ClocksDiffer, HasWorked, NeverWorked};
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -223,11 +214,11 @@ mod tests {
     }
 
     /// All decisions about a request that ends the same way each time, up to the last.
-    fn decisions(policy: &Policy, problem: &Problem, took: Duration, standing: Standing) -> Vec<Decision> {
+    fn decisions(policy: &Policy, problem: &Problem, took: Duration, has_worked: bool) -> Vec<Decision> {
         let mut retry = Retry::new(policy);
         let mut decisions = Vec::new();
         loop {
-            let decision = retry.after(problem, took, standing, HasAnswered);
+            let decision = retry.after(problem, took, has_worked, HasAnswered);
             if let Decision::Wait(wait) = decision {
                 retry.spend(wait);
             }
@@ -253,7 +244,7 @@ mod tests {
     fn what_passes_is_tried_six_times() {
         let policy = Policy::patient();
         for problem in [Problem::NoAnswer("reset".into()), Problem::TooSlow(SECOND), refused(503, None)] {
-            let decisions = decisions(&policy, &problem, SECOND, HasWorked);
+            let decisions = decisions(&policy, &problem, SECOND, true);
             assert_eq!(decisions.len(), 6);
             assert_eq!(decisions[5], Decision::GiveUp(GaveUp::TriesExhausted));
         }
@@ -263,7 +254,7 @@ mod tests {
     fn a_host_that_never_answered_is_given_up_sooner() {
         let tries = |policy: &Policy, problem: &Problem, host: Host| {
             let mut retry = Retry::new(policy);
-            while retry.after(problem, SECOND, NeverWorked, host) != Decision::GiveUp(GaveUp::TriesExhausted) {}
+            while retry.after(problem, SECOND, false, host) != Decision::GiveUp(GaveUp::TriesExhausted) {}
             retry.tries
         };
         let unsent = Problem::NotSent("refused".into());
@@ -276,7 +267,7 @@ mod tests {
     #[test]
     fn what_stays_is_tried_once() {
         for problem in [refused(400, None), Problem::Certificate("unknown".into()), Problem::TooLarge(1)] {
-            let decisions = decisions(&Policy::patient(), &problem, SECOND, HasWorked);
+            let decisions = decisions(&Policy::patient(), &problem, SECOND, true);
             assert_eq!(decisions, [Decision::GiveUp(GaveUp::NotRetryable)]);
         }
     }
@@ -289,7 +280,7 @@ mod tests {
             let sum = |decisions: Vec<Decision>| -> Duration {
                 decisions.iter().map(|decision| if let Decision::Wait(wait) = decision { *wait } else { SECOND }).sum()
             };
-            (0..50).map(|_| sum(decisions(&policy, &problem, Duration::ZERO, HasWorked))).collect::<Vec<_>>()
+            (0..50).map(|_| sum(decisions(&policy, &problem, Duration::ZERO, true))).collect::<Vec<_>>()
         };
         assert!(waits(Duration::ZERO).iter().all(|wait| *wait > 3 * SECOND), "an outage of 2 s is survived");
         assert!(waits(20 * SECOND).iter().all(|wait| *wait >= 100 * SECOND));
@@ -302,7 +293,7 @@ mod tests {
             let policy = Policy::patient().scaled(scale);
             let mut retry = Retry::new(&policy);
             retry.spend(Duration::MAX);
-            let decision = retry.after(&longest, Duration::MAX, HasWorked, HasAnswered);
+            let decision = retry.after(&longest, Duration::MAX, true, HasAnswered);
             assert!(matches!(decision, Decision::GiveUp(_)), "{scale}: {decision:?}");
             assert!(tokio::time::Instant::now().checked_add(policy.scale(Duration::MAX)).is_some());
         }
@@ -313,7 +304,7 @@ mod tests {
         let policy = Policy::patient();
         for status in [429, 503] {
             let wait = Duration::from_secs(20_000);
-            let decisions = decisions(&policy, &refused(status, Some(wait)), SECOND, HasWorked);
+            let decisions = decisions(&policy, &refused(status, Some(wait)), SECOND, true);
             assert_eq!(decisions, [Decision::GiveUp(GaveUp::WaitTooLong(wait))]);
         }
     }
@@ -321,7 +312,7 @@ mod tests {
     #[test]
     fn patience_ends_what_is_limited_for_ever() {
         let policy = Policy::patient();
-        let decisions = decisions(&policy, &refused(429, Some(SECOND)), SECOND, HasWorked);
+        let decisions = decisions(&policy, &refused(429, Some(SECOND)), SECOND, true);
         assert_eq!(decisions.last(), Some(&Decision::GiveUp(GaveUp::PatienceExhausted)));
         assert_eq!(decisions.len(), 3601, "a second for each try");
     }
@@ -331,22 +322,21 @@ mod tests {
         let policy = Policy::patient();
         let mut retry = Retry::new(&policy);
         for _ in 0..20 {
-            assert_eq!(retry.after(&refused(429, None), SECOND, HasWorked, HasAnswered), Decision::Pause);
+            assert_eq!(retry.after(&refused(429, None), SECOND, true, HasAnswered), Decision::Pause);
         }
         for _ in 0..5 {
-            assert!(matches!(retry.after(&refused(500, None), SECOND, HasWorked, HasAnswered), Decision::Wait(_)));
+            assert!(matches!(retry.after(&refused(500, None), SECOND, true, HasAnswered), Decision::Wait(_)));
         }
-        let last = retry.after(&refused(500, None), SECOND, HasWorked, HasAnswered);
+        let last = retry.after(&refused(500, None), SECOND, true, HasAnswered);
         assert_eq!(last, Decision::GiveUp(GaveUp::TriesExhausted));
     }
 
     #[test]
     fn a_token_that_has_worked_gets_more_tries_than_one_that_never_did() {
         for status in [401, 403] {
-            let tries = |standing| decisions(&Policy::patient(), &refused(status, None), SECOND, standing);
-            assert_eq!(tries(NeverWorked), [Decision::Wait(Duration::ZERO), Decision::GiveUp(GaveUp::TriesExhausted)]);
-            assert_eq!(tries(ClocksDiffer).len(), 3);
-            let tries = tries(HasWorked);
+            let tries = |has_worked| decisions(&Policy::patient(), &refused(status, None), SECOND, has_worked);
+            assert_eq!(tries(false), [Decision::Wait(Duration::ZERO), Decision::GiveUp(GaveUp::TriesExhausted)]);
+            let tries = tries(true);
             assert_eq!(tries.len(), 8);
             assert_eq!(tries[0], Decision::Wait(Duration::ZERO));
             assert!(tries[1..7].iter().all(|decision| matches!(decision, Decision::Wait(_))));

@@ -8,39 +8,52 @@ use tokio::sync::Semaphore;
 
 use super::addresses::NotPublic;
 use super::error::Problem;
+use super::tls;
 
 /// No answer may be larger, after decompression.
-const LARGEST: usize = 64_000_000;
+pub(super) const LARGEST: usize = 64_000_000;
+/// The smallest page of a list may be as large as this: ten sessions of a large room, where each time that somebody
+/// joins again is another peer, have been seen with 87 MB.
+pub(super) const LARGEST_SMALL_PAGE: usize = 256_000_000;
 /// An answer larger than this is out of the ordinary (a full page has some 100 kB), and only
 const LARGE: usize = 8_000_000;
-/// so many of these are read at the same time, so that memory is bounded whatever is answered.
+/// so many of these are read at the same time, so that memory is bounded whatever is answered,
 const LARGE_AT_ONCE: usize = 2;
+/// and only one that is larger than other answers may be.
+const HUGE_AT_ONCE: usize = 1;
 
 /// Reads bodies within bounds that all requests share.
-pub(super) struct Bodies(Semaphore);
+pub(super) struct Bodies {
+    large: Semaphore,
+    huge: Semaphore,
+}
 
 impl Bodies {
     pub(super) fn new() -> Self {
-        Self(Semaphore::new(LARGE_AT_ONCE))
+        Self { large: Semaphore::new(LARGE_AT_ONCE), huge: Semaphore::new(HUGE_AT_ONCE) }
     }
 
-    /// The whole body of an answer with these `headers`, of which `chunks` are coming.
+    /// The whole body of an answer with these `headers`, of which `chunks` are coming, up to `largest` bytes.
     pub(super) async fn read(
         &self,
         headers: &HeaderMap,
         mut chunks: impl Stream<Item = Result<Bytes, Problem>> + Unpin,
+        largest: usize,
     ) -> Result<Vec<u8>, Problem> {
         let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
         let mut body = Vec::with_capacity(announced.unwrap_or_default().min(LARGE));
-        let mut is_large = None;
+        let (mut is_large, mut is_huge) = (None, None);
         while let Some(chunk) = chunks.next().await.transpose()? {
             let length = body.len() + chunk.len();
-            if length > LARGEST {
-                return Err(Problem::TooLarge(LARGEST as u64));
+            if length > largest {
+                return Err(Problem::TooLarge(largest as u64));
             }
             if length > LARGE && is_large.is_none() {
                 // The semaphore is never closed, so there is always a permit in the end.
-                is_large = self.0.acquire().await.ok();
+                is_large = self.large.acquire().await.ok();
+            }
+            if length > LARGEST && is_huge.is_none() {
+                is_huge = self.huge.acquire().await.ok();
             }
             body.extend_from_slice(&chunk);
         }
@@ -54,16 +67,16 @@ pub(super) fn problem(error: &reqwest::Error) -> Problem {
         return Problem::NotPublic;
     }
     match certificate_error(error) {
-        Some(certificate) => Problem::Certificate(certificate),
+        Some(problem) => problem,
         None if error.is_connect() => Problem::NotSent(cause(error)),
         None => Problem::NoAnswer(cause(error)),
     }
 }
 
 /// What is wrong with the server's certificate, when that is the cause.
-fn certificate_error(error: &reqwest::Error) -> Option<String> {
+fn certificate_error(error: &reqwest::Error) -> Option<Problem> {
     causes(error).find_map(|cause| match cause.downcast_ref::<rustls::Error>()? {
-        rustls::Error::InvalidCertificate(what) => Some(what.to_string()),
+        rustls::Error::InvalidCertificate(what) => Some(tls::problem(what)),
         _ => None,
     })
 }

@@ -1,5 +1,7 @@
 //! `check`: makes the cheapest requests that show whether the streams can be read.
 
+use std::time::Duration;
+
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -28,6 +30,10 @@ pub(super) async fn run(typed: Typed, environment: &Environment, output: &Output
     said(output.message(Message::connection_status(status, message)).await)?;
     Ok(Ending::Well)
 }
+
+/// Where everything is answered with 429, it is asked again after these waits, and then given up: somebody is watching
+/// a form.
+const WAITS_FOR_A_LIMIT: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(4)];
 
 /// What is asked, and the streams that need it.
 struct Probe {
@@ -99,25 +105,47 @@ impl Question {
 async fn prove(typed: Map<String, Value>, environment: &Environment, output: &Output) -> Result<(), Abort> {
     let (config, client) = connect(&typed, Policy::brisk(), environment, output).await?;
     let extra = config.extra_streams.iter().copied().map(probe_of);
-    let (mut asked, mut forbidden) = (0, Vec::new());
-    for probe in PROBES.into_iter().chain(extra) {
-        asked += 1;
-        if let Err(error) = probe.question.ask(&client).await {
-            let failure = Failure::of(&error, Occasion::Question);
-            if failure.reach != Reach::Permission {
-                return Err(failure.into());
-            }
-            forbidden.push((probe.streams, failure));
+    let probes: Vec<Probe> = PROBES.into_iter().chain(extra).collect();
+    let mut answers = ask(&probes, &client).await?;
+    // Where nothing but 429 came, nothing is known yet.
+    for wait in WAITS_FOR_A_LIMIT {
+        if !answers.iter().all(|(_, failure)| failure.as_ref().is_some_and(is_limited)) {
+            break;
         }
+        tokio::time::sleep(client.scaled(wait)).await;
+        answers = ask(&probes, &client).await?;
     }
-    if forbidden.len() == asked
-        && let Some((_, failure)) = forbidden.pop()
-    {
-        return Err(failure.into());
+    let mut failures: Vec<(&str, Failure)> =
+        answers.into_iter().filter_map(|(streams, failure)| Some((streams, failure?))).collect();
+    if failures.len() == probes.len() {
+        // That it was limited says less than that something is forbidden.
+        failures.sort_by_key(|(_, failure)| !is_limited(failure));
+        if let Some((_, failure)) = failures.into_iter().next() {
+            return Err(failure.into());
+        }
+        return Ok(());
     }
-    for (streams, failure) in forbidden {
-        let warning = format!("{streams} cannot be read. {}", failure.message);
-        said(output.log(Level::Warn, warning).await)?;
+    for (streams, failure) in failures {
+        let what = if is_limited(&failure) { "could not be checked" } else { "cannot be read" };
+        said(output.log(Level::Warn, format!("{streams} {what}. {}", failure.message)).await)?;
     }
     Ok(())
+}
+
+/// Makes the `probes`; returns the streams that need each, and why not where they cannot be read or it is not known.
+async fn ask(probes: &[Probe], client: &Client) -> Result<Vec<(&'static str, Option<Failure>)>, Failure> {
+    let mut answers = Vec::with_capacity(probes.len());
+    for probe in probes {
+        let answer = probe.question.ask(client).await;
+        let failure = answer.err().map(|error| Failure::of(&error, Occasion::Question));
+        match failure {
+            Some(failure) if failure.reach != Reach::Permission && !is_limited(&failure) => return Err(failure),
+            failure => answers.push((probe.streams, failure)),
+        }
+    }
+    Ok(answers)
+}
+
+fn is_limited(failure: &Failure) -> bool {
+    failure.reach == Reach::Limit
 }

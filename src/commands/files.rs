@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use tokio::sync::oneshot;
 
 use crate::airbyte::{InputError, SavedStates, parse_json};
 use crate::failure::Failure;
@@ -104,7 +105,11 @@ impl File {
         work: impl FnOnce(&Path) -> Result<T, InputError> + Send + 'static,
     ) -> Result<T, Failure> {
         let path = self.path.clone();
-        match tokio::task::spawn_blocking(move || work(&path)).await {
+        // Not one of the runtime's threads: where none can be started, it panics.
+        let (report, done) = oneshot::channel();
+        let thread = std::thread::Builder::new().spawn(move || report.send(work(&path)));
+        thread.map_err(|error| Failure::thread(&error))?;
+        match done.await {
             Ok(done) => done.map_err(|error| self.failure(&error.to_string())),
             Err(_) => Err(self.failure("cannot be read: check the path")),
         }

@@ -161,19 +161,32 @@ pub async fn run<W: Write + Send + 'static>(
     let level = if is_verbose { Level::Debug } else { Level::Info };
     // What must never be printed is known before anything is.
     let redactor = Redactor::new(typed.iter().flat_map(Config::secrets));
+    typed.iter().filter_map(Config::salt).for_each(|salt| redactor.add_salt(salt));
     let (presentation, writer) = Presentation::of(&arguments, &environment, Box::new(writer));
-    let (output, thread) = Output::start(writer, redactor, level);
+    let (output, lines) = Output::new(writer, redactor, level);
+    let written = match lines.start() {
+        Ok(written) => written,
+        Err((mut lines, error)) => {
+            let ending = reported(Err(Failure::thread(&error).into()), &output).await;
+            drop(output);
+            let written = async {
+                while lines.write_next().await? {}
+                Ok(())
+            };
+            return (ending, written.await);
+        }
+    };
     let ended = dispatch(arguments.command, typed, &environment, &presentation, &output, stop).await;
     let ending = reported(ended, &output).await;
     drop(output);
-    let written = tokio::task::spawn_blocking(|| thread.join()).await;
+    let written = written.await;
     if ending == Ending::Stopped {
         presentation.say_how_to_go_on();
     }
     match written {
-        Ok(Ok(written)) => (ending, written),
-        // Both mean that the writer panicked.
-        Ok(Err(_)) | Err(_) => (Ending::Failed, Err(std::io::Error::other("the writer stopped"))),
+        Ok(written) => (ending, written),
+        // The writer panicked.
+        Err(_) => (Ending::Failed, Err(std::io::Error::other("the writer stopped"))),
     }
 }
 

@@ -45,13 +45,6 @@ pub(super) async fn run(
         said(output.log(level, remark).await)?;
     }
     warn_of_ignored(&saved, &offered, output).await?;
-    let doubts = tokio::select! {
-        doubts = selection::doubtful_columns(&selection.streams, &offered, &client) => doubts,
-        () = stopped(&mut stop) => return Ok(Ending::Stopped),
-    };
-    for doubt in doubts {
-        said(output.log(Level::Warn, doubt).await)?;
-    }
     let folder = folder.as_ref().map(|folder| (folder, arguments.overwrite));
     let jobs = jobs(&selection.streams, &offered, &config, &client, &saved, folder, output).await?;
     for job in &jobs {
@@ -112,7 +105,8 @@ async fn jobs(
                 let state = saved.by_stream.get(description.name);
                 let saved =
                     start(description, stream, state, config.start_date.into(), attempt, folder, output).await?;
-                jobs.push(job(description, stream, config, client, saved, output).await?);
+                let job = job(description, stream, config, client, saved, output).await?;
+                jobs.push(Job { state: state.cloned(), ..job });
             }
             None => refuse_unknown(&stream.name, offered, output).await?,
         }
@@ -235,16 +229,17 @@ async fn job(
     let written = Written::new(saved.known.clone());
     let prefix = airbyte::record_prefix(description.name);
     let columns = configured.columns.as_deref();
+    let format = Format::new(
+        prefix,
+        description.columns,
+        description.primary_key,
+        columns,
+        Arc::clone(&written),
+        personal_data(config),
+    );
     let reading = Reading {
         client: Arc::clone(&client),
-        format: Format::new(
-            prefix,
-            description.columns,
-            description.primary_key,
-            columns,
-            Arc::clone(&written),
-            personal_data(config),
-        ),
+        format: format.clone(),
         due: since.due(description.look_back),
         since,
         memory: saved.memory,
@@ -260,7 +255,8 @@ async fn job(
         known: saved.known,
         written,
     };
-    Ok(Job { description, stream: (description.open)(reading), client, position: saved.position, beginning })
+    let stream = (description.open)(reading);
+    Ok(Job { description, stream, client, position: saved.position, beginning, format, state: None })
 }
 
 fn personal_data(config: &Config) -> streams::PersonalData {

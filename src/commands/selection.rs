@@ -1,11 +1,9 @@
 //! Which streams are read, and how: from a configured catalog, from what `discover` printed, or from names.
 
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::files::File;
 use crate::airbyte::{self, ConfiguredStream, Level, SyncMode};
-use crate::api::Client;
 use crate::failure::Failure;
 use crate::nearest::nearest;
 use crate::streams::{self, Description};
@@ -82,44 +80,6 @@ pub(super) fn unknown(name: &str, offered: &[&'static Description]) -> String {
             format!("There is no stream `{shown}`: choose among {}.", names_of(&always))
         }
     }
-}
-
-/// The selected columns that neither this connector nor 100ms has, as far as one page of records shows, each as
-/// a sentence. Only streams with a column that is not built in are asked for that page.
-pub(super) async fn doubtful_columns(
-    streams: &[ConfiguredStream],
-    offered: &[&'static Description],
-    client: &Client,
-) -> Vec<String> {
-    let described = streams.iter().filter_map(|stream| {
-        let description = offered.iter().find(|description| description.name == stream.name)?;
-        let mut unknown = unknown_columns(stream, description).peekable();
-        unknown.peek()?;
-        Some((description, unknown))
-    });
-    let doubts = described.map(async |(description, unknown)| {
-        // When 100ms cannot be asked, the read says why.
-        let Ok(added) = (description.sample)(client).await else { return Vec::new() };
-        unknown.filter(|column| !added.contains_key(*column)).map(|column| doubt(column, description)).collect()
-    });
-    join_all(doubts).await.concat()
-}
-
-fn unknown_columns<'s>(stream: &'s ConfiguredStream, description: &Description) -> impl Iterator<Item = &'s str> {
-    let columns = stream.columns.iter().flatten().map(|(column, _)| column.as_str());
-    columns.filter(|column| !description.columns.contains(column))
-}
-
-fn doubt(column: &str, description: &Description) -> String {
-    let mend = match nearest(column, description.columns.iter().copied()) {
-        Some(meant) => format!("use `{meant}` if that is what you mean"),
-        None => "leave it out, or create the catalog again with `discover`".to_owned(),
-    };
-    format!(
-        "The catalog selects the column `{}` of `{}`, which neither this connector nor the newest records of 100ms have, so it stays empty: {mend}.",
-        airbyte::shown(column),
-        description.name
-    )
 }
 
 fn names_of(offered: &[&'static Description]) -> String {

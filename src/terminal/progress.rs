@@ -41,7 +41,8 @@ impl Progress {
         let progress = Self::drawn_to(ProgressDrawTarget::stderr_with_hz(8));
         // Waits are counted down while nothing else happens.
         let streams = Arc::downgrade(&progress.streams);
-        std::thread::spawn(move || {
+        // Without it, waits are not counted down.
+        let _ = std::thread::Builder::new().spawn(move || {
             while let Some(streams) = streams.upgrade() {
                 lock(&streams).values().for_each(Stream::draw);
                 drop(streams);

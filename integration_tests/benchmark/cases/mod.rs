@@ -1,6 +1,7 @@
 //! What is read, from which account.
 
 pub mod hard;
+pub mod limits;
 pub mod peers;
 pub mod size;
 pub mod streams;

@@ -1,0 +1,477 @@
+//! Decides when a request may go: one bound on the requests in flight for the whole process, and a limit for each
+//! endpoint.
+//!
+//! The limit of an endpoint does nothing until a 429 puts it into force. A 429 pauses this endpoint and no other: for
+//! the time that the answer names, or for a fraction of a second that grows with the share of requests refused. After
+//! the pause fewer requests are in flight. Below one in flight there is a gap between two requests. The more requests
+//! are served without a refusal, the faster the limit grows again (TCP's CUBIC does the same), up to the bound for all.
+//! A limit that endpoints share is found by each of them in the same way.
+//!
+//! A request that a limit holds back does not count as in flight, so it does not slow down other endpoints.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+use super::retry::{Policy, scaled};
+
+/// A refusal cuts the requests in flight to this part, or by the share refused if that is more. It cuts to
+/// `CUT_BY_TIME` when the server named a wait: then it counts requests in time, and slightly fewer in flight would be
+/// refused all the same.
+const CUT: f64 = 0.8;
+const CUT_BY_TIME: f64 = 0.4;
+/// The n-th request served since a cut raises the limit by n divided by this: back from a cut after some 16 requests.
+const GROWTH: f64 = 400.0;
+/// Below one in flight, a refusal that names no wait cuts only after this many served, or as the second in a row:
+/// where requests are refused at random, asking ever less often changes nothing.
+const SERVED_BEFORE_CUT: u32 = 8;
+const REFUSED_IN_A_ROW: u32 = 2;
+/// No limit is smaller: its pauses do the rest.
+const SMALLEST: f64 = 0.002;
+/// The pause after a 429 without a hint, were all requests refused. It grows with the square of the share refused.
+const PAUSE: Duration = Duration::from_secs(2);
+/// How much of the smoothed share and latency the last answer makes up.
+const SHARE_OF_LAST: f64 = 0.05;
+const LATENCY_OF_LAST: f64 = 0.2;
+
+/// Lets requests through.
+pub(super) struct RateLimits {
+    policy: Policy,
+    workers: usize,
+    permits: Semaphore,
+    endpoints: Mutex<HashMap<String, Arc<Endpoint>>>,
+}
+
+/// What is known of one endpoint.
+struct Endpoint {
+    /// Whoever asked first goes first. Only the first in line looks at the limit and at the bound for all, so that
+    /// the endpoints take turns whatever the length of their lines.
+    line: tokio::sync::Mutex<()>,
+    limit: Mutex<Limit>,
+    /// Tells the first in line that a request of this endpoint is over.
+    freed: Notify,
+    has_answered: AtomicBool,
+}
+
+/// The right to have one request in flight; given back when dropped.
+pub(super) struct Permit<'a> {
+    policy: &'a Policy,
+    endpoint: Arc<Endpoint>,
+    _permit: Option<SemaphorePermit<'a>>,
+    pub(super) sent_at: Instant,
+}
+
+impl RateLimits {
+    pub(super) fn new(workers: usize, policy: Policy) -> Self {
+        Self { permits: Semaphore::new(workers), endpoints: Mutex::default(), policy, workers }
+    }
+
+    /// Requests that could start right now.
+    pub(super) fn idle(&self) -> usize {
+        self.permits.available_permits()
+    }
+
+    /// Waits until a request to `endpoint`, a path pattern, may go.
+    pub(super) async fn enter(&self, endpoint: &str) -> Permit<'_> {
+        let endpoint = self.endpoint(endpoint);
+        let _first_in_line = endpoint.line.lock().await;
+        loop {
+            let blocked = lock(&endpoint.limit).blocked(Instant::now());
+            match blocked {
+                Some(Blocked::Until(moment)) => tokio::time::sleep_until(moment).await,
+                Some(Blocked::Full) => endpoint.freed.notified().await,
+                None => {
+                    // The semaphore is never closed, so there is always a permit in the end.
+                    let permit = self.permits.acquire().await.ok();
+                    let sent_at = Instant::now();
+                    // A pause may have begun meanwhile.
+                    if lock(&endpoint.limit).take(sent_at) {
+                        let endpoint = Arc::clone(&endpoint);
+                        return Permit { policy: &self.policy, endpoint, _permit: permit, sent_at };
+                    }
+                }
+            }
+        }
+    }
+
+    fn endpoint(&self, name: &str) -> Arc<Endpoint> {
+        let mut endpoints = lock(&self.endpoints);
+        if let Some(endpoint) = endpoints.get(name) {
+            return Arc::clone(endpoint);
+        }
+        let endpoint = Arc::new(Endpoint {
+            line: tokio::sync::Mutex::default(),
+            limit: Mutex::new(Limit::new(self.workers)),
+            freed: Notify::new(),
+            has_answered: AtomicBool::new(false),
+        });
+        endpoints.insert(name.to_owned(), Arc::clone(&endpoint));
+        endpoint
+    }
+}
+
+impl Permit<'_> {
+    /// Whether this endpoint has ever answered with what was asked for.
+    pub(super) fn has_answered(&self) -> bool {
+        self.endpoint.has_answered.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the request was answered, and how long that took.
+    pub(super) fn succeeded(self, took: Duration) {
+        self.endpoint.has_answered.store(true, Ordering::Relaxed);
+        lock(&self.endpoint.limit).succeeded(took);
+    }
+
+    /// Notes a 429, which may name a wait. Returns the pause.
+    pub(super) fn refused(self, named: Option<Duration>) -> Duration {
+        lock(&self.endpoint.limit).refused(Instant::now(), self.sent_at, named, self.policy)
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        lock(&self.endpoint.limit).in_flight -= 1;
+        self.endpoint.freed.notify_one();
+    }
+}
+
+/// What holds a request back.
+enum Blocked {
+    /// A pause, or the gap between two requests.
+    Until(Instant),
+    /// As many requests are in flight as may be.
+    Full,
+}
+
+/// The limit of one endpoint.
+struct Limit {
+    workers: f64,
+    in_flight: usize,
+    /// How many requests may be in flight. Below one it is the part of the time in which there is one.
+    most: f64,
+    /// Successes since the last cut.
+    served: u32,
+    /// How long a request takes, in seconds, smoothed.
+    latency: f64,
+    /// The share of requests refused, smoothed.
+    share_refused: f64,
+    /// Refusals without a success in between.
+    in_a_row: u32,
+    /// When it was last refused. A 429 of a request sent before that belongs to the same refusal.
+    refused_at: Option<Instant>,
+    paused_until: Instant,
+}
+
+impl Limit {
+    fn new(workers: usize) -> Self {
+        Self {
+            workers: workers as f64,
+            in_flight: 0,
+            most: workers as f64,
+            served: 0,
+            latency: 0.0,
+            share_refused: 0.0,
+            in_a_row: 0,
+            refused_at: None,
+            paused_until: Instant::now(),
+        }
+    }
+
+    fn blocked(&self, now: Instant) -> Option<Blocked> {
+        if self.paused_until > now {
+            return Some(Blocked::Until(self.paused_until));
+        }
+        // Without a limit in force, the bound for all is the only one.
+        let is_full = self.most < self.workers && self.in_flight >= (self.most as usize).max(1);
+        is_full.then_some(Blocked::Full)
+    }
+
+    /// Counts a request as in flight, unless something holds it back.
+    fn take(&mut self, now: Instant) -> bool {
+        if self.blocked(now).is_some() {
+            return false;
+        }
+        self.in_flight += 1;
+        if self.most < 1.0 {
+            self.paused_until = now + self.gap();
+        }
+        true
+    }
+
+    /// The time from one request to the next, where there is less than one in flight.
+    fn gap(&self) -> Duration {
+        scaled(Duration::from_secs(1), self.latency / self.most)
+    }
+
+    fn succeeded(&mut self, took: Duration) {
+        self.in_a_row = 0;
+        self.share_refused *= 1.0 - SHARE_OF_LAST;
+        let took = took.as_secs_f64();
+        let is_first = self.latency == 0.0;
+        self.latency += (took - self.latency) * if is_first { 1.0 } else { LATENCY_OF_LAST };
+        self.served = self.served.saturating_add(1);
+        let growth = f64::from(self.served) / GROWTH * self.most.min(1.0);
+        self.most = (self.most + growth).min(self.workers);
+    }
+
+    /// Notes a 429 of a request sent at `sent_at`, and pauses. Returns the pause.
+    fn refused(&mut self, now: Instant, sent_at: Instant, named: Option<Duration>, policy: &Policy) -> Duration {
+        self.share_refused += (1.0 - self.share_refused) * SHARE_OF_LAST;
+        if self.refused_at.is_none_or(|refused_at| sent_at >= refused_at) {
+            self.refused_at = Some(now);
+            self.in_a_row = self.in_a_row.saturating_add(1);
+            self.cut(named.is_some());
+        }
+        let backoff =
+            PAUSE.mul_f64(self.share_refused.powi(2)).saturating_mul(1 << self.in_a_row.saturating_sub(1).min(16));
+        let backoff = backoff.min(policy.longest_wait);
+        // A server that goes on refusing after the wait it named (none, maybe) is asked less often.
+        let wait = policy.scale(named.map_or(backoff, |named| named.max(backoff)));
+        let wait = if self.most < 1.0 { wait.max(2 * self.gap()) } else { wait };
+        self.paused_until = self.paused_until.max(now + wait);
+        self.paused_until - now
+    }
+
+    fn cut(&mut self, is_by_time: bool) {
+        let helps = is_by_time || self.served >= SERVED_BEFORE_CUT || self.in_a_row >= REFUSED_IN_A_ROW;
+        if self.most <= 1.0 && !helps {
+            return;
+        }
+        let part = if is_by_time && self.most > 1.0 { CUT_BY_TIME } else { CUT.min(1.0 - self.share_refused) };
+        self.most = (self.most * part).max(SMALLEST);
+        self.served = 0;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap as Map, VecDeque};
+
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const LATENCY: Duration = Duration::from_millis(50);
+
+    /// Which requests a server refuses.
+    enum Rule {
+        /// This share, at random.
+        Random(f64),
+        /// Those that come while so many are being served.
+        InFlight(usize),
+        /// A bucket of so many requests, filled again within a second.
+        Bucket(f64),
+        /// The n-th of each.
+        Nth(&'static [usize]),
+    }
+
+    /// A server, and the clients that ask it.
+    struct Server {
+        limits: RateLimits,
+        began: Instant,
+        rule: Rule,
+        /// The endpoints that are limited; empty means all.
+        on: &'static [&'static str],
+        named: Option<Duration>,
+        state: Mutex<State>,
+    }
+
+    #[derive(Default)]
+    struct State {
+        asked: usize,
+        in_flight: usize,
+        spent: VecDeque<Instant>,
+        answers: Map<(&'static str, bool), u32>,
+    }
+
+    impl Server {
+        fn new(rule: Rule, named: Option<Duration>) -> Self {
+            fastrand::seed(7);
+            let limits = RateLimits::new(10, Policy::patient());
+            Self { limits, began: Instant::now(), rule, on: &[], named, state: Mutex::default() }
+        }
+
+        fn serves(&self, endpoint: &str) -> bool {
+            let mut state = self.state.lock().unwrap();
+            state.asked += 1;
+            if !self.on.is_empty() && !self.on.contains(&endpoint) {
+                return true;
+            }
+            match self.rule {
+                Rule::Random(share) => fastrand::f64() >= share,
+                Rule::InFlight(most) => state.in_flight < most,
+                Rule::Nth(refused) => !refused.contains(&state.asked),
+                Rule::Bucket(size) => {
+                    // What was spent is filled up at `size` a second.
+                    let now = Instant::now();
+                    let filled = SECOND.div_f64(size);
+                    let last = state.spent.back().copied().unwrap_or(self.began);
+                    if last > now + SECOND - filled {
+                        return false;
+                    }
+                    state.spent = VecDeque::from([last.max(now) + filled]);
+                    true
+                }
+            }
+        }
+
+        /// Asks once, and tries again as long as it is refused.
+        async fn ask(&self, endpoint: &'static str) {
+            loop {
+                let permit = self.limits.enter(endpoint).await;
+                let is_served = self.serves(endpoint);
+                self.state.lock().unwrap().in_flight += usize::from(is_served);
+                tokio::time::sleep(LATENCY).await;
+                let mut state = self.state.lock().unwrap();
+                state.in_flight -= usize::from(is_served);
+                *state.answers.entry((endpoint, is_served)).or_default() += 1;
+                drop(state);
+                if is_served {
+                    return permit.succeeded(LATENCY);
+                }
+                permit.refused(self.named);
+            }
+        }
+
+        /// Reads so many requests of each endpoint with ten workers each. Returns the time, and the refused per cent.
+        async fn read(&self, endpoints: &[(&'static str, usize)]) -> (Duration, u32) {
+            let workers = endpoints.iter().flat_map(|(endpoint, requests)| {
+                let left = Arc::new(std::sync::atomic::AtomicUsize::new(*requests));
+                (0..10).map(move |_| (*endpoint, Arc::clone(&left)))
+            });
+            let workers = workers.map(|(endpoint, left)| async move {
+                while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+                    self.ask(endpoint).await;
+                }
+            });
+            join_all(workers).await;
+            let state = self.state.lock().unwrap();
+            let count = |is_served: bool| {
+                let answers = state.answers.iter().filter(|((_, served), _)| *served == is_served);
+                answers.map(|(_, count)| count).sum::<u32>()
+            };
+            (self.began.elapsed(), 100 * count(false) / (count(true) + count(false)))
+        }
+    }
+
+    fn ratio(took: Duration, ideal: f64) -> f64 {
+        took.as_secs_f64() / ideal
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_429_costs_its_pause_and_little_more() {
+        for refused in [&[1][..], &[5], &[30], &[200]] {
+            for pause in [SECOND, 3 * SECOND] {
+                let (took, _) = Server::new(Rule::Nth(refused), Some(pause)).read(&[("sessions", 300)]).await;
+                assert!(took < pause + Duration::from_millis(2_500), "{refused:?}: {took:?} instead of 1.5 s");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_429_without_a_hint_costs_a_fraction_of_a_second() {
+        let (took, _) = Server::new(Rule::Nth(&[5]), None).read(&[("sessions", 300)]).await;
+        assert!(took < Duration::from_millis(2_000), "{took:?}");
+        for (share, most) in [(0.02, 2.0), (0.05, 4.0), (0.1, 12.0)] {
+            let (took, _) = Server::new(Rule::Random(share), None).read(&[("sessions", 1_430)]).await;
+            assert!(ratio(took, 7.15) < most, "{share}: {took:?} where 7.15 s are possible");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bound_on_requests_in_flight_is_found() {
+        for most in [1, 2, 3, 5] {
+            let (took, refused) = Server::new(Rule::InFlight(most), None).read(&[("sessions", 500)]).await;
+            let ideal = 500.0 * LATENCY.as_secs_f64() / most as f64;
+            assert!(ratio(took, ideal) < 1.6, "{most} in flight: {took:?} where {ideal:.1} s are possible");
+            assert!(refused <= if most == 1 { 12 } else { 8 }, "{most} in flight: {refused} % refused");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_steady_rate_is_found() {
+        for (per_second, named, slower, most_refused) in
+            [(5.0, Some(SECOND), 1.25, 8), (20.0, Some(SECOND), 1.2, 8), (20.0, None, 1.1, 8)]
+        {
+            let (took, refused) = Server::new(Rule::Bucket(per_second), named).read(&[("sessions", 1_430)]).await;
+            let ideal = (1_430.0 - per_second) / per_second;
+            assert!(ratio(took, ideal) < slower, "{per_second} a second: {took:?} where {ideal:.1} s are possible");
+            assert!(refused <= most_refused, "{per_second} a second, {named:?}: {refused} % refused");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_endpoints_share_is_found_by_each() {
+        for requests in [[500, 500, 430], [1_000, 400, 30]] {
+            let server = Server::new(Rule::Bucket(20.0), Some(SECOND));
+            let [sessions, rooms, templates] = requests;
+            let (took, refused) =
+                server.read(&[("sessions", sessions), ("rooms", rooms), ("templates", templates)]).await;
+            assert!(ratio(took, 70.5) < 1.4, "{requests:?}: {took:?} where 70.5 s are possible");
+            assert!(refused <= 13, "{requests:?}: {refused} % refused");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_on_one_endpoint_does_not_slow_another() {
+        let server = Server { on: &["sessions"], ..Server::new(Rule::Bucket(5.0), Some(SECOND)) };
+        let rooms = async {
+            join_all((0..1_000).map(|_| server.ask("rooms"))).await;
+            server.began.elapsed()
+        };
+        let (rooms, _) = tokio::join!(rooms, server.read(&[("sessions", 300)]));
+        assert!(rooms < Duration::from_millis(5_700), "{rooms:?} instead of 5 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_always_refused_is_asked_less_and_less() {
+        let server = Server::new(Rule::Random(1.0), None);
+        let _ = tokio::time::timeout(Duration::from_secs(3600), server.read(&[("sessions", 1)])).await;
+        let asked = server.state.lock().unwrap().asked;
+        assert!((50..120).contains(&asked), "{asked} requests in an hour");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_holds_everybody_back_and_fewer_go_after_it() {
+        let limits = RateLimits::new(10, Policy::patient());
+        let mut permits = join_all((0..10).map(|_| limits.enter("rooms"))).await.into_iter();
+        tokio::time::advance(Duration::from_millis(100)).await;
+        assert_eq!(permits.next().unwrap().refused(Some(45 * SECOND)), 45 * SECOND);
+        // The other 429 is of the same moment: it changes nothing.
+        assert_eq!(permits.next().unwrap().refused(None), 45 * SECOND);
+        let refused_at = Instant::now();
+        drop(permits);
+        let _first = limits.enter("rooms").await;
+        assert_eq!(refused_at.elapsed().as_secs(), 45);
+        let others = join_all((0..3).map(|_| limits.enter("rooms"))).await;
+        assert!(tokio::time::timeout(SECOND, limits.enter("rooms")).await.is_err(), "more than four are in flight");
+        drop(others);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn endpoints_take_turns_whatever_the_length_of_their_lines() {
+        let limits = RateLimits::new(1, Policy::patient());
+        let busy = limits.enter("sessions").await;
+        let order = Mutex::new(Vec::new());
+        let ask = |endpoint: &'static str| {
+            let (limits, order) = (&limits, &order);
+            async move {
+                let _permit = limits.enter(endpoint).await;
+                order.lock().unwrap().push(endpoint);
+            }
+        };
+        let many = join_all((0..50).map(|_| ask("sessions")));
+        tokio::join!(many, ask("rooms"), async { drop(busy) });
+        let place = order.lock().unwrap().iter().position(|endpoint| *endpoint == "rooms").unwrap();
+        assert!(place <= 2, "rooms came after {place} others");
+    }
+}
