@@ -47,7 +47,7 @@ fn hidden(choice: &str, value: &Value) -> Value {
 fn personal_of(stream: &str) -> &'static [&'static str] {
     match stream {
         "sessions" => &["user_id", "peers.name", "peers.user_id", "peers.user", "peers.metadata"],
-        "rooms" => &["name", "description"],
+        "rooms" => &["name", "description", "key"],
         "active_room_peers" => &["name", "user_id", "metadata"],
         "templates" => &["destinations.transcriptions.*.customVocabulary"],
         "templates_destinations" => &["config.customVocabulary"],
@@ -61,6 +61,9 @@ fn personal_of(stream: &str) -> &'static [&'static str] {
             "data.metadata",
             "data.reason",
             "data.error.description",
+            "data.devices.*.deviceId",
+            "data.devices.*.groupId",
+            "data.devices.*.label",
         ],
         "webhook_events" => &[
             "user_id",

@@ -3,17 +3,18 @@
 //! - **Source:** `/v2/sessions?active=true` names the rooms that are live and their session; only those
 //!   are asked for their peers, `/v2/active-rooms/{room}/peers`. Nobody pays a request for an empty room.
 //! - **Cursor:** none. This is a picture of the moment: read whole each time, `start_date` or not.
+//! - **Key:** a peer comes once. A room is asked once, for its newest session, should it have two on whatever pages.
 //! - **Open in the reference:** what a room answers that was left since the list was read: 404 and an
 //!   empty answer both mean that nobody is in. A disabled room may be refused with 403.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::try_join_all;
 use serde_json::{Map, Value};
 
 use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError};
-use super::record::{Identity, Label, Record, Rows, hide_others, id, readable_id, record};
+use super::record::{Identity, Label, Record, Rows, hide_entry, id, readable_id, record};
 use super::schema;
 use super::skipped::Skipped;
 use super::slice::Slice;
@@ -48,6 +49,8 @@ record! {
 pub(super) struct ActiveRoomPeers {
     reading: Reading,
     skipped: Skipped,
+    /// The rooms that have been asked, each with its session.
+    asked: Mutex<BTreeMap<String, String>>,
 }
 
 impl Stream for ActiveRoomPeers {
@@ -58,7 +61,7 @@ impl Stream for ActiveRoomPeers {
     type Record = ActivePeerRecord<'static>;
 
     fn open(reading: Reading) -> Self {
-        Self { reading, skipped: Skipped::new("active rooms") }
+        Self { reading, skipped: Skipped::new("active rooms"), asked: Mutex::default() }
     }
 
     async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
@@ -66,7 +69,7 @@ impl Stream for ActiveRoomPeers {
         let shape = |page: Vec<LiveSession<'_>>| live_rooms(&page);
         let page = self.reading.client.list::<LiveSession<'static>, _>(List::SESSIONS, &live, shape).await?;
         let mut rows = Rows::default();
-        let rooms = page.content?;
+        let rooms = self.not_asked_yet(page.content?);
         for peers in try_join_all(rooms.iter().map(|(room, session)| self.peers_of(room, session))).await? {
             rows.append(peers);
         }
@@ -95,11 +98,21 @@ impl Stream for ActiveRoomPeers {
 }
 
 impl ActiveRoomPeers {
+    /// The rooms that an earlier page did not have, or had with an older session.
+    fn not_asked_yet(&self, rooms: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = |(room, session): &(String, String)| asked.get(room).is_none_or(|known| known < session);
+        let rooms: BTreeMap<String, String> = rooms.into_iter().filter(is_new).collect();
+        asked.extend(rooms.clone());
+        rooms
+    }
+
     async fn peers_of(&self, room: &str, session: &str) -> Result<Rows, StreamError> {
         let shape = |peers: Keyed<'_, ActivePeerRecord<'_>>| -> Result<Rows, StreamError> {
             let mut rows = Rows::default();
             for (key, mut peer) in peers {
-                hide_others(key.as_deref(), &mut peer.others);
+                let has_joined = peer.joined_at != Time::Never;
+                hide_entry(key.as_deref(), &mut peer, has_joined);
                 peer.id.0 = peer.id.0.take().or(key);
                 let id = readable_id(peer.id.0.take(), None, "id")?;
                 peer.joined_at.readable(&id, "joined_at")?;

@@ -16,9 +16,10 @@ use super::contract::{Reading, RecordError, Step, Stream, StreamError, Times};
 use super::personal::PersonalData;
 use super::record::{Rows, Shape, fill_times, id, record};
 use super::schema;
+use super::secrets::Place;
 use super::slice::Slice;
 use super::time::Time;
-use super::values::{Flag, Integer, Object, Text, Texts};
+use super::values::{Flag, Integer, Object, Placed, Text, Texts};
 use crate::api::{ApiError, Client, List};
 
 record! {
@@ -46,7 +47,7 @@ record! {
         template_id: Text<'a>,
         /// Where it is hosted.
         region: Text<'a>,
-        /// A key set by your app, if any.
+        /// A key that 100ms makes of the account and the room's name, or that your app has set.
         key: Text<'a>,
         /// Whether it is made for very many peers.
         large_room: Flag<'a>,
@@ -56,15 +57,15 @@ record! {
         max_duration_seconds: Integer<'a>,
         /// Polls prepared for the room.
         polls: Texts<'a>,
-        /// Where 100ms sends this room's events; the values of its headers are masked.
-        webhook: Object<'a>,
+        /// Where 100ms sends this room's events: the host, and headers with masked values.
+        webhook: Placed<'a>,
         /// When it was created.
         created_at: Time,
         /// When it last changed; the creation when it never did. The cursor of this stream.
         updated_at: Time,
     }
     drops ["template"]
-    personal ["name", "description"]
+    personal ["name", "description", "key"]
 }
 
 const ENABLED: &str = "enabled";
@@ -101,6 +102,7 @@ impl Stream for Rooms {
 
 impl Shape for RoomRecord<'_> {
     fn shape(&mut self, _: &PersonalData) -> Result<Times, RecordError> {
+        self.webhook.place = Place::Webhook;
         fill_times(&id(self.id.0)?, &mut self.created_at, &mut self.updated_at)
     }
 }
@@ -114,12 +116,12 @@ mod tests {
     #[test]
     fn a_room_never_edited_was_last_changed_when_it_was_created() {
         let json = r#"{"id":"r","created_at":"2024-05-01T10:00:00.5Z","updated_at":"0001-01-01T00:00:00Z",
-            "template":"old-name","webhook":{"url":"https://x","headers":{"auth":"s3cret"}}}"#;
+            "template":"old-name","webhook":{"url":"https://x/in/s3cret","headers":{"auth":"s3cret"}}}"#;
         let mut room: RoomRecord<'_> = serde_json::from_str(json).unwrap();
         room.shape(&PersonalData::Keep).unwrap();
         let record = to_value(&room);
         assert_eq!(record["updated_at"], "2024-05-01T10:00:00.500000Z");
-        assert_eq!(record["webhook"]["headers"]["auth"], MASK);
+        assert_eq!((&record["webhook"]["url"], &record["webhook"]["headers"]["auth"]), (&"x".into(), &MASK.into()));
         assert_eq!(record["template_id"], Value::Null);
         assert!(room.others.is_empty());
     }

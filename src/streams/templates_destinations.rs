@@ -5,12 +5,13 @@
 //!   recordings); and the storage in the template's own `settings.recording.upload`.
 //! - **Cursor:** none; read whole each time. `start_date` goes by the template's `updated_at`.
 //! - **Key:** the destination's key within its kind. Recording configurations come as a bare array:
-//!   there the name is the key, or the position when there is none.
+//!   there the name is the key, or the position when there is none. A kind that comes in two spellings is one kind,
+//!   and a destination that stands under both comes once.
 //! - **Open in the reference:** every part may be missing, null or empty. A kind this version does not
 //!   know is read all the same, under its own name in snake case.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::join;
@@ -19,14 +20,13 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError};
-use super::record::{Column, Label, Rows, record};
-use super::schema::{schema_of, snake_case};
-use super::secrets::Place;
+use super::record::{Label, Rows, record};
+use super::schema::snake_case;
+use super::secrets::{MASK, Place};
 use super::skipped::Skipped;
 use super::slice::Slice;
 use super::template_parents::{self, Parent};
-use super::values::{Kind, Object, Text, Typed, text};
-use super::write::{Json, WriteJson};
+use super::values::{Placed, Text, text};
 use crate::api::{ApiError, Client, Keyed, Members, Raw, TemplatePart};
 
 record! {
@@ -39,43 +39,13 @@ record! {
         /// Its kind: rtmp, hls, browser_recording, transcription, recording or recording_storage.
         destination_type: Label<'a>,
         /// Its name.
-        name: Text<'a>,
+        name: Label<'a>,
         /// The role it belongs to.
-        role: Text<'a>,
+        role: Label<'a>,
         /// All its settings; stream keys and credentials are masked.
-        config: Config<'a>,
+        config: Placed<'a>,
     }
 }
-
-/// The settings of a destination, and what the key above them says about them.
-#[derive(Clone, Copy)]
-pub(crate) struct Config<'a> {
-    raw: Raw<'a>,
-    place: Place,
-}
-
-impl Default for Config<'_> {
-    fn default() -> Self {
-        Self { raw: None, place: Place::Open }
-    }
-}
-
-impl<'a> Column<'a> for Config<'a> {
-    fn is_set(&self) -> bool {
-        self.raw.is_some()
-    }
-    fn set(&mut self, value: &'a RawValue) {
-        self.raw = Some(value);
-    }
-}
-
-impl WriteJson for Config<'_> {
-    fn write_json(&self, out: &mut Json) {
-        self.raw.map(|raw| Typed { json: raw.get(), kind: Kind::Object, place: self.place }).write_json(out);
-    }
-}
-
-schema_of!(Config<'_>, as Object<'_>);
 
 /// The key of the storage below `settings.recording`.
 const UPLOAD: &str = "upload";
@@ -123,7 +93,8 @@ impl TemplatesDestinations {
     async fn destinations_of(&self, parent: Parent) -> Result<Rows, StreamError> {
         let client = &self.reading.client;
         let by_kind = |answer: &RawValue| self.rows_by_kind(&parent.id, answer);
-        let recordings = |answer: &RawValue| self.rows_of_kind(&parent.id, "recording", Place::Open, answer);
+        let recordings =
+            |answer: &RawValue| self.rows_of_kind(&parent.id, "recording", Place::Open, (0, answer), &mut Known::new());
         let (by_kind, recordings) = join(
             client.template_part(&parent.id, TemplatePart::DESTINATIONS, by_kind),
             client.template_part(&parent.id, TemplatePart::RECORDINGS, recordings),
@@ -134,8 +105,8 @@ impl TemplatesDestinations {
             rows.append(skipped.note(&parent.id, part)?.transpose()?.unwrap_or_default());
         }
         if let Some(upload) = parent.settings.as_deref().and_then(upload) {
-            let config = Config { raw: Some(upload), place: Place::Open };
-            let record = record_of(&parent.id, "recording_storage", UPLOAD.into(), config);
+            let config = Placed { raw: Some(upload), place: Place::Open };
+            let record = record_of(&parent.id, "recording_storage", UPLOAD, config);
             rows.push(&self.reading.format, &record, None);
         }
         Ok(rows)
@@ -143,41 +114,65 @@ impl TemplatesDestinations {
 
     fn rows_by_kind(&self, template: &str, answer: &RawValue) -> Result<Rows, StreamError> {
         let mut rows = Rows::default();
-        for (kind, destinations) in members(template, answer)? {
+        let mut kinds: HashMap<Cow<'_, str>, Known<'_>> = HashMap::new();
+        for (list, (kind, destinations)) in members(template, answer)?.into_iter().enumerate() {
             // A kind nobody knows may have the name of a secret.
             let place = kind.as_deref().map_or(Place::Open, |kind| Place::Open.below(kind));
             let kind = kind.as_deref().map_or(Cow::Borrowed("destination"), kind_of);
             // A plain value beside the kinds is not a destination.
             if destinations.get().starts_with(['{', '[']) {
-                rows.append(self.rows_of_kind(template, &kind, place, destinations)?);
+                let known = kinds.entry(kind.clone()).or_default();
+                rows.append(self.rows_of_kind(template, &kind, place, (list, destinations), known)?);
             }
         }
         Ok(rows)
     }
 
-    fn rows_of_kind(&self, template: &str, kind: &str, place: Place, answer: &RawValue) -> Result<Rows, StreamError> {
+    /// The rows of a list of destinations of one kind, but for those that are known from another list.
+    fn rows_of_kind<'a>(
+        &self,
+        template: &str,
+        kind: &str,
+        place: Place,
+        (list, answer): (usize, &'a RawValue),
+        known: &mut Known<'a>,
+    ) -> Result<Rows, StreamError> {
         let mut rows = Rows::default();
-        let mut ids = HashSet::new();
         for (position, (key, config)) in members(template, answer)?.into_iter().enumerate() {
             let place = key.as_deref().map_or(place, |key| place_of(place, key, config));
-            let named = key.or_else(|| text(labels(config).name)).unwrap_or_else(|| position.to_string().into());
-            let unique = if ids.contains(&named) { format!("{named}#{position}").into() } else { named };
-            let config = Config { raw: Some(config), place };
-            rows.push(&self.reading.format, &record_of(template, kind, unique.clone(), config), None);
-            ids.insert(unique);
+            // Below the name of a secret everything may be the secret.
+            let name = || text(labels(config).name).filter(|_| !place.is_secret());
+            let id = key.or_else(name).unwrap_or_else(|| position.to_string().into());
+            let is_same = |(other, json): &(usize, &str)| *other != list && *json == config.get();
+            if known.get(id.as_ref()).is_some_and(is_same) {
+                continue;
+            }
+            let taken = |id: &String| known.contains_key(id);
+            let numbered = (position..).map(|number| format!("{id}#{number}"));
+            let unique = std::iter::once(id.to_string()).chain(numbered).find(|id| !taken(id)).unwrap_or_default();
+            let config = Placed { raw: Some(config), place };
+            rows.push(&self.reading.format, &record_of(template, kind, &unique, config), None);
+            known.insert(unique, (list, config.raw.map_or("", RawValue::get)));
         }
         Ok(rows)
     }
 }
 
-fn record_of<'a>(template: &'a str, kind: &'a str, id: Cow<'a, str>, config: Config<'a>) -> DestinationRecord<'a> {
+/// The destinations of a kind by id: in which list of the answer each stood, and its JSON.
+type Known<'a> = HashMap<String, (usize, &'a str)>;
+
+fn record_of<'a>(template: &'a str, kind: &'a str, id: &'a str, config: Placed<'a>) -> DestinationRecord<'a> {
     let Labels { name, role } = config.raw.map(labels).unwrap_or_default();
+    let label = |raw: Raw<'a>| match raw {
+        Some(_) if config.place.is_secret() => Label::from(MASK),
+        raw => Label::Raw(Text(raw)),
+    };
     DestinationRecord {
         template_id: template.into(),
         id: id.into(),
         destination_type: kind.into(),
-        name: Text(name),
-        role: Text(role),
+        name: label(name),
+        role: label(role),
         config,
         others: Vec::new(),
     }
@@ -193,7 +188,7 @@ fn members<'a>(template: &str, answer: &'a RawValue) -> Result<Keyed<'a, &'a Raw
 /// that this is what it is called.
 fn place_of(kind: Place, key: &str, config: &RawValue) -> Place {
     let is_called_so = text(labels(config).name).is_some_and(|name| name == key);
-    if kind == Place::Open && !is_called_so { Place::Open.below(key) } else { kind }
+    if kind.is_secret() || is_called_so { kind } else { kind.below(key) }
 }
 
 fn kind_of(key: &str) -> Cow<'static, str> {
@@ -202,6 +197,8 @@ fn kind_of(key: &str) -> Cow<'static, str> {
         "hlsDestinations" | "hls_destinations" => "hls".into(),
         "browserRecordings" | "browser_recordings" => "browser_recording".into(),
         "transcriptions" => "transcription".into(),
+        // These come from elsewhere.
+        "recording" | "recordingStorage" | "recording_storage" => format!("{}_destination", snake_case(key)).into(),
         other => snake_case(other).into(),
     }
 }
@@ -251,6 +248,7 @@ mod tests {
             ("rtmpDestinations", "rtmp"),
             ("browserRecordings", "browser_recording"),
             ("sipDestinations", "sip_destinations"),
+            ("recording", "recording_destination"),
         ] {
             assert_eq!(kind_of(key), kind);
         }

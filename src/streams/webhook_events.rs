@@ -1,32 +1,35 @@
 //! `webhook_events`: what 100ms told the workspace's webhook, and whether the delivery worked.
 //!
 //! - **Source:** `/v2/analytics/webhooks`, the whole workspace by time: the last 30 days, at most 14 in one
-//!   question. They are asked for in periods of three days, side by side. Pages have numbers, so each period
-//!   has a fixed end in the past, and its pages stay what they were. Only the last hour may still grow: it is a
-//!   period of its own, whose first page is looked at again at the end, and which is read again when it has
-//!   more events than at first.
+//!   request. They are asked for in three periods, one after the other, because this endpoint once had a limit of five
+//!   requests a minute, and most workspaces have few events. A period with many is divided, and its parts are read
+//!   side by side. Pages have numbers, so a period has a fixed end, and one whose pages have moved is read again.
 //! - **Cursor:** `created_at`, the event's time. Deliveries may come late: a sync goes back to 1 h before its
 //!   cursor.
+//! - **Key:** the event. 100ms tries a failed delivery again after 1, 3 and 10 s, under the same id: the last delivery
+//!   of a period counts. A replay in a later sync is a record again.
 //! - **Open in the reference:** the order of events, and what a workspace without a webhook answers: nothing
 //!   and 404 both mean that there is none.
 //! - **On request:** part of `extra_streams` in the configuration.
 
 use std::borrow::Cow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::cmp::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::try_join_all;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
 use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError, Times};
-use super::record::{Computed, Derived, Label, Record, Rows, id, record};
+use super::record::{Computed, Derived, Label, Mark, Record, Rows, id, record};
 use super::schema;
+use super::secrets::{MASK, Place, cut_urls, host, rewritten};
 use super::slice::{Scope, Slice, Window};
 use super::time::{Time, Timestamp};
 use super::values::{Object, Text, text};
-use crate::api::{ApiError, Client, WebhookFilter};
-use crate::seams;
+use crate::api::{ApiError, Client, WebhookFilter, WebhookPage};
 
 record! {
     /// Something that 100ms told the workspace's webhook.
@@ -47,8 +50,8 @@ record! {
         user_id: Text<'a>,
         /// Whether your webhook took it: `succeeded` or `failed`.
         delivery: Computed<&'static str>,
-        /// Why the delivery failed.
-        error_reason: Text<'a>,
+        /// Why the delivery failed; of URLs in it only the host is said.
+        error_reason: Label<'a>,
         /// The host it was sent to; path and query may hold secrets and are left out.
         webhook_url: Computed<Cow<'a, str>>,
         /// All the event says; what is in it depends on its type.
@@ -93,43 +96,55 @@ const DELIVERIES: &str = "deliveries";
 
 /// How late a delivery may become visible.
 const LOOK_BACK: TimeDelta = TimeDelta::hours(1);
-/// The API keeps no older deliveries, and refuses to be asked for them.
-const KEPT: TimeDelta = TimeDelta::days(30);
-/// So much of that is given up, for the time that a request takes.
+/// The longest period of a request.
+const LONGEST: TimeDelta = TimeDelta::days(14);
+/// The attempts to deliver an event take some 14 s. A period is asked for so much longer, so that whoever reads it sees
+/// whether one of its events was delivered again.
+const ATTEMPTS: TimeDelta = TimeDelta::minutes(1);
+/// The first period begins so much later than it may, so that it can be read as it is for so long.
 const MARGIN: TimeDelta = TimeDelta::minutes(1);
-/// The longest period of a question. The API answers up to 14 days, but the pages of a period come one after the
-/// other, and periods side by side.
-const LONGEST_WINDOW: TimeDelta = TimeDelta::days(3);
-/// What happened in the last hour is a window of its own: it may still grow.
-const STILL_GROWING: TimeDelta = TimeDelta::hours(1);
-/// What still comes after so many looks is left to the next sync, which goes back an hour.
-const MOST_LOOKS: u64 = 5;
-/// So many are no chance: shuffled events descend for so long once in 20! times.
-const ENOUGH_DESCENTS: u64 = 20;
-/// How much of the oldest window is given up when it must be read again because its beginning has become too old:
-/// the time that is left for reading it.
-const GRACE: TimeDelta = TimeDelta::minutes(10);
+/// A period with more deliveries is divided, because they are kept until all of them have come,
+const MOST_DELIVERIES: u64 = 5_000;
+/// into parts of about so many,
+const WANTED_DELIVERIES: u64 = 4_000;
+/// and no more parts at once.
+const MOST_PARTS: u64 = 64;
+/// How often a period is read whose pages move. What comes later still is left to the next sync, which goes back an hour.
+const MOST_LOOKS: u32 = 5;
+/// What lies farther outside of a period was not left out because of its bounds: then the server ignores them.
+const STRAY: TimeDelta = TimeDelta::hours(1);
 
 /// The stream.
 pub(super) struct WebhookEvents {
     reading: Reading,
     seen: AtomicU64,
-    /// How often the newest window has been found to have grown.
-    looks: AtomicU64,
-    is_out_of_order: AtomicBool,
-    /// How many times an event was followed by an older one.
-    descents: AtomicU64,
-    /// The server's clock has been looked at.
+    /// What became too old before it could be read.
+    lost: Mutex<Option<(Timestamp, Timestamp)>>,
+    /// The clock of 100ms has been looked at.
     has_clock: OnceCell<()>,
 }
 
-/// Where a page stands in its window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    /// Its number; 0 for a second look at the first page.
-    page: u64,
-    /// How many events the window had at first, if it may still grow.
-    total: Option<u64>,
+/// What came of reading a period.
+enum Outcome {
+    Read(Rows),
+    /// It has too many deliveries: the parts it is divided into.
+    Divided(Vec<Window>),
+}
+
+/// The deliveries of a page.
+#[derive(Default)]
+struct Deliveries {
+    rows: Rows,
+    all: Vec<Seen>,
+}
+
+/// A delivery, and where its record stands, if it belongs to the period.
+struct Seen {
+    event: Box<str>,
+    time: Timestamp,
+    has_succeeded: bool,
+    from: Mark,
+    to: Mark,
 }
 
 impl Stream for WebhookEvents {
@@ -141,24 +156,24 @@ impl Stream for WebhookEvents {
     type Record = WebhookEventRecord<'static>;
 
     fn open(reading: Reading) -> Self {
-        Self {
-            reading,
-            seen: AtomicU64::new(0),
-            looks: AtomicU64::new(0),
-            is_out_of_order: AtomicBool::new(false),
-            descents: AtomicU64::new(0),
-            has_clock: OnceCell::new(),
-        }
+        Self { reading, seen: AtomicU64::new(0), lost: Mutex::default(), has_clock: OnceCell::new() }
     }
 
     async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
-        // What may be asked for goes by the server's clock, which a run that goes on from a state does not know yet.
+        // What may be asked for goes by the clock of 100ms, which nothing may have told yet.
         let ask = || async { self.reading.client.ask_the_time().await.map(drop) };
         self.has_clock.get_or_try_init(ask).await?;
-        match slice.window() {
-            Window { after: Some(after), before: Some(before) } => self.page(slice, after, before).await,
-            _ => Ok(self.windows()),
-        }
+        let after = slice.window().after.unwrap_or_else(|| self.begins());
+        let (end, later) = self.first_period(after, slice.window().before);
+        let outcome = self.read(after, end).await?;
+        let slice_of = |window| Slice::new(DELIVERIES, Scope::Window(window));
+        let rest = later.map(slice_of);
+        Ok(match outcome {
+            Outcome::Read(rows) => Step { rows, rest, ..Step::default() },
+            Outcome::Divided(parts) => {
+                Step { children: parts.into_iter().map(slice_of).collect(), rest, ..Step::default() }
+            }
+        })
     }
 
     async fn sample(client: &Client) -> Result<Map<String, Value>, ApiError> {
@@ -168,140 +183,207 @@ impl Stream for WebhookEvents {
     }
 
     fn remarks(&self) -> Vec<Remark> {
+        let mut remarks = Vec::new();
+        if let Some((from, to)) = *self.lost.lock().unwrap_or_else(PoisonError::into_inner) {
+            remarks.push(Remark::warning(format!(
+                "100ms answers for the last 30 days only, and what happened from {from} to {to} was older than that \
+                 before it could be read: events of `webhook_events` are missing there. Sync more often, so that a sync \
+                 that has to wait or is cut has less to read."
+            )));
+        }
         // An earlier process may have read the first part of this sync.
         let is_first = !self.reading.since.follows_a_sync() && self.reading.since.until.is_none();
-        let is_empty = self.seen.load(Ordering::Relaxed) == 0;
-        let remark = "100ms has no webhook history: `webhook_events` stays empty until the workspace has a webhook.";
-        (is_first && is_empty).then(|| Remark::note(remark)).into_iter().collect()
+        if is_first && self.seen.load(Relaxed) == 0 {
+            remarks.push(Remark::note(
+                "100ms has no webhook history: `webhook_events` stays empty until the workspace has a webhook.",
+            ));
+        }
+        remarks
     }
 }
 
 impl WebhookEvents {
-    /// The periods to ask for, the oldest first.
-    fn windows(&self) -> Step {
-        let until = self.until();
-        let newest = (until - STILL_GROWING).floor_to_second();
-        // Another minute, in which the oldest period can be read as it is.
-        let mut after = self.reading.due.max(self.oldest() + MARGIN).floor_to_second();
-        let mut children = Vec::new();
-        while after < until {
-            let before = if after < newest { newest.min(after + LONGEST_WINDOW) } else { until };
-            children.push(Slice::new(DELIVERIES, Scope::Window(Window { after: Some(after), before: Some(before) })));
-            after = before;
-        }
-        Step { children, ..Step::default() }
+    /// Where this sync begins.
+    fn begins(&self) -> Timestamp {
+        self.reading.due.max(self.oldest() + MARGIN).floor_to_second()
     }
 
-    /// When this run began, by the earlier clock.
-    fn until(&self) -> Timestamp {
-        self.reading.client.began().map_or_else(|| seams::now().into(), Timestamp::from)
-    }
-
-    /// The oldest time that may be asked for, by the server's clock.
+    /// The oldest moment that may be asked for.
     fn oldest(&self) -> Timestamp {
-        let clocks = self.reading.client.clocks();
-        let now = clocks.map_or_else(seams::now, |clocks| clocks.server.unwrap_or(clocks.local));
-        Timestamp::from(now) - KEPT + MARGIN
+        self.reading.client.oldest_delivery().into()
     }
 
-    /// A page of a period.
-    async fn page(&self, slice: Slice, after: Timestamp, before: Timestamp) -> Result<Step, StreamError> {
-        let place = Place::of(slice.token.as_deref());
-        // A sync that takes long, or is resumed late, must not ask for what is too old by now.
-        let from = after.max(self.oldest());
-        if from >= before {
-            return Ok(Step::default());
+    /// The end of the first period of a window, if it is not the open end, and the window that follows.
+    fn first_period(&self, after: Timestamp, before: Option<Timestamp>) -> (Option<Timestamp>, Option<Window>) {
+        let longest = after + LONGEST - ATTEMPTS;
+        if before.unwrap_or_else(|| self.reading.client.now().into()) <= longest {
+            return (before, None);
         }
-        let period = Some((from.to_filter(), before.to_filter()));
-        let filter = WebhookFilter { period, page: place.page.max(1), ..WebhookFilter::default() };
-        let may_grow = before + STILL_GROWING > self.until();
-        let shape = |deliveries: Vec<Delivery<'_>>| self.rows(deliveries, slice.window().before.filter(|_| !may_grow));
-        let answer = match self.reading.client.webhook_events::<Delivery<'static>, _>(&filter, shape).await {
-            Ok(Some(answer)) => answer,
-            Ok(None) => return Ok(Step::default()),
-            // It had to wait for so long that its beginning has become too old on the way.
-            Err(error) if error.status() == Some(400) && from + MARGIN < self.oldest() => {
-                return Ok(Step { children: vec![slice.clone()], ..Step::default() });
+        (Some(longest), Some(Window { after: Some(longest), before }))
+    }
+
+    /// Reads all that happened from `after` to `end`; to this moment, when there is no end.
+    async fn read(&self, mut after: Timestamp, end: Option<Timestamp>) -> Result<Outcome, StreamError> {
+        let mut read = Vec::new();
+        for _ in 0..MOST_LOOKS {
+            let now = Timestamp::from(self.reading.client.now());
+            let ends = end.map_or(now, |end| now.min(end + ATTEMPTS));
+            let Some(first) = self.page(after, end, ends, 1).await? else { break };
+            let (total, begins, mut has_next) = (first.total, first.begins, first.has_next);
+            let content = first.content?;
+            let unknown = if has_next { u64::MAX } else { 0 };
+            if total.unwrap_or(unknown) > MOST_DELIVERIES && content.is_from(begins.into(), ends) {
+                let parts = total.unwrap_or(unknown) / WANTED_DELIVERIES + 1;
+                if let Some(windows) = parts_of(after, end, ends, parts.min(MOST_PARTS)) {
+                    return Ok(Outcome::Divided(windows));
+                }
             }
-            Err(error) => return Err(error.into()),
+            read.push(content);
+            let last = first.pages.filter(|_| has_next).unwrap_or(1);
+            let (mut has_moved, mut has_aged) = (false, false);
+            let mut take = |page: Option<WebhookPage<Result<Deliveries, StreamError>>>| -> Result<bool, StreamError> {
+                let Some(page) = page else { return Ok(false) };
+                has_moved |= page.total != total;
+                has_aged |= page.begins != begins;
+                read.push(page.content?);
+                Ok(page.has_next)
+            };
+            for page in try_join_all((2..=last).map(|number| self.page(after, end, ends, number))).await? {
+                has_next = take(page)?;
+            }
+            let mut number = last;
+            while has_next {
+                number += 1;
+                has_next = take(self.page(after, end, ends, number).await?)?;
+            }
+            if has_aged {
+                // So much later that it does not become too old again before it is read.
+                let took =
+                    TimeDelta::microseconds(Timestamp::from(self.reading.client.now()).as_micros() - now.as_micros());
+                let from = (self.oldest() + took).floor_to_second();
+                self.lose(after, from);
+                after = after.max(from);
+            } else if !has_moved {
+                break;
+            }
+        }
+        Ok(Outcome::Read(last_of_each(read)))
+    }
+
+    /// A page of the deliveries from `after` to `ends`, of which those before `end` are wanted; `None` when there is no
+    /// history, or not of that time any more.
+    async fn page(
+        &self,
+        after: Timestamp,
+        end: Option<Timestamp>,
+        ends: Timestamp,
+        number: u64,
+    ) -> Result<Option<WebhookPage<Result<Deliveries, StreamError>>>, StreamError> {
+        let is_too_old = || self.oldest() >= ends;
+        if after >= ends {
+            return Ok(None);
+        }
+        if is_too_old() {
+            self.lose(after, ends);
+            return Ok(None);
+        }
+        let filter =
+            WebhookFilter { period: Some((moment(after), moment(ends))), page: number, ..WebhookFilter::default() };
+        let shape = |deliveries: Vec<Delivery<'_>>| self.deliveries(deliveries, end);
+        let page = match self.reading.client.webhook_events::<Delivery<'static>, _>(&filter, shape).await {
+            // The wait for its turn took so long.
+            Err(error) if error.status() == Some(400) && is_too_old() => {
+                self.lose(after, ends);
+                return Ok(None);
+            }
+            page => page?,
         };
-        if place.is_second_look() {
-            return Ok(self.after_second_look(slice.clone(), place, answer.total));
+        if let Some(page) = &page
+            && after < page.begins.into()
+        {
+            self.lose(after, page.begins.into());
         }
-        let rows = answer.content?;
-        // What has become too old has moved the other pages, unless it was on the last of them.
-        if from > after && place.page > 1 && !self.is_newest_first() {
-            let window = Window { after: Some(from + GRACE), before: Some(before) };
-            return Ok(Step { rows, children: vec![Slice::new(DELIVERIES, Scope::Window(window))], ..Step::default() });
-        }
-        let total = if place.page == 1 { answer.total.filter(|_| may_grow) } else { place.total };
-        let next = place.next(total, answer.has_next);
-        Ok(Step { rows, rest: slice.rest(next.map(Place::to_token)), ..Step::default() })
+        Ok(page)
     }
 
-    /// Whether the pages of this run show that the history is newest first. In a run that goes on from a state, the
-    /// first page may be nearly empty or even past the end, and then it shows nothing.
-    fn is_newest_first(&self) -> bool {
-        !self.is_out_of_order.load(Ordering::Relaxed) && self.descents.load(Ordering::Relaxed) >= ENOUGH_DESCENTS
+    /// Notes what is too old to be asked for by now.
+    fn lose(&self, from: Timestamp, to: Timestamp) {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        *lost = Some(lost.map_or((from, to), |(first, last)| (first.min(from), last.max(to))));
     }
 
-    /// Done when nothing has been added; else the period is read again from its first page.
-    fn after_second_look(&self, slice: Slice, place: Place, total: Option<u64>) -> Step {
-        let has_grown = total.is_some() && total > place.total;
-        if !has_grown || self.looks.fetch_add(1, Ordering::Relaxed) >= MOST_LOOKS {
-            return Step::default();
-        }
-        Step { children: vec![Slice { token: None, ..slice }], ..Step::default() }
-    }
-
-    /// The deliveries that are due. Those at `end` and later belong to the next period.
-    fn rows(&self, deliveries: Vec<Delivery<'_>>, end: Option<Timestamp>) -> Result<Rows, StreamError> {
-        let mut rows = Rows::default();
-        let mut last = None;
-        self.seen.fetch_add(deliveries.len() as u64, Ordering::Relaxed);
-        for delivery in deliveries {
+    /// The deliveries of a page, with the records of those that are due. What happened at `end` or later belongs to the
+    /// next period.
+    fn deliveries(&self, page: Vec<Delivery<'_>>, end: Option<Timestamp>) -> Result<Deliveries, StreamError> {
+        let mut deliveries = Deliveries::default();
+        self.seen.fetch_add(page.len() as u64, Relaxed);
+        for delivery in page {
             let (record, time) = record_of(delivery)?;
-            let before = last.replace(time).unwrap_or(time);
-            if time > before {
-                self.is_out_of_order.store(true, Ordering::Relaxed);
-            }
-            self.descents.fetch_add(u64::from(time < before), Ordering::Relaxed);
+            let rows = &mut deliveries.rows;
+            let from = rows.mark();
             if time >= self.reading.due && end.is_none_or(|end| time < end) {
                 rows.push(&self.reading.format, &record, Some(Times::new(time, time)));
             }
+            let event = text(record.id.0).unwrap_or_default().into();
+            let has_succeeded = record.delivery.0 == Some(SUCCEEDED);
+            deliveries.all.push(Seen { event, time, has_succeeded, from, to: rows.mark() });
         }
-        Ok(rows)
+        Ok(deliveries)
     }
 }
 
-impl Place {
-    /// What a second look's token begins with.
-    const AGAIN: &str = "again";
-
-    /// `3`, or `3/250` in a window that had 250 events at first; `again/250` for a second look.
-    fn of(token: Option<&str>) -> Self {
-        let mut parts = token.unwrap_or("1").split('/');
-        let page = match parts.next() {
-            Some(Self::AGAIN) => 0,
-            page => page.and_then(|page| page.parse().ok()).unwrap_or(1),
-        };
-        Self { page, total: parts.next().and_then(|total| total.parse().ok()) }
+impl Deliveries {
+    /// Whether all of them lie in the period that was asked for.
+    fn is_from(&self, begins: Timestamp, ends: Timestamp) -> bool {
+        self.all.iter().all(|delivery| begins - STRAY <= delivery.time && delivery.time <= ends + STRAY)
     }
 
-    fn to_token(self) -> String {
-        let page = if self.is_second_look() { Self::AGAIN.to_owned() } else { self.page.to_string() };
-        self.total.map_or_else(|| page.clone(), |total| format!("{page}/{total}"))
-    }
-
-    fn is_second_look(self) -> bool {
-        self.page == 0
-    }
-
-    /// The page after this one; after the last one, a second look at a window that may still grow.
-    fn next(self, total: Option<u64>, has_next: bool) -> Option<Self> {
-        if has_next { Some(Self { page: self.page + 1, total }) } else { total.map(|_| Self { page: 0, total }) }
+    /// Which of two deliveries is the later one. At the same time it is the one that worked, because after it there is
+    /// no other; and of two failures always the same, whatever their order.
+    fn order(pages: &[Self], (one_page, one): (usize, usize), (other_page, other): (usize, usize)) -> Ordering {
+        let (one, other) = (&pages[one_page].all[one], &pages[other_page].all[other]);
+        let line = |page: usize, seen: &Seen| pages[page].rows.between(seen.from, seen.to);
+        (one.event.cmp(&other.event))
+            .then(one.time.cmp(&other.time))
+            .then(one.has_succeeded.cmp(&other.has_succeeded))
+            .then_with(|| line(one_page, one).cmp(line(other_page, other)))
     }
 }
+
+/// The records of the last delivery of each event.
+fn last_of_each(mut pages: Vec<Deliveries>) -> Rows {
+    let indices = |(page, deliveries): (usize, &Deliveries)| (0..deliveries.all.len()).map(move |index| (page, index));
+    let mut all: Vec<(usize, usize)> = pages.iter().enumerate().flat_map(indices).collect();
+    all.sort_unstable_by(|one, other| Deliveries::order(&pages, *one, *other));
+    let event = |(page, index): (usize, usize)| &pages[page].all[index].event;
+    let mut former: Vec<_> =
+        all.windows(2).filter(|pair| event(pair[0]) == event(pair[1])).map(|pair| pair[0]).collect();
+    // From the end, so that the other places hold.
+    former.sort_unstable();
+    for (page, index) in former.into_iter().rev() {
+        let Deliveries { rows, all } = &mut pages[page];
+        rows.remove(all[index].from, all[index].to);
+    }
+    let mut rows = Rows::default();
+    pages.into_iter().for_each(|page| rows.append(page.rows));
+    rows
+}
+
+/// About so many `parts` of a period, whose end may be open, at whole seconds; `None` when it is too short.
+fn parts_of(after: Timestamp, end: Option<Timestamp>, ends: Timestamp, parts: u64) -> Option<Vec<Window>> {
+    let length = ends.seconds_since(after) as i64;
+    let part = (length / parts.max(2) as i64).max(1);
+    let cuts = (1..length / part).map(|number| Some((after + TimeDelta::seconds(number * part)).floor_to_second()));
+    let edges: Vec<_> = std::iter::once(Some(after)).chain(cuts).chain([end]).collect();
+    let windows = edges.windows(2).map(|pair| Window { after: pair[0], before: pair[1] });
+    (edges.len() > 2).then(|| windows.collect())
+}
+
+fn moment(time: Timestamp) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(time.as_micros()).unwrap_or_default()
+}
+
+const SUCCEEDED: &str = "succeeded";
 
 fn record_of(delivery: Delivery<'_>) -> Result<(WebhookEventRecord<'_>, Timestamp), RecordError> {
     let id = id(delivery.event_id.0)?;
@@ -313,6 +395,7 @@ fn record_of(delivery: Delivery<'_>) -> Result<(WebhookEventRecord<'_>, Timestam
         payload.event_data.0.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     let has_failed = text(delivery.event_name.0).is_some_and(|name| name.ends_with("failed"));
     let room = if data.room_id.0.is_some() { data.room_id } else { delivery.room_id };
+    let url = text(payload.webhook_url.0);
     let record = WebhookEventRecord {
         id: delivery.event_id,
         r#type: payload.original_event_name,
@@ -321,21 +404,37 @@ fn record_of(delivery: Delivery<'_>) -> Result<(WebhookEventRecord<'_>, Timestam
         session_id: data.session_id,
         peer_id: data.peer_id,
         user_id: data.user_id,
-        delivery: Computed(Some(if has_failed { "failed" } else { "succeeded" })),
-        error_reason: payload.error_reason,
-        webhook_url: Computed(text(payload.webhook_url.0).map(|url| host(&url).to_owned().into())),
+        delivery: Computed(Some(if has_failed { "failed" } else { SUCCEEDED })),
+        error_reason: reason(payload.error_reason, url.as_deref()),
+        webhook_url: Computed(url.map(|url| host(&url).to_owned().into())),
         data: payload.event_data,
         others: delivery.others,
     };
     Ok((record, time))
 }
 
-/// The host of a URL; a secret may stand in its path, its query and before the host.
-fn host(url: &str) -> &str {
-    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    host.split(':').next().unwrap_or_default()
+/// Why a delivery failed, without what a secret may stand in: the paths of URLs, and that of the webhook's `url`
+/// wherever it is repeated.
+fn reason<'a>(reason: Text<'a>, url: Option<&str>) -> Label<'a> {
+    /// Shorter parts of a path are ordinary words.
+    const SHORTEST_SECRET: usize = 8;
+    let Some(raw) = reason.0 else { return Label::Raw(reason) };
+    let said = text(Some(raw)).unwrap_or_else(|| rewritten(raw.get(), Place::Open).0);
+    let mut said = cut_urls(&said).into_owned();
+    let (before, path) = url.map(around_host).unwrap_or_default();
+    let parts = path.split(['/', '?', '&', '=', '#']).filter(|part| part.len() >= SHORTEST_SECRET);
+    let whole = [path, path.split(['?', '#']).next().unwrap_or_default(), before];
+    for part in whole.into_iter().filter(|part| part.len() > 1).chain(parts) {
+        said = said.replace(part, MASK);
+    }
+    Label::Text(said.into())
+}
+
+/// What stands before and behind the host of a URL.
+fn around_host(url: &str) -> (&str, &str) {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (authority, path) = rest.split_at(rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len()));
+    (authority.rsplit_once('@').map_or("", |(before, _)| before), path)
 }
 
 #[cfg(test)]
@@ -347,27 +446,31 @@ mod tests {
     fn a_delivery_is_told_by_its_event_and_says_whether_it_worked() {
         let json = r#"{"event_id":"e","event_name":"reporter.webhook.delivery.failed","room_id":"r",
             "event_timestamp":"2024-05-01T10:00:00.5Z","payload":{"original_event_name":"peer.leave.success",
-            "webhook_url":"https://u:p@hooks.example:8443/in/s3cret?k=s","error_reason":"timeout",
+            "webhook_url":"https://u:p@hooks.example:8443/in/s3cret?k=s",
+            "error_reason":"Post \"https://hooks.example:8443/in/s3cret?k=s\": timeout of /in/s3cret",
             "event_data":{"session_id":"s","reason":"kicked"}}}"#;
         let (record, _) = record_of(serde_json::from_str(json).unwrap()).unwrap();
         let expected = serde_json::json!({
             "id": "e", "type": "peer.leave.success", "created_at": "2024-05-01T10:00:00.500000Z", "room_id": "r",
-            "session_id": "s", "peer_id": null, "user_id": null, "delivery": "failed", "error_reason": "timeout",
+            "session_id": "s", "peer_id": null, "user_id": null, "delivery": "failed",
+            "error_reason": "Post \"https://hooks.example\": timeout of **********",
             "webhook_url": "hooks.example", "data": {"session_id": "s", "reason": "kicked"},
         });
         assert_eq!(to_value(&record), expected);
     }
 
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_micros(second * 1_000_000)
+    }
+
     #[test]
-    fn a_place_survives_being_saved() {
-        for (token, page, total) in [("1", 1, None), ("7", 7, None), ("7/250", 7, Some(250)), ("again/0", 0, Some(0))] {
-            assert_eq!(Place::of(Some(token)), Place { page, total });
-            assert_eq!(Place { page, total }.to_token(), token);
+    fn parts_leave_no_gap_and_keep_an_open_end() {
+        for (end, ends) in [(Some(at(1_000)), at(1_060)), (None, at(1_003))] {
+            let parts = parts_of(at(0), end, ends, 7).unwrap();
+            assert!(parts.windows(2).all(|pair| pair[0].before.is_some() && pair[0].before == pair[1].after));
+            assert_eq!((parts[0].after, parts[parts.len() - 1].before), (Some(at(0)), end));
+            assert!((7..=8).contains(&parts.len()));
         }
-        assert_eq!(Place::of(None).page, 1);
-        let last = Place { page: 7, total: Some(250) };
-        assert_eq!(last.next(Some(250), true).map(Place::to_token).unwrap(), "8/250");
-        assert_eq!(last.next(Some(250), false).map(Place::to_token).unwrap(), "again/250");
-        assert_eq!(last.next(None, false), None);
+        assert!(parts_of(at(0), None, at(1), 7).is_none());
     }
 }

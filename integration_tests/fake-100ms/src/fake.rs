@@ -159,6 +159,11 @@ impl Fake {
         self.state.workspace().assets_without_recording()
     }
 
+    /// Time passes, and sessions end which would last longer than one can, each in its time; nothing else happens.
+    pub fn let_sessions_end(&self, time: TimeDelta) {
+        self.state.workspace_mut().let_sessions_end(time);
+    }
+
     /// The keys of `webhook_events`, for a workspace with too many of them to compare records.
     pub fn webhook_event_ids(&self) -> BTreeSet<String> {
         webhooks::keys(&self.state.workspace()).collect()

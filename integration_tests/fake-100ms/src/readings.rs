@@ -26,6 +26,8 @@ pub struct Readings {
     pub peers: PeersShape,
     /// How templates spell their own fields.
     pub template_spelling: Spelling,
+    /// Whether the destinations of a template stand under both spellings of their kind.
+    pub destinations_twice: bool,
     /// How many digits of a second times have.
     pub fraction: Fraction,
     /// What a room that nobody is in answers when asked for its peers.
@@ -75,6 +77,9 @@ pub struct Readings {
     pub webhook_order: ListOrder,
     /// What happens to page numbers of deliveries while new ones arrive.
     pub webhook_pages: WebhookPages,
+    /// Whether each attempt to deliver an event has an entry of its own, under the event's id. Failed ones are made
+    /// again after 1, 3 and 10 s, and events are replayed days later.
+    pub webhook_attempts: bool,
     /// What a peer answers whose quality is not known.
     pub missing_stats: MissingStats,
     /// How the endpoints about one object say that there is nothing.
@@ -307,6 +312,7 @@ impl Readings {
             files_before_finished: false,
             peers: PeersShape::Object,
             template_spelling: Spelling::Camel,
+            destinations_twice: false,
             fraction: Fraction::Varied,
             inactive_room: InactiveRoom::NotFound,
             last_page: LastPage::CarriesLast,
@@ -331,6 +337,7 @@ impl Readings {
             no_webhook: NoWebhook::Empty,
             webhook_order: ListOrder::NewestFirst,
             webhook_pages: WebhookPages::Fixed,
+            webhook_attempts: false,
             missing_stats: MissingStats::NotFound,
             nothing: Nothing::EachItsOwn,
             live_streams_with_assets: false,
@@ -399,6 +406,7 @@ const FLIPS: &[(&str, Flip)] = &[
     ("peers as array", |r| r.peers = PeersShape::Array),
     ("templates in snake case", |r| r.template_spelling = Spelling::Snake),
     ("templates in both spellings", |r| r.template_spelling = Spelling::Mixed),
+    ("destinations in both spellings", |r| r.destinations_twice = true),
     ("times with nine digits", |r| r.fraction = Fraction::Nano),
     ("times without fraction", |r| r.fraction = Fraction::None),
     ("inactive room is empty", |r| r.inactive_room = InactiveRoom::EmptyPeers),
@@ -433,6 +441,7 @@ const FLIPS: &[(&str, Flip)] = &[
     ("webhooks shuffled", |r| r.webhook_order = ListOrder::Shuffled),
     ("webhooks oldest first", |r| r.webhook_order = ListOrder::OldestFirst),
     ("webhook pages shift", |r| r.webhook_pages = WebhookPages::Shifting),
+    ("an entry for each attempt of a webhook", |r| r.webhook_attempts = true),
     ("missing stats are null", |r| r.missing_stats = MissingStats::Null),
     ("missing stats are empty", |r| r.missing_stats = MissingStats::Empty),
     ("assets inside live streams", |r| r.live_streams_with_assets = true),

@@ -102,6 +102,10 @@ impl Journal {
         self.unexpected.clone()
     }
 
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
     pub(crate) fn max_in_flight(&self) -> usize {
         self.max_in_flight
     }

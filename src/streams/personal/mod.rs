@@ -8,6 +8,8 @@
 //! | a text or a number that is personal | its hash | null |
 //! | a list of them | each item by itself | null |
 //! | an object that is personal | the hash of its JSON text | null |
+//! | an object in settings under the name of a person | looked into: a role may be called "speaker" | the same |
+//! | a text below `devices` | its hash, but for the sort of device | null |
 //! | `true` and `false` | stay: they tell nobody apart | null |
 //! | `null` and an empty text | stay | null |
 //! | a JSON document inside a text that is not personal | looked into like any value | the same |
@@ -106,8 +108,13 @@ impl Rule for InText<'_> {
 
     fn inside(&self, place: Place, nested: &Nested<'_>) -> Inside<Place> {
         let is_list_of_texts = !nested.is_object && self.hiding.0.is_some();
+        let holds_objects = || nested.json()[1..].trim_start().starts_with('{');
         match place {
-            Place::Personal if !is_list_of_texts => Inside::Instead(self.hiding.instead(nested.json())),
+            Place::PersonOfSettings if nested.is_object => Inside::At(Place::Settings),
+            Place::PersonOfSettings if is_list_of_texts || holds_objects() => Inside::At(place),
+            Place::Personal | Place::PersonOfSettings if !is_list_of_texts => {
+                Inside::Instead(self.hiding.instead(nested.json()))
+            }
             place => Inside::At(place),
         }
     }
@@ -118,7 +125,7 @@ impl Rule for InText<'_> {
 
     fn string(&self, place: Place, string: &str) -> Option<String> {
         let inner = inner(string);
-        if place == Place::Personal {
+        if place.is_personal() {
             return Some(self.hiding.instead(&decoded(inner)));
         }
         let may_be_json = inner.trim_start().starts_with(['{', '[', '\\']);
@@ -135,7 +142,7 @@ impl Rule for InText<'_> {
 
     fn literal(&self, place: Place, literal: &str) -> Option<String> {
         match literal {
-            _ if place != Place::Personal => None,
+            _ if !place.is_personal() || place == Place::Devices => None,
             "null" => None,
             "true" | "false" if self.hiding.0.is_some() => None,
             number => Some(self.hiding.instead(number)),
@@ -220,6 +227,34 @@ mod tests {
         });
         assert_eq!(dropped(&event, Place::People), expected);
         let settings = json!({"roles": {"host": {"name": "host"}}, "description": "d", "metadata": {"layer": 1}});
+        assert_eq!(hashed(&settings, Place::Settings), settings);
+    }
+
+    #[test]
+    fn a_role_may_be_called_like_a_person() {
+        let roles = json!({"speaker": {"name": "speaker", "priority": 1}, "user": {"login": [{"name": "author"}]}});
+        assert_eq!(hashed(&roles, Place::Settings), roles);
+        assert_eq!(dropped(&roles, Place::Settings), roles);
+        let people = json!({"speaker": "Ada", "user": ["Ada", 5], "sentBy": null});
+        assert_eq!(
+            hashed(&people, Place::Settings),
+            json!({"speaker": hash("Ada"), "user": [hash("Ada"), hash("5")], "sentBy": null})
+        );
+        assert_eq!(dropped(&people, Place::Settings), json!({"speaker": null, "user": null, "sentBy": null}));
+    }
+
+    #[test]
+    fn what_somebodys_devices_are_called_is_personal() {
+        let devices = json!({"devices": {"audioOutput": [
+            {"deviceId": "d", "groupId": "g", "kind": "audiooutput", "label": "Ada's AirPods", "n": 1, "default": true}]}});
+        let expected = json!({"devices": {"audioOutput": [
+            {"deviceId": null, "groupId": null, "kind": "audiooutput", "label": null, "n": 1, "default": true}]}});
+        assert_eq!(dropped(&devices, Place::People), expected);
+        assert_eq!(
+            hashed(&json!({"device": ["Ada's AirPods"]}), Place::People),
+            json!({"device": [hash("Ada's AirPods")]})
+        );
+        let settings = json!({"devices": {"label": "x"}});
         assert_eq!(hashed(&settings, Place::Settings), settings);
     }
 

@@ -13,12 +13,20 @@ enum Tells {
     OfItsOwner,
     /// It is a thing, and so is what is below it.
     Thing,
+    /// It describes what somebody's devices are: a label such as "Ada's AirPods" and ids that a browser gives.
+    Devices,
+    /// Of a device: it says what sort of device it is.
+    SortOfDevice,
 }
 
 /// The one table of names that tell of a person. The documentation repeats it ("Personal data").
 static NAMES: &[(Fits, Tells, &[&str])] = &[
     // Who it is, in your own system. What only 100ms has a number for (a peer, a session) is not here.
-    (Fits::End, Tells::Person, &["userid", "userids", "username", "usernames", "deviceid"]),
+    (
+        Fits::End,
+        Tells::Person,
+        &["userid", "userids", "username", "usernames", "deviceid", "devicelabel", "devicename"],
+    ),
     (Fits::Whole, Tells::Person, &["user", "login", "uid"]),
     // Who did it: `started_by`, `stoppedBy`, `removed_by`.
     (Fits::End, Tells::Person, &["edby"]),
@@ -62,6 +70,9 @@ static NAMES: &[(Fits, Tells, &[&str])] = &[
         Tells::Thing,
         &["error", "errors", "track", "tracks", "role", "roles", "template", "plugin", "browser", "os", "sdk"],
     ),
+    // All texts below are somebody's, but for those that are the same on every machine.
+    (Fits::Whole, Tells::Devices, &["device", "devices"]),
+    (Fits::Whole, Tells::SortOfDevice, &["kind", "type", "state", "status", "facingmode", "permission"]),
 ];
 
 /// Where a value stands, as far as the keys above it tell.
@@ -71,8 +82,13 @@ pub enum Place {
     People,
     /// In something that is no person, among people.
     Thing,
+    /// In what describes somebody's devices.
+    Devices,
     /// In what developers have set up.
     Settings,
+    /// There, under the name of a person: a text is one, an object is something that developers called so, such as a
+    /// role.
+    PersonOfSettings,
     /// In what is about a person: all of it.
     Personal,
 }
@@ -81,13 +97,20 @@ impl Place {
     /// The place of the value under `key`.
     pub fn below(self, key: &str) -> Self {
         match (self, what_tells(key)) {
+            (Self::Settings, Some(Tells::Person)) => Self::PersonOfSettings,
             (Self::Personal, _) | (_, Some(Tells::Person)) => Self::Personal,
             (Self::People | Self::Thing, Some(Tells::FreeText)) | (Self::People, Some(Tells::OfItsOwner)) => {
                 Self::Personal
             }
-            (Self::People, Some(Tells::Thing)) => Self::Thing,
+            (Self::People, Some(Tells::Thing)) | (Self::Devices, Some(Tells::SortOfDevice)) => Self::Thing,
+            (Self::People | Self::Thing, Some(Tells::Devices)) => Self::Devices,
             (place, _) => place,
         }
+    }
+
+    /// Whether a text that stands there is about a person.
+    pub fn is_personal(self) -> bool {
+        matches!(self, Self::Personal | Self::PersonOfSettings | Self::Devices)
     }
 }
 
@@ -121,7 +144,7 @@ mod tests {
             "peer_metadata",
         ] {
             for place in [Place::People, Place::Thing, Place::Settings] {
-                assert_eq!(place.below(name), Place::Personal, "{name} in {place:?}");
+                assert!(place.below(name).is_personal(), "{name} in {place:?}");
             }
         }
         for name in
@@ -141,6 +164,11 @@ mod tests {
         assert_eq!(Place::People.below("error").below("details").below("name"), Place::Thing);
         assert_eq!(Place::People.below("peers").below("p").below("name"), Place::Personal);
         assert_eq!(Place::Personal.below("role"), Place::Personal);
+        let device = Place::People.below("devices").below("audioOutput");
+        assert_eq!(
+            ["label", "groupId", "name", "kind"].map(|name| device.below(name).is_personal()),
+            [true, true, true, false]
+        );
     }
 
     #[test]
@@ -163,6 +191,8 @@ mod tests {
             (Tells::OfItsOwner, "where people are described"),
             (Tells::FreeText, "everywhere but in settings"),
             (Tells::Thing, "no person below"),
+            (Tells::Devices, "where people are described, every text below"),
+            (Tells::SortOfDevice, "not below such a key"),
         ] {
             for fits in [Fits::End, Fits::Whole] {
                 let mut of_table: Vec<String> = NAMES

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::cell::Cell;
 
 use super::names::Place;
-use super::texts::{is_plain, mask_text, may_hold_secret};
+use super::texts::{host, is_plain, mask_text, may_hold_secret};
 use crate::streams::strings::{decoded, is_readable};
-use crate::streams::walk::{Inside, Nested, Rule, inner, quoted, walked};
+use crate::streams::walk::{Inside, Nested, Rule, inner, quoted, walked, walked_at_any_depth};
 
 /// Longer numbers are more than 64 bits can tell apart.
 const LONGEST_NUMBER: usize = 40;
@@ -32,8 +32,8 @@ struct Secrets {
 }
 
 impl Secrets {
-    fn open_string(&self, string: &str) -> Option<String> {
-        let other = rewritten_string(string)?;
+    fn open_string(&self, string: &str, place: Place) -> Option<String> {
+        let other = rewritten_text(string, place)?;
         self.is_lossy.set(self.is_lossy.get() || !is_readable(inner(string)));
         Some(other)
     }
@@ -55,27 +55,35 @@ impl Rule for Secrets {
     fn inside(&self, place: Place, nested: &Nested<'_>) -> Inside<Place> {
         Inside::At(match place {
             Place::Named if nested.is_object && !nested.is_called_like_its_key() => Place::Within,
-            Place::Named if nested.is_object => Place::Open,
+            Place::Named | Place::Owner if nested.is_object && nested.is_called_like_its_key() => Place::Open,
             place => place,
         })
     }
 
     fn key(&self, string: &str) -> Option<String> {
-        self.open_string(string)
+        self.open_string(string, Place::Document)
     }
 
     fn string(&self, place: Place, string: &str) -> Option<String> {
-        if place == Place::Open { self.open_string(string) } else { Some(MASK.to_owned()) }
+        match place {
+            Place::Named | Place::Within => Some(MASK.to_owned()),
+            Place::WebhookUrl => Some(quoted(host(&decoded(inner(string))))),
+            Place::Webhook if string.contains("://") || string.contains(":\\/") => {
+                Some(quoted(host(&decoded(inner(string)))))
+            }
+            Place::Metadata => self.open_string(string, Place::Document),
+            place => self.open_string(string, place),
+        }
     }
 
     /// A number, `true`, `false` or `null`.
     fn literal(&self, place: Place, literal: &str) -> Option<String> {
         let is_number = literal.starts_with(|letter: char| letter == '-' || letter.is_ascii_digit());
         match (place, literal) {
-            (_, "null") | (Place::Open | Place::Named, "true" | "false") => None,
+            (_, "null") | (Place::Named, "true" | "false") => None,
             (Place::Named | Place::Within, _) => Some(MASK.to_owned()),
-            (Place::Open, _) if is_number => self.open_number(literal),
-            (Place::Open, _) => None,
+            _ if is_number => self.open_number(literal),
+            _ => None,
         }
     }
 
@@ -84,16 +92,91 @@ impl Rule for Secrets {
     }
 }
 
-/// The JSON string `string` (in its quotes) as it may go out, when that is another.
+/// A text as it may go out, also with what is a secret in a document that it holds.
+pub fn mask_value(text: &str) -> Cow<'_, str> {
+    match masked_document(text, Place::Document) {
+        Cow::Borrowed(text) => mask_text(text),
+        Cow::Owned(text) => Cow::Owned(mask_text(&text).into_owned()),
+    }
+}
+
+/// The JSON string `string` (in its quotes) as it may go out, when that is another. It is what somebody or an app
+/// wrote.
 pub fn rewritten_string(string: &str) -> Option<String> {
+    rewritten_text(string, Place::Document)
+}
+
+/// The same of a string that stands at `place`.
+fn rewritten_text(string: &str, place: Place) -> Option<String> {
     let inner = inner(string);
-    if is_plain(inner.as_bytes()) || !has_telling_escape(inner) && !may_hold_secret(inner.as_bytes()) {
+    let may_tell =
+        || has_telling_escape(inner) || may_hold_secret(inner.as_bytes()) || has_document_with_secret(inner, place);
+    if is_plain(inner.as_bytes()) || !may_tell() {
         return None;
     }
     let text = decoded(inner);
-    match mask_text(&text) {
-        Cow::Borrowed(_) if is_readable(inner) => None,
+    let without_documents = masked_document(&text, place);
+    match mask_text(&without_documents) {
+        Cow::Borrowed(_) if matches!(without_documents, Cow::Borrowed(_)) && is_readable(inner) => None,
         masked => Some(quoted(&masked)),
+    }
+}
+
+/// Whether a text holds a JSON document in which a name says that its value is a secret. It may be cut off, and stand
+/// among other text, in a string that is escaped once more.
+fn has_document_with_secret(text: &str, place: Place) -> bool {
+    /// No name of the table is longer, with its escapes and words before it.
+    const LONGEST_KEY: usize = 100;
+    memchr::memchr_iter(b':', text.as_bytes()).any(|colon| {
+        let Some(before) = text[..colon].trim_ascii_end().strip_suffix('"') else { return false };
+        let before = before.trim_end_matches('\\');
+        let mut begins = before.len().saturating_sub(LONGEST_KEY);
+        while !before.is_char_boundary(begins) {
+            begins += 1;
+        }
+        let key = before[begins..].rsplit(['"', '\\']).next().unwrap_or_default();
+        !matches!(place.below(key), Place::Open | Place::Metadata | Place::Document)
+    })
+}
+
+/// `text` with what is a secret by its name masked in the JSON document that it holds, which may be cut off.
+fn masked_document(text: &str, place: Place) -> Cow<'_, str> {
+    let Some(begins) = text.find(['{', '[']) else { return Cow::Borrowed(text) };
+    // An escape in a key may hide its name.
+    if !has_document_with_secret(text, place) && !text.contains("\\u") {
+        return Cow::Borrowed(text);
+    }
+    match walked_at_any_depth(&text[begins..], place, &SecretsOfDocument::default()) {
+        Cow::Borrowed(_) => Cow::Borrowed(text),
+        Cow::Owned(document) => Cow::Owned(text[..begins].to_owned() + &document),
+    }
+}
+
+/// Looks for secrets in a document that is kept as a text, and leaves all else as it is.
+#[derive(Default)]
+struct SecretsOfDocument(Secrets);
+
+impl Rule for SecretsOfDocument {
+    type Place = Place;
+
+    fn below(&self, place: Place, key: &str) -> Place {
+        self.0.below(place, key)
+    }
+
+    fn inside(&self, place: Place, nested: &Nested<'_>) -> Inside<Place> {
+        self.0.inside(place, nested)
+    }
+
+    fn key(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn string(&self, place: Place, string: &str) -> Option<String> {
+        self.0.string(place, string)
+    }
+
+    fn literal(&self, place: Place, literal: &str) -> Option<String> {
+        self.0.literal(place, literal).filter(|_| place.is_secret())
     }
 }
 

@@ -1,35 +1,55 @@
-//! Names that say that their value is a secret: keys of objects and parameters of URLs.
+//! Names that say something about secrets: keys of objects and parameters of URLs.
 
-use crate::streams::spelling::{Fits, LONGEST, is_one_of, last_letters};
+use std::sync::LazyLock;
 
-/// What a name hides.
+use crate::streams::spelling::{Fits, LONGEST, last_letters};
+
+/// What a name says about its value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Hides {
-    /// The value and what is below, but not something that is just called so: a role may have the name
-    /// "token", and then its settings are no secret.
-    Value,
-    /// Everything below, whatever it is called.
-    Everything,
+enum Says {
+    /// The value is a secret, and what is below it, but not something that is just called so: a role may have the
+    /// name "token", and then its settings are no secret.
+    Secret,
+    /// Everything below is a secret, whatever it is called.
+    AllSecret,
+    /// The value's `key` is a secret.
+    Owner,
+    /// The value is a secret below an owner.
+    Key,
+    /// The value describes a webhook.
+    Webhook,
+    /// The value is the address of a webhook.
+    WebhookUrl,
+    /// The value is an address, below a webhook that of the webhook.
+    Url,
+    /// The value is what an app attached to somebody.
+    Metadata,
+    /// The name without this ending says it: the ending tells how the value is written, as in `serviceAccountJson`.
+    Form,
 }
 
-/// The one table of names that hide something. The documentation repeats it ("What is masked").
-static NAMES: &[(Fits, Hides, &[&str])] = &[
+/// The one table of names; the first that fits counts. The documentation repeats it ("What is masked").
+static NAMES: &[(Fits, Says, &[&str])] = &[
     // Storage keys of templates and rooms, and what a webhook sends to prove itself. The access key in them
     // is no secret by itself; with its secret it is one, and nobody needs it in a table.
-    (Fits::End, Hides::Everything, &["credentials", "credential", "headers"]),
+    (Fits::End, Says::AllSecret, &["credentials", "credential", "headers"]),
     // Secrets by their own word: `app_secret`, `clientSecret`, `webhook.secret`.
-    (Fits::End, Hides::Value, &["secret", "secrets"]),
+    (Fits::End, Says::Secret, &["secret", "secrets"]),
     // Whoever has a token is its owner: `auth_token`, `sasToken`, `X-Amz-Security-Token`. The plural is not
     // here: `max_tokens` is a number that language models are given.
-    (Fits::End, Hides::Value, &["token", "cookie"]),
-    (Fits::Whole, Hides::Value, &["jwt", "bearer", "sas", "jsessionid", "phpsessid"]),
-    // Words that open something, and what is derived from them.
-    (Fits::End, Hides::Value, &["password", "passwords", "passwd", "passphrase", "passcode", "passwordhash"]),
-    (Fits::Whole, Hides::Value, &["pwd", "pass"]),
+    (Fits::End, Says::Secret, &["token", "cookie"]),
+    (Fits::Whole, Says::Secret, &["jwt", "bearer", "sas", "jsessionid", "phpsessid"]),
+    // Words that open something. A room code does so for ever.
+    (
+        Fits::End,
+        Says::Secret,
+        &["password", "passwords", "passwd", "passphrase", "passcode", "passwordhash", "roomcode", "roomcodes"],
+    ),
+    (Fits::Whole, Says::Secret, &["pwd", "pass"]),
     // Keys that are said to be secret by the word before. `key` alone is an ordinary field of a room.
     (
         Fits::End,
-        Hides::Value,
+        Says::Secret,
         &[
             "secretkey",
             "accesskey",
@@ -44,31 +64,118 @@ static NAMES: &[(Fits, Hides, &[&str])] = &[
             "authkey",
             "signingkey",
             "encryptionkey",
+            "decryptionkey",
             "sharedkey",
             "accountkey",
             "masterkey",
             "storagekey",
             "sessionkey",
             "hmackey",
+            "sshkey",
+            "clientkey",
+            "serverkey",
+            "servicekey",
+            "webhookkey",
+            "publishkey",
         ],
     ),
+    // The keys of an account of Google's, in one document.
+    (Fits::End, Says::Secret, &["serviceaccount"]),
     // A signature lets its bearer do what was signed.
-    (Fits::End, Hides::Value, &["signature"]),
-    (Fits::Whole, Hides::Value, &["sig", "hmac"]),
+    (Fits::End, Says::Secret, &["signature"]),
+    (Fits::Whole, Says::Secret, &["sig", "hmac"]),
     // What stands in the header of that name, and strings that hold a password among other settings.
-    (Fits::End, Hides::Value, &["authorization", "connectionstring"]),
-    (Fits::Whole, Hides::Value, &["auth"]),
+    (Fits::End, Says::Secret, &["authorization", "connectionstring"]),
+    (Fits::Whole, Says::Secret, &["auth"]),
+    // Objects whose `key` is a secret: that of an `ingest` is an ingest key.
+    (
+        Fits::End,
+        Says::Owner,
+        &[
+            "access",
+            "api",
+            "private",
+            "stream",
+            "streams",
+            "rtmp",
+            "srt",
+            "ingest",
+            "auth",
+            "signing",
+            "encryption",
+            "decryption",
+            "account",
+            "ssh",
+        ],
+    ),
+    (Fits::Whole, Says::Key, &["key", "keys"]),
+    // The path of a webhook's URL is often a secret.
+    (Fits::End, Says::WebhookUrl, &["webhookurl", "webhookurls", "webhookuri", "webhookendpoint"]),
+    (Fits::End, Says::Webhook, &["webhook", "webhooks"]),
+    (Fits::End, Says::Url, &["url", "urls", "uri", "endpoint"]),
+    (Fits::End, Says::Metadata, &["metadata"]),
+    (
+        Fits::End,
+        Says::Form,
+        &[
+            "field", "value", "text", "string", "json", "raw", "data", "file", "pem", "base", "content", "plain",
+            "encoded", "hash", "header",
+        ],
+    ),
 ];
+
+/// Words that make a secret of the name they stand in, wherever they stand: `secretForWebhooks`, `password_v2b`.
+static WORDS: &[(&str, Says)] = &[
+    ("secret", Says::Secret),
+    ("secrets", Says::Secret),
+    ("password", Says::Secret),
+    ("passwords", Says::Secret),
+    ("passphrase", Says::Secret),
+    ("credential", Says::AllSecret),
+    ("credentials", Says::AllSecret),
+];
+
+/// Endings of names with such a word that speak of the secret and do not hold it: `secret_name`, `passwordUpdatedAt`.
+static ABOUT: &[&str] =
+    &["type", "name", "count", "length", "policy", "at", "expiry", "expires", "enabled", "required", "status"];
 
 /// Parameters of URLs that are secrets although a field of that name is not: keys of APIs, and the tokens of
 /// a content delivery network.
 static PARAMETERS: &[&str] = &["key", "hdnts", "hdnea", "hdntl"];
+
+/// Words that apps use for other things as well: a game may have a `token`.
+static ORDINARY: &[&str] = &[
+    "secret",
+    "secrets",
+    "token",
+    "cookie",
+    "password",
+    "passwords",
+    "passphrase",
+    "passcode",
+    "pass",
+    "pwd",
+    "auth",
+    "signature",
+    "sig",
+    "bearer",
+];
 
 /// Where a value stands, as far as the keys above it say something about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
     /// Nowhere special: only what the value itself says can make it a secret.
     Open,
+    /// In something whose `key` is a secret.
+    Owner,
+    /// In what an app attached to somebody.
+    Metadata,
+    /// In a document that an app wrote into a text: there a single ordinary word says nothing.
+    Document,
+    /// In what describes a webhook: of its URL only the host is told.
+    Webhook,
+    /// The address of a webhook.
+    WebhookUrl,
     /// Under a name of a secret: a text or a number is one; `true`, `false` and `null` by themselves tell nothing.
     Named,
     /// Below credentials or headers: whatever stands there is one.
@@ -78,27 +185,92 @@ pub enum Place {
 impl Place {
     /// The place of the value under `key`.
     pub fn below(self, key: &str) -> Self {
-        match (self, what_hides(key)) {
-            (Self::Within, _) | (_, Some(Hides::Everything)) => Self::Within,
-            (_, Some(Hides::Value)) => Self::Named,
-            (_, None) => Self::Open,
+        let mut letters = [0; LONGEST];
+        let letters = last_letters(key, &mut letters);
+        match (self, what_says(key, letters)) {
+            (Self::Within, _) | (_, Some(Says::AllSecret)) => Self::Within,
+            (Self::Document, Some(Says::Secret)) if ORDINARY.iter().any(|word| word.as_bytes() == letters) => self,
+            (_, Some(Says::Secret)) | (Self::Owner, Some(Says::Key)) => Self::Named,
+            (_, Some(Says::WebhookUrl)) | (Self::Webhook, Some(Says::Url)) => Self::WebhookUrl,
+            (_, Some(Says::Webhook)) => Self::Webhook,
+            (_, Some(Says::Owner)) => Self::Owner,
+            (Self::Webhook | Self::Document, _) => self,
+            (_, Some(Says::Metadata)) => Self::Metadata,
+            _ => Self::Open,
         }
+    }
+
+    /// Whether what stands there is a secret, whatever it is.
+    pub fn is_secret(self) -> bool {
+        matches!(self, Self::Named | Self::Within)
     }
 }
 
 /// Whether the value of the parameter `name` of a URL is a secret.
 pub(super) fn is_secret_parameter(name: &str) -> bool {
-    what_hides(name).is_some() || {
-        let mut letters = [0; LONGEST];
-        let letters = last_letters(name, &mut letters);
-        PARAMETERS.iter().any(|parameter| parameter.as_bytes() == letters)
+    let mut letters = [0; LONGEST];
+    let letters = last_letters(name, &mut letters);
+    matches!(what_says(name, letters), Some(Says::Secret | Says::AllSecret))
+        || PARAMETERS.iter().any(|parameter| parameter.as_bytes() == letters)
+}
+
+/// A name of the table.
+type Entry = (Fits, Says, &'static [u8]);
+
+/// The table by the last letter of its names: most keys are not in it, and this is found out for every key.
+static BY_LAST_LETTER: LazyLock<[Vec<Entry>; 256]> = LazyLock::new(|| {
+    let mut table = [const { Vec::new() }; 256];
+    for (fits, says, names) in NAMES {
+        for name in names.iter().map(|name| name.as_bytes()) {
+            table[name.last().map_or(0, |letter| usize::from(*letter))].push((*fits, *says, name));
+        }
+    }
+    table
+});
+
+/// What `name` says, which ends with these `letters`.
+fn what_says(name: &str, letters: &[u8]) -> Option<Says> {
+    let found = BY_LAST_LETTER[usize::from(*letters.last()?)].iter().find(|(fits, _, known)| match fits {
+        Fits::End => letters.ends_with(known),
+        Fits::Whole => letters == *known,
+    });
+    match found {
+        Some((_, Says::Form, form)) => {
+            let stem = &letters[..letters.len() - form.len()];
+            // A short word before the form is too little: `pass` in `passData` may be anything.
+            let by_stem = NAMES.iter().filter(|(fits, ..)| *fits == Fits::End);
+            let by_stem = by_stem.filter(|(_, says, _)| matches!(says, Says::Secret | Says::AllSecret));
+            let mut by_stem = by_stem.filter(|(.., names)| names.iter().any(|name| stem.ends_with(name.as_bytes())));
+            by_stem.next().map(|(_, says, _)| *says).or_else(|| by_word(name, letters))
+        }
+        Some((_, says @ (Says::Secret | Says::AllSecret), _)) => Some(*says),
+        other => by_word(name, letters).or(other.map(|(_, says, _)| *says)),
     }
 }
 
-fn what_hides(name: &str) -> Option<Hides> {
-    let mut letters = [0; LONGEST];
-    let letters = last_letters(name, &mut letters);
-    NAMES.iter().find(|(fits, _, names)| is_one_of(letters, *fits, names)).map(|(_, hides, _)| *hides)
+/// What the words in `name` say.
+fn by_word(name: &str, letters: &[u8]) -> Option<Says> {
+    let bytes = name.as_bytes();
+    let begins_word = |at: usize| {
+        let before = at.checked_sub(1).map_or(b'_', |before| bytes[before]);
+        !before.is_ascii_alphabetic() || bytes[at].is_ascii_uppercase() && !before.is_ascii_uppercase()
+    };
+    let ends_word = |at: usize| {
+        let last = bytes[at - 1];
+        bytes
+            .get(at)
+            .is_none_or(|next| !next.is_ascii_alphabetic() || next.is_ascii_uppercase() && !last.is_ascii_uppercase())
+    };
+    let word_at = |at: usize| {
+        WORDS.iter().find(|(word, _)| {
+            let ends = at + word.len();
+            bytes.get(at..ends).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes())) && ends_word(ends)
+        })
+    };
+    let may_begin = |at: &usize| matches!(bytes[*at] | 0x20, b's' | b'p' | b'c') && begins_word(*at);
+    let (_, says) = (0..bytes.len()).filter(may_begin).find_map(word_at)?;
+    let is_about = ABOUT.iter().any(|ending| letters.ends_with(ending.as_bytes()));
+    (!is_about).then_some(*says)
 }
 
 #[cfg(test)]
@@ -107,7 +279,8 @@ mod tests {
 
     /// Every name of the tables, for the tests that plant secrets.
     pub(in crate::streams) fn all() -> Vec<&'static str> {
-        NAMES.iter().flat_map(|(_, _, names)| names.iter().copied()).collect()
+        let are_secrets = |says: &Says| matches!(says, Says::Secret | Says::AllSecret);
+        NAMES.iter().filter(|(_, says, _)| are_secrets(says)).flat_map(|(_, _, names)| names.iter().copied()).collect()
     }
 
     #[test]
@@ -150,10 +323,29 @@ mod tests {
             "AWSAccessKeyId",
             "proxy-authorization",
             "Set-Cookie",
+            "secretField",
+            "SECRETFIELD",
+            "secret_for_webhooks",
+            "passwordV2b",
+            "serviceAccountJson",
+            "gcp_service_account",
+            "privateKeyPem",
+            "authTokenValue",
+            "room_code",
+            "ingest.key",
         ] {
             assert_eq!(Place::Open.below(name), Place::Named, "{name}");
+            assert_eq!(Place::Webhook.below(name), Place::Named, "{name}");
         }
-        for name in ["credentials", "s3Credentials", "headers", "requestHeaders", "HEADERS"] {
+        for name in [
+            "credentials",
+            "s3Credentials",
+            "headers",
+            "requestHeaders",
+            "HEADERS",
+            "credentialsJson",
+            "credentialsOfBucket",
+        ] {
             assert_eq!(Place::Named.below(name), Place::Within, "{name}");
         }
         assert_eq!(Place::Within.below("name"), Place::Within);
@@ -167,7 +359,6 @@ mod tests {
             "id",
             "room_id",
             "user_id",
-            "metadata",
             "description",
             "tokens",
             "max_tokens",
@@ -185,11 +376,51 @@ mod tests {
             "1",
             "Ünï",
             "a_name_that_is_longer_than_any_in_the_table",
+            "token_type",
+            "secretName",
+            "password_policy",
+            "passwordUpdatedAt",
+            "credential_type",
+            "context",
+            "passData",
+            "compassField",
         ] {
             assert_eq!(Place::Open.below(name), Place::Open, "{name}");
             assert_eq!(Place::Named.below(name), Place::Open, "{name}");
         }
         assert!(is_secret_parameter("key") && is_secret_parameter("user[token]") && !is_secret_parameter("page"));
+    }
+
+    #[test]
+    fn a_key_is_a_secret_by_what_it_is_the_key_of() {
+        for owner in ["ingest", "rtmpIngest", "stream", "api"] {
+            assert_eq!(Place::Open.below(owner).below("key"), Place::Named, "{owner}");
+            assert_eq!(Place::Open.below(owner).below("name"), Place::Open, "{owner}");
+        }
+        for owner in ["room", "roles", "recording", "host"] {
+            assert_eq!(Place::Open.below(owner).below("key"), Place::Open, "{owner}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_webhook_is_found_by_its_name_or_by_what_is_around_it() {
+        assert_eq!(Place::Open.below("webhook").below("config").below("url"), Place::WebhookUrl);
+        assert_eq!(Place::Open.below("webhookUrl"), Place::WebhookUrl);
+        assert_eq!(Place::Open.below("url"), Place::Open);
+        assert_eq!(Place::Open.below("webhook").below("secret"), Place::Named);
+    }
+
+    #[test]
+    fn a_single_ordinary_word_says_nothing_in_a_document_of_an_app() {
+        for (name, place) in [
+            ("token", Place::Document),
+            ("password", Place::Document),
+            ("authToken", Place::Named),
+            ("secretKey", Place::Named),
+            ("credentials", Place::Within),
+        ] {
+            assert_eq!(Place::Document.below("a").below(name), place, "{name}");
+        }
     }
 
     #[test]

@@ -79,6 +79,12 @@ const NAMES: &[&str] = &[
     "fcm_token",
     "ingest_key",
     "masterKey",
+    "secretField",
+    "secret_of_the_house",
+    "passwordValue",
+    "serviceAccountJson",
+    "privateKeyPem",
+    "roomCode",
 ];
 
 /// Names below which everything is a secret.
@@ -127,6 +133,13 @@ const TEXTS: &[&str] = &[
     "<a href='https://h/?sig={}'>x</a>",
     "eyJhbGciOiJIUzI1NiJ9.{}.c2lnbmF0dXJl",
     "Bearer eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.{}",
+    "https://a.app.100ms.live/meeting/{}",
+    "{\"credentials\":{\"key\":\"{}\"}}",
+    "{\"a\":[{\"secretKey\" : \"{}\"}]}",
+    "{\"apiKey\":[\"{}\"]}",
+    "got {\"serviceAccountJson\":{\"a\":\"{}\"}} from it",
+    "{\"cut\":1,\"privateKey\":\"{}",
+    "{\"more\":\"{\\\"clientSecret\\\":\\\"{}\\\"}\"}",
 ];
 
 /// `value` somewhere in a document: below objects and lists with ordinary names.
@@ -134,7 +147,7 @@ fn buried(value: Value, path: &[u8]) -> Value {
     path.iter().fold(value, |value, step| match step % 5 {
         0 => json!([1, value]),
         1 => json!({"name": "n", "data": value}),
-        2 => json!({"webhook": value, "events": ["a"]}),
+        2 => json!({"hook": value, "events": ["a"]}),
         3 => json!({"meetingURL": "https://h/x", "rtmpURLs": value}),
         _ => json!({"token": {"name": "token", "inner": value}}),
     })
@@ -218,9 +231,34 @@ fn ordinary_data_is_untouched() {
         r#"{"metadata":"{\"token\":\"free text\",\"isHandRaised\":false,\"at\":\"10:30\"}"}"#,
         r#"{"user_id":"auth0|5f7c","email":"a@b.c","time":"2024-05-01T10:00:00Z","url":"https://h/x?a=b#top","n":-0}"#,
         r#"{"max_tokens":512,"tokens":[1,2],"has_password":true,"password":null,"keys":["a"],"é":"\u00e9\ud83d\ude00"}"#,
-        r#"{"webhook":{"url":"https://h/hook?tenant=5","events":["peer.join"]},"stats":{"bitrate":[1,2.5],"empty":{},"none":[]}}"#,
+        r#"{"webhook":{"url":"","events":["peer.join"]},"stats":{"bitrate":[1,2.5],"empty":{},"none":[]}}"#,
+        r#"{"text":"[10:30] {\"a\": \"\\u00e9\", \"n\": 123456789012345678901234567890, \"token_type\":\"x\"}"}"#,
+        r#"{"roles":{"stream":{"name":"stream","key":"k"}},"token_type":"bearer","keys":[{"key":"k"}],"code":"abc-defg-hij"}"#,
     ] {
         assert_eq!(masked(json, Place::Open), json);
+    }
+}
+
+#[test]
+fn an_address_of_a_webhook_is_cut_to_its_host() {
+    assert_eq!(
+        masked(
+            r#"{"webhook":{"to":"https:\/\/u@h\/in\/s3cret","url":"h/in/s3cret","type":"application/json"},"hook":"https://h/x"}"#,
+            Place::Open
+        ),
+        r#"{"webhook":{"to":"h","url":"h","type":"application/json"},"hook":"https://h/x"}"#
+    );
+}
+
+#[test]
+fn a_document_in_a_text_is_looked_into() {
+    for (json, expected) in [
+        (r#"{"config":"{\"password\":\"p\",\"n\":1}"}"#, r#"{"config":"{\"password\":\"**********\",\"n\":1}"}"#),
+        (r#"{"metadata":"{\"password\":\"p\"}"}"#, r#"{"metadata":"{\"password\":\"p\"}"}"#),
+        (r#"{"metadata":"{\"secretKey\":\"p\"}"}"#, r#"{"metadata":"{\"secretKey\":\"**********\"}"}"#),
+        (r#"{"ingest":[{"key":"k","name":"n"}]}"#, r#"{"ingest":[{"key":"**********","name":"n"}]}"#),
+    ] {
+        assert_eq!(masked(json, Place::Open), expected);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Secrets in a text: what a URL in it lets one do, and tokens.
 //!
 //! The text may be a URL, hold one among other words, or be a document of its own (customers put JSON into
-//! metadata). A document in a text is not taken apart: its keys say nothing, its URLs and tokens do.
+//! metadata), of which only the URLs and tokens are looked at here.
 
 use std::borrow::Cow;
 
@@ -16,6 +16,7 @@ const DEEPEST: u8 = 4;
 /// - the stream key of an RTMP URL, which is its last segment, and its query;
 /// - the user and password in front of a host;
 /// - the parameters of a URL, or of the end of one, that name a token or a signature;
+/// - room codes in the links of 100ms and in links of that form;
 /// - JSON Web Tokens, wherever they stand.
 pub fn mask_text(text: &str) -> Cow<'_, str> {
     let is_harmless = is_plain(text.as_bytes()) || !may_hold_secret(text.as_bytes());
@@ -36,6 +37,14 @@ pub(super) fn may_hold_secret(text: &[u8]) -> bool {
         || has(b'J', &|at| text[..at].ends_with(b"ey"))
         || text.iter().position(|byte| is_delimiter(*byte)).is_some_and(|at| text[at..].contains(&b'='))
         || has(b'%', &|at| text[at + 1..].starts_with(b"3") || text[at + 1..].starts_with(b"25"))
+        || is_of_100ms(text)
+}
+
+/// Whether a text mentions the domain of 100ms, under which all links stand that let somebody into a room.
+fn is_of_100ms(text: &[u8]) -> bool {
+    const DOMAIN: &[u8] = b"100ms.live";
+    let begins = |at: usize| text.get(at..at + DOMAIN.len()).is_some_and(|part| part.eq_ignore_ascii_case(DOMAIN));
+    memchr::memchr_iter(b'1', text).any(begins)
 }
 
 fn is_delimiter(byte: u8) -> bool {
@@ -170,6 +179,7 @@ fn is_web(scheme: &str) -> bool {
 fn mask_parameters(run: &str, depth: u8, out: &mut String) {
     // The whole query of an SRT URL is for the server that takes the stream.
     let is_srt = schemes(run).any(|(begins, ends)| run[begins..ends].eq_ignore_ascii_case("srt"));
+    let is_ours = is_of_100ms(run.as_bytes());
     let mut rest = run;
     let mut follows_delimiter = false;
     while !rest.is_empty() {
@@ -185,14 +195,14 @@ fn mask_parameters(run: &str, depth: u8, out: &mut String) {
                 let value = &rest[part.len() - value.len()..];
                 rest.len() - value.len() + value.find(['&', '#']).unwrap_or(value.len())
             }
-            Some((name, value)) if hides_more(value, depth) => {
+            Some((name, value)) if hides_more(value, depth) || is_ours && is_room_code(value) => {
                 out.push_str(name);
                 out.push('=');
                 out.push_str(MASK);
                 part.len()
             }
             _ => {
-                mask_segments(part, depth, out);
+                mask_segments(part, is_ours, depth, out);
                 part.len()
             }
         };
@@ -218,16 +228,72 @@ fn name_of(name: &str) -> String {
     name.into_owned()
 }
 
-/// Masks tokens in a part of a URL, and segments that are URLs with secrets of their own.
-fn mask_segments(part: &str, depth: u8, out: &mut String) {
+/// `text` with every URL in it cut to its scheme and host.
+pub fn cut_urls(text: &str) -> Cow<'_, str> {
+    if !text.contains("://") {
+        return Cow::Borrowed(text);
+    }
+    let mut cut = String::with_capacity(text.len());
+    for piece in text.split_inclusive(ends_text) {
+        let run = piece.trim_end_matches(ends_text);
+        match run.split_once("://") {
+            Some((scheme, rest)) => {
+                cut.push_str(scheme);
+                cut.push_str("://");
+                cut.push_str(host(rest));
+            }
+            None => cut.push_str(run),
+        }
+        cut.push_str(&piece[run.len()..]);
+    }
+    Cow::Owned(cut)
+}
+
+/// Masks tokens and room codes in a part of a URL, and segments that are URLs with secrets of their own. `is_ours`
+/// when it is a URL of 100ms.
+fn mask_segments(part: &str, is_ours: bool, depth: u8, out: &mut String) {
+    let mut before = "";
     for segment in part.split_inclusive('/') {
         let name = segment.trim_end_matches('/');
-        if hides_more(name, depth) {
+        let leads_in = ["meeting", "preview", "streaming"].iter().any(|page| before.eq_ignore_ascii_case(page));
+        let is_code = match (is_ours, leads_in) {
+            // Links of another form have the id of the room there.
+            (true, true) => !name.is_empty() && !is_object_id(name),
+            (false, false) => false,
+            _ => is_room_code(name),
+        };
+        if is_code || hides_more(name, depth) {
             out.push_str(MASK);
         } else {
             mask_tokens(name, out);
         }
         out.push_str(&segment[name.len()..]);
+        before = name;
+    }
+}
+
+/// Whether `text` has the form of a room code: `abc-defg-hij`.
+fn is_room_code(text: &str) -> bool {
+    let text = if text.contains('%') { Cow::Owned(percent_decoded(text)) } else { Cow::Borrowed(text) };
+    let mut groups = text.trim_matches(|letter: char| !letter.is_ascii_alphanumeric()).split('-');
+    let mut is_group = |length: usize| {
+        groups.next().is_some_and(|group| group.len() == length && group.bytes().all(|byte| byte.is_ascii_alphabetic()))
+    };
+    is_group(3) && is_group(4) && is_group(3) && groups.next().is_none()
+}
+
+fn is_object_id(text: &str) -> bool {
+    text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The host of a URL: a secret may stand in its path, in its query and before the host.
+pub fn host(url: &str) -> &str {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = authority.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    match host.split_once(']') {
+        Some((address, _)) => &host[..=address.len()],
+        None => host.split(':').next().unwrap_or_default(),
     }
 }
 
@@ -344,6 +410,55 @@ mod tests {
             ("https://h/p/https%3A%2F%2Fg%2F%3Fsig%3DT/x", "https://h/p/**********/x"),
             ("https://h/go?to=https://g/x?token=T", "https://h/go?to=https://g/x?token=**********"),
         ]);
+    }
+
+    #[test]
+    fn room_codes_are_masked_where_they_let_somebody_in() {
+        check(&[
+            ("https://ada.app.100ms.live/meeting/abc-defg-hij", "https://ada.app.100ms.live/meeting/**********"),
+            (
+                "https://ada.app.100ms.live/preview/abc-defg-hij?a=b",
+                "https://ada.app.100ms.live/preview/**********?a=b",
+            ),
+            ("https://ADA.APP.100MS.LIVE/Meeting/ABC-DEFG-HIJ/x", "https://ADA.APP.100MS.LIVE/Meeting/**********/x"),
+            (
+                "https://ada.app.100ms.live/streaming/new-form-of-code.",
+                "https://ada.app.100ms.live/streaming/**********",
+            ),
+            ("https://ada.app.100ms.live/abc-defg-hij", "https://ada.app.100ms.live/**********"),
+            ("ada.app.100ms.live/meeting/abc%2Ddefg%2Dhij", "ada.app.100ms.live/meeting/**********"),
+            (
+                "https://auth.100ms.live/v2/token?code=abc-defg-hij&x=y",
+                "https://auth.100ms.live/v2/token?code=**********&x=y",
+            ),
+            ("https://class.example/meeting/abc-defg-hij#top", "https://class.example/meeting/**********#top"),
+            (
+                "come to https://a.100ms.live/#/meeting/abc-defg-hij now",
+                "come to https://a.100ms.live/#/meeting/********** now",
+            ),
+            (
+                "https://a.100ms.live/preview/665f1c2a9b665f1c2a9b665f/host",
+                "https://a.100ms.live/preview/665f1c2a9b665f1c2a9b665f/host",
+            ),
+        ]);
+        for text in
+            ["abc-defg-hij", "https://class.example/abc-defg-hij", "https://a.100ms.live/beam?x=1", "100ms.live"]
+        {
+            assert_eq!(mask_text(text), text);
+        }
+    }
+
+    #[test]
+    fn only_the_host_of_a_url_is_left() {
+        for (url, expected) in [
+            ("https://u:p@hooks.example:8443/in/s3cret?k=s", "hooks.example"),
+            ("hooks.example/in/s3cret", "hooks.example"),
+            ("https://hooks.example?k=s", "hooks.example"),
+            ("http://[2001:db8::1]:80/in", "[2001:db8::1]"),
+            ("/in/s3cret", ""),
+        ] {
+            assert_eq!(host(url), expected);
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) fn room(room: &Room, account: &Account, readings: &Readings) -> Vec<u
         "template_id": room.template_id,
         "template": room.template_name,
         "region": room.region,
-        "key": room.key,
+        "key": room.key(account),
         "large_room": room.large_room,
         "size": room.size,
         "max_duration_seconds": room.max_duration_seconds,

@@ -66,6 +66,19 @@ pub(crate) fn destinations(destinations: &Destinations, readings: &Readings) -> 
     Value::Object(answer)
 }
 
+/// The same with the kinds in snake case besides.
+pub(crate) fn in_both_spellings(mut destinations: Value) -> Value {
+    let kinds = destinations.as_object_mut().into_iter();
+    for kinds in kinds {
+        for kind in ["rtmp", "hls"] {
+            if let Some(part) = kinds.get(&format!("{kind}Destinations")).cloned() {
+                kinds.insert(format!("{kind}_destinations"), part);
+            }
+        }
+    }
+    destinations
+}
+
 /// The kinds that exist under these readings, by the API's names.
 pub(crate) fn shown_parts<'a>(
     destinations: &'a Destinations,

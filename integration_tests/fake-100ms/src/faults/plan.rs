@@ -111,6 +111,8 @@ pub enum Fault {
     // Refusals: the request is not served.
     /// 429
     TooManyRequests(RetryHint),
+    /// 429 without a hint, at once, while more requests than this are in flight. It does not hit others.
+    TooManyInFlight(usize),
     /// Any status with the documented error body: 500, 502, 503, 504, …
     Status(u16),
     /// Any status, with this text as `Retry-After`.
@@ -119,6 +121,13 @@ pub enum Fault {
         status: u16,
         /// A number, a date or anything else.
         retry_after: String,
+    },
+    /// Any status, with a message that says nothing and the reason in `details`.
+    Detailed {
+        /// Any but 200.
+        status: u16,
+        /// The only one of its details.
+        detail: String,
     },
     /// A refusal whose message repeats the token that was sent.
     EchoToken {
@@ -190,6 +199,9 @@ pub enum Fault {
     HeavyItems(usize),
     /// No `Date` header.
     NoDate,
+
+    /// The page is served with this status instead of 200, as by a proxy that changes what passes (203).
+    GoodStatus(u16),
 
     // The wire: the answer is served, but does not arrive as sent.
     /// Reset once the request has been read.
@@ -391,6 +403,13 @@ const OBJECTS: &[&str] = &[
 ];
 
 impl Fault {
+    pub(crate) fn good_status(&self) -> Option<u16> {
+        match self {
+            Fault::GoodStatus(status) => Some(*status),
+            _ => None,
+        }
+    }
+
     /// [`Fault::NullFields`] with every object or array the documents show.
     pub fn null_everything() -> Fault {
         Fault::NullFields(OBJECTS.iter().map(|key| (*key).to_owned()).collect())

@@ -14,6 +14,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) query: &'a str,
     pub(crate) has_start: bool,
     pub(crate) accepts_gzip: bool,
+    /// How many requests are in flight, this one included.
+    pub(crate) in_flight: usize,
 }
 
 /// What happens to one request.
@@ -78,6 +80,9 @@ impl FaultSchedule {
                 self.add(&mut effects, fault);
             }
         }
+        if let Some(Fault::TooManyInFlight(_)) = effects.refusal {
+            effects.delay = Duration::ZERO;
+        }
         effects
     }
 
@@ -141,6 +146,7 @@ fn concerns(rule: &FaultRule, asked: &Asked) -> bool {
         Fault::ExpiredCursor => asked.has_start && asked.route == "/v2/analytics/events",
         Fault::RepeatedPageToken | Fault::EarlierPageToken | Fault::ShiftedItems(_) => asked.has_start,
         Fault::CorruptGzip | Fault::GzipBomb => asked.accepts_gzip,
+        Fault::TooManyInFlight(most) => asked.in_flight > most,
         _ => true,
     };
     applies && matches_route(&rule.route, asked)
@@ -162,8 +168,10 @@ impl Fault {
         matches!(
             self,
             Fault::TooManyRequests(_)
+                | Fault::TooManyInFlight(_)
                 | Fault::Status(_)
                 | Fault::Refused { .. }
+                | Fault::Detailed { .. }
                 | Fault::EchoToken { .. }
                 | Fault::Unauthorized
                 | Fault::Forbidden
@@ -192,6 +200,7 @@ impl Fault {
                 | Fault::ShiftedItems(_)
                 | Fault::UnknownFields
                 | Fault::NullFields(_)
+                | Fault::GoodStatus(_)
                 | Fault::NoDate
         )
     }
@@ -250,7 +259,7 @@ mod tests {
     use super::*;
 
     fn asked(route: &str) -> Asked<'_> {
-        Asked { route, path: route, query: "room_id=7&limit=10", has_start: false, accepts_gzip: true }
+        Asked { route, path: route, query: "room_id=7&limit=10", has_start: false, accepts_gzip: true, in_flight: 1 }
     }
 
     /// Which of ten requests a rule hits.

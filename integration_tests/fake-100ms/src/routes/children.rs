@@ -16,8 +16,9 @@ pub(super) fn template_settings(ask: &Ask, id: &str) -> Body {
 }
 
 pub(super) fn template_destinations(ask: &Ask, id: &str) -> Body {
-    let destinations = &template(ask, id)?.destinations;
-    let answer = answers::templates::destinations(destinations, &ask.workspace.readings);
+    let readings = &ask.workspace.readings;
+    let answer = answers::templates::destinations(&template(ask, id)?.destinations, readings);
+    let answer = if readings.destinations_twice { answers::templates::in_both_spellings(answer) } else { answer };
     let has_some = answer.as_object().is_some_and(|kinds| !kinds.is_empty());
     nothing(ask).filter(|_| !has_some).unwrap_or_else(|| Ok(to_json(&answer)))
 }

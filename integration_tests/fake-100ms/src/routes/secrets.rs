@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// Names that tell a secret, in the spellings that people use.
-const KEYS: [&str; 62] = [
+const KEYS: [&str; 66] = [
     "secret",
     "secretKey",
     "secret_key",
@@ -66,10 +66,14 @@ const KEYS: [&str; 62] = [
     "credential",
     "headers",
     "cookie",
+    "secretField",
+    "serviceAccountJson",
+    "roomCode",
+    "ingest",
 ];
 
 /// URLs that hold one: `{}` stands for it.
-const URLS: [&str; 20] = [
+const URLS: [&str; 22] = [
     "https://user:{}@host.example/path",
     "https://{}@host.example/path",
     "https://host.example/path?token={}",
@@ -90,6 +94,8 @@ const URLS: [&str; 20] = [
     "rtmps://host.example:443/app/instance/{}?x=y",
     "RTMP://HOST.EXAMPLE/live/{}",
     "rtmp://user:{}@host.example/live/key",
+    "https://host.100ms.live/meeting/{}?skip_preview=true",
+    "{\"credentials\":{\"key\":\"{}\"}}",
 ];
 
 /// How many members an object gets: all names come up, and pages stay of a size.
@@ -150,6 +156,7 @@ impl Planter {
                     continue;
                 }
                 let secret = match self.members / KEYS.len() % 4 {
+                    _ if key == "ingest" => json!({"key": self.secret()}),
                     0 => json!(self.secret()),
                     1 => json!({"value": self.secret(), "more": [self.secret()]}),
                     2 => json!([self.secret(), {"x": self.secret()}]),
@@ -211,6 +218,7 @@ mod tests {
         planter.plant(&mut answer);
         let text = answer.to_string();
         assert!(KEYS.iter().all(|key| text.contains(&format!("\"{key}\":"))));
-        assert!(URLS.iter().all(|url| text.contains(url.split("{}").next().unwrap_or(url))));
+        let written = |url: &str| Value::from(url.split("{}").next()).to_string();
+        assert!(URLS.iter().all(|url| text.contains(written(url).trim_matches('"'))));
     }
 }

@@ -1,5 +1,7 @@
 //! The history of webhook deliveries: the whole workspace, by time, with numbered pages.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
@@ -35,8 +37,7 @@ pub(super) fn deliveries(ask: &Ask) -> Body {
     if !readings.has_webhook && readings.no_webhook == NoWebhook::NotFound {
         return Err(Refusal::not_found("webhook"));
     }
-    let within = within(ask.workspace, period(&parameters, ask.workspace)?);
-    let found = found(ask.workspace, within, &filter);
+    let found = found(ask.workspace, &period(&parameters, ask.workspace)?, &filter);
     let begin = (page - 1).saturating_mul(page_size).min(found.len());
     let end = (begin + page_size).min(found.len());
     let repeated = if page > 1 { repeated_items(ask.shapes, page_size) } else { 0 };
@@ -86,22 +87,46 @@ fn period(parameters: &Parameters, workspace: &Workspace) -> Result<Range<Time>,
     Ok(start..end)
 }
 
-/// The deliveries of a period, both ends included.
-fn within(workspace: &Workspace, period: Range<Time>) -> &[Delivery] {
-    let readings = &workspace.readings;
-    if !readings.has_webhook {
-        return &[];
-    }
-    let all = workspace.deliveries.all();
-    let compared = |time: DateTime<Utc>| match readings.filter_precision {
+/// Where a time lies: before a period, in it (both ends included) or behind it.
+fn place_of(workspace: &Workspace, period: &Range<Time>) -> impl Fn(Time) -> Ordering {
+    let readings = workspace.readings.clone();
+    let compared = move |time: DateTime<Utc>| match readings.filter_precision {
         FilterPrecision::Full => time,
         FilterPrecision::Seconds => time.trunc_subsecs(0),
     };
-    let seen = |delivery: &Delivery| compared(readings.visible(delivery.time));
-    let start = all.partition_point(|delivery| seen(delivery) < compared(period.start));
+    let (start, end) = (compared(period.start), compared(period.end));
+    let readings = workspace.readings.clone();
     let is_now = readings.webhook_pages == WebhookPages::Shifting && workspace.now - period.end < NOW_BEGINS;
-    let end = if is_now { all.len() } else { all.partition_point(|delivery| seen(delivery) <= compared(period.end)) };
+    move |time| match compared(readings.visible(time)) {
+        time if time < start => Ordering::Less,
+        time if time > end && !is_now => Ordering::Greater,
+        _ => Ordering::Equal,
+    }
+}
+
+/// The deliveries of a period.
+fn within<'a>(workspace: &'a Workspace, period: &Range<Time>) -> &'a [Delivery] {
+    if !workspace.readings.has_webhook {
+        return &[];
+    }
+    let (all, place) = (workspace.deliveries.all(), place_of(workspace, period));
+    let start = all.partition_point(|delivery| place(delivery.time) == Ordering::Less);
+    let end = all.partition_point(|delivery| place(delivery.time) != Ordering::Greater);
     &all[start..end.max(start)]
+}
+
+/// Every attempt of a period, as a delivery of its own.
+fn attempts_within<'a>(workspace: &'a Workspace, period: &Range<Time>) -> Vec<Cow<'a, Delivery>> {
+    let all = if workspace.readings.has_webhook { workspace.deliveries.all() } else { &[] };
+    let attempts = |delivery: &'a Delivery| {
+        let earlier = delivery.earlier_attempts().map(|before| delivery.replayed(delivery.time - before, true));
+        earlier.map(Cow::Owned).chain([Cow::Borrowed(delivery)])
+    };
+    let place = place_of(workspace, period);
+    let mut attempts: Vec<_> =
+        all.iter().flat_map(attempts).filter(|attempt| place(attempt.time) == Ordering::Equal).collect();
+    attempts.sort_by_key(|attempt| attempt.time);
+    attempts
 }
 
 /// Which deliveries are wanted, besides their time.
@@ -139,19 +164,24 @@ impl<'a> Filter<'a> {
 /// deliveries would else be looked at for each of five thousand pages.
 enum Found<'a> {
     Plain(&'a [Delivery], ListOrder),
-    Picked(Vec<&'a Delivery>),
+    Picked(Vec<Cow<'a, Delivery>>),
 }
 
-fn found<'a>(workspace: &'a Workspace, within: &'a [Delivery], filter: &Filter) -> Found<'a> {
+fn found<'a>(workspace: &'a Workspace, period: &Range<Time>, filter: &Filter) -> Found<'a> {
     let order = workspace.readings.webhook_order;
-    if filter.wants_all() && order != ListOrder::Shuffled && workspace.lag.is_none() {
-        return Found::Plain(within, order);
+    let attempts = workspace.readings.webhook_attempts;
+    if filter.wants_all() && order != ListOrder::Shuffled && workspace.lag.is_none() && !attempts {
+        return Found::Plain(within(workspace, period), order);
     }
-    let mut picked: Vec<&Delivery> = within.iter().filter(|one| filter.wants(one, workspace)).collect();
+    let mut picked: Vec<Cow<'_, Delivery>> = match attempts {
+        true => attempts_within(workspace, period),
+        false => within(workspace, period).iter().map(Cow::Borrowed).collect(),
+    };
+    picked.retain(|one| filter.wants(one, workspace));
     match order {
         ListOrder::NewestFirst => picked.reverse(),
         ListOrder::OldestFirst => {}
-        ListOrder::Shuffled => picked.sort_by_cached_key(|delivery| delivery.id()),
+        ListOrder::Shuffled => picked.sort_by_cached_key(|delivery| (delivery.id(), delivery.time)),
     }
     Found::Picked(picked)
 }
@@ -168,7 +198,7 @@ impl Found<'_> {
         match self {
             Found::Plain(deliveries, ListOrder::NewestFirst) => &deliveries[deliveries.len() - 1 - place],
             Found::Plain(deliveries, _) => &deliveries[place],
-            Found::Picked(deliveries) => deliveries[place],
+            Found::Picked(deliveries) => &deliveries[place],
         }
     }
 }

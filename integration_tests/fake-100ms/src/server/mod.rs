@@ -122,6 +122,7 @@ async fn serve(stream: &mut TcpStream, request: &Request, state: &State) -> bool
         query: &request.query,
         has_start: routes::has_start(&request.query),
         accepts_gzip: request.accepts_gzip && state.gzip,
+        in_flight: state.journal().in_flight(),
     });
     if !effects.delay.is_zero() {
         tokio::time::sleep(effects.delay).await;
@@ -165,7 +166,8 @@ pub(crate) fn answer_within(target: &str, token: Option<&str>, state: &State) ->
     let route = Route::of(path);
     let pattern = route.as_ref().map_or("unknown", Route::pattern);
     let has_start = routes::has_start(query);
-    let effects = state.faults().draw(&Asked { route: pattern, path, query, has_start, accepts_gzip: false });
+    let effects =
+        state.faults().draw(&Asked { route: pattern, path, query, has_start, accepts_gzip: false, in_flight: 1 });
     let response = respond(&request, route, state, &effects);
     record(&request, pattern, response.status, state, &effects);
     state.count_served();
@@ -186,6 +188,11 @@ fn respond(request: &Request, route: Option<Route>, state: &State, effects: &Eff
         Ok((body, now)) => Response::json(200, body, state.clock().date(now)),
         Err(refusal) => refuse(request, state, effects, &refusal),
     };
+    if response.status == 200
+        && let Some(status) = effects.shapes.iter().find_map(Fault::good_status)
+    {
+        response.status = status;
+    }
     if effects.shapes.contains(&Fault::NoDate) {
         response.date = None;
     }
@@ -251,7 +258,7 @@ fn refusal_of(fault: &Fault, token: &str) -> Refusal {
         Fault::TooManyRequests(RetryHint::Message(seconds)) => {
             Refusal::new(429, format!("rate limit exceeded, retry after {seconds} seconds"))
         }
-        Fault::TooManyRequests(_) => Refusal::new(429, "rate limit exceeded"),
+        Fault::TooManyRequests(_) | Fault::TooManyInFlight(_) => Refusal::new(429, "rate limit exceeded"),
         Fault::Unauthorized => Refusal::bad_token("token is expired"),
         Fault::Forbidden => Refusal::new(403, "insufficient permissions"),
         Fault::RoomDisabled => Refusal::new(403, "Room is disabled"),
@@ -259,6 +266,9 @@ fn refusal_of(fault: &Fault, token: &str) -> Refusal {
         Fault::ExpiredCursor => routes::expired_cursor(),
         Fault::Status(status) | Fault::Refused { status, .. } => {
             Refusal::new(*status, "something went wrong on our side")
+        }
+        Fault::Detailed { status, detail } => {
+            Refusal { details: vec![detail.clone()], ..Refusal::new(*status, "request refused") }
         }
         Fault::EchoToken { status, part } => Refusal::new(*status, echo(token, *part)),
         _ => Refusal::new(500, "not a refusal"),

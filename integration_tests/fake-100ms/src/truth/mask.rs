@@ -30,9 +30,12 @@ fn hide_within(value: &mut Value) {
     }
 }
 
-/// A room's webhook: besides everything else, the values of its headers.
+/// A room's webhook: besides everything else, the values of its headers, and all of its URL but the host.
 pub(crate) fn masked_webhook(webhook: &Value) -> Value {
     let mut webhook = masked(webhook);
+    if let Some(url) = webhook.get_mut("url") {
+        *url = url.as_str().map(host).into();
+    }
     if let Some(headers) = webhook.get_mut("headers") {
         hide_leaves(headers);
     }
@@ -46,6 +49,13 @@ fn hide_leaves(value: &mut Value) {
         Value::Object(members) => members.values_mut().for_each(hide_leaves),
         leaf => *leaf = MASK.into(),
     }
+}
+
+/// A URL may hold a secret in its path, its query and before its host: only the host is said.
+pub(crate) fn host(url: &str) -> &str {
+    let authority = url.split("://").nth(1).unwrap_or(url).split(['/', '?', '#']).next().unwrap_or("");
+    let host = authority.rsplit('@').next().unwrap_or("");
+    host.split(':').next().unwrap_or("")
 }
 
 fn is_rtmp(text: &str) -> bool {
@@ -83,8 +93,20 @@ fn hide_token(url: &mut Value) {
     }
 }
 
-/// Only the value of the query parameter `token`.
+/// The value of the query parameter `token`, and the room code.
 pub(crate) fn masked_meeting_url(url: &str) -> String {
+    let url = masked_code(url);
+    masked_token(&url)
+}
+
+/// The code lets everybody into the room, for ever.
+fn masked_code(url: &str) -> String {
+    let Some((site, rest)) = url.split_once("/meeting/") else { return url.to_owned() };
+    let code = rest.split(['/', '?', '#']).next().unwrap_or("");
+    format!("{site}/meeting/{MASK}{}", &rest[code.len()..])
+}
+
+fn masked_token(url: &str) -> String {
     let (address, fragment) = match url.split_once('#') {
         Some((address, fragment)) => (address, format!("#{fragment}")),
         None => (url, String::new()),
@@ -125,6 +147,7 @@ mod tests {
             ("https://a/b?c=d", "https://a/b?c=d"),
             ("https://a/b?token=KEY", "https://a/b?token=**********"),
             ("https://a/b?c=d&token=KEY#e", "https://a/b?c=d&token=**********#e"),
+            ("https://a/meeting/CODE?c=d", "https://a/meeting/**********?c=d"),
         ] {
             assert_eq!(masked_meeting_url(url), expected);
         }

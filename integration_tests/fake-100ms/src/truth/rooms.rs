@@ -29,7 +29,7 @@ fn expect_room(workspace: &Workspace, room: &Room) -> Expected {
         "recording_info": masked(&room.recording_info),
         "template_id": room.template_id,
         "region": room.region,
-        "key": room.key,
+        "key": room.key(&workspace.account),
         "large_room": room.large_room,
         "size": room.size,
         "max_duration_seconds": room.max_duration_seconds,

@@ -1,20 +1,27 @@
 //! `webhook_events`: the deliveries of the last 30 days, which is all the API answers.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::Expected;
-use super::mask::masked;
+use super::mask::{host, masked};
 use crate::workspace::Workspace;
+use crate::workspace::model::Uuid;
 use crate::workspace::webhooks::{Delivery, KEPT};
 
 pub(super) fn events(workspace: &Workspace) -> Vec<Expected> {
-    let answered = answered(workspace).iter();
-    answered.map(|delivery| expect_delivery(workspace, delivery)).collect()
+    last_of_each(workspace).into_values().map(|delivery| expect_delivery(workspace, delivery)).collect()
 }
 
 /// Only their keys, for a workspace with more of them than records fit into memory.
 pub(crate) fn keys(workspace: &Workspace) -> impl Iterator<Item = String> {
     answered(workspace).iter().map(|delivery| delivery.id().to_string())
+}
+
+/// One delivery an event: they are in the order of their times.
+fn last_of_each(workspace: &Workspace) -> BTreeMap<Uuid, &Delivery> {
+    answered(workspace).iter().map(|delivery| (delivery.id(), delivery)).collect()
 }
 
 fn answered(workspace: &Workspace) -> &[Delivery] {
@@ -39,23 +46,21 @@ fn expect_delivery(workspace: &Workspace, delivery: &Delivery) -> Expected {
         "peer_id": details.data["peer_id"],
         "user_id": details.data["user_id"],
         "delivery": if delivery.failed { "failed" } else { "succeeded" },
-        "error_reason": details.error_reason,
+        "error_reason": details.error_reason.map(|reason| reason.replace(details.url, &without_path(details.url))),
         "webhook_url": host(details.url),
         "data": masked(&details.data),
     });
     Expected { key: details.id.to_string(), cursor: Some(time), record }
 }
 
-/// A URL may hold a secret in its path, its query and before its host: only the host is said.
-fn host(url: &str) -> &str {
-    let authority = url.split("://").nth(1).unwrap_or(url).split(['/', '?', '#']).next().unwrap_or("");
-    let host = authority.rsplit('@').next().unwrap_or("");
-    host.split(':').next().unwrap_or("")
+/// As it stands in a sentence.
+fn without_path(url: &str) -> String {
+    format!("https://{}", host(url))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::mask::host;
 
     #[test]
     fn only_the_host_of_a_url_is_said() {

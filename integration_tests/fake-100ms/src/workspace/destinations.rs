@@ -146,7 +146,10 @@ fn browser_recording(random: &mut Random, name: &str) -> Value {
 
 /// The page a recording bot opens: mostly with a token that lets it in, at any place of the query.
 pub(crate) fn meeting_url(random: &mut Random) -> String {
-    let page = format!("https://demo.app.100ms.live/preview/{}/beam", random.hex(12));
+    let page = match random.below(2) {
+        0 => format!("https://demo.app.100ms.live/preview/{}/beam", random.hex(24)),
+        _ => format!("https://demo.app.100ms.live/meeting/{}", random.room_code()),
+    };
     let token = random.secret("meeting");
     match random.below(5) {
         0 => page,

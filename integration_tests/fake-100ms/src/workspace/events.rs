@@ -165,7 +165,10 @@ fn data(random: &mut Random, kind: &str, room: &Room, session: Option<&Session>)
     match topic {
         "track" => data["track"] = track(random),
         "beam" => beam(random, &mut data),
-        _ if outcome.ends_with("failed") => data["error"] = error(random),
+        _ if outcome.ends_with("failed") => {
+            data["error"] = error(random);
+            data["devices"] = devices(random);
+        }
         _ => data["reason"] = "page closed\u{2028}by user".into(),
     }
     data
@@ -200,6 +203,19 @@ fn beam(random: &mut Random, data: &mut Value) {
     data["duration"] = random.within(1..=9000).into();
     data["meeting_url"] = destinations::meeting_url(random).into();
     data["rtmpUrls"] = destinations::rtmp_urls(random);
+}
+
+/// A device is often called after somebody.
+fn devices(random: &mut Random) -> Value {
+    let device = |random: &mut Random, kind: &str| {
+        json!({
+            "deviceId": random.hex(32),
+            "groupId": random.hex(32),
+            "kind": kind,
+            "label": format!("{}'s AirPods", words::person(random)),
+        })
+    };
+    json!({"audioOutput": [device(random, "audiooutput"), device(random, "audiooutput")], "videoInput": []})
 }
 
 fn error(random: &mut Random) -> Value {

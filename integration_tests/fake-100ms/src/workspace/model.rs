@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::Account;
 use super::collection::Item;
 use super::object_id::ObjectId;
 
@@ -21,7 +22,6 @@ pub(crate) struct Room {
     pub(crate) template_id: Option<ObjectId>,
     pub(crate) template_name: Option<String>,
     pub(crate) region: &'static str,
-    pub(crate) key: String,
     pub(crate) large_room: bool,
     pub(crate) size: u64,
     pub(crate) max_duration_seconds: u64,
@@ -30,6 +30,13 @@ pub(crate) struct Room {
     pub(crate) created_at: Time,
     /// `None` until somebody edits it.
     pub(crate) edited_at: Option<Time>,
+}
+
+impl Room {
+    /// The account and the name.
+    pub(crate) fn key(&self, account: &Account) -> String {
+        format!("{}:{}", account.customer_id, self.name)
+    }
 }
 
 #[derive(Clone)]

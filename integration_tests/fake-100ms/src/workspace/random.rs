@@ -59,6 +59,14 @@ impl Random {
         secret
     }
 
+    /// What lets everybody into a room: `abc-defg-hij`.
+    pub(crate) fn room_code(&mut self) -> String {
+        let groups = [3, 4, 3].map(|length| (0..length).map(|_| self.rng.lowercase()).collect::<String>());
+        let code = groups.join("-");
+        self.planted.push(code.clone());
+        code
+    }
+
     pub(crate) fn take_planted(&mut self) -> Vec<String> {
         std::mem::take(&mut self.planted)
     }

@@ -46,7 +46,6 @@ impl RoomMaker<'_> {
             template_id: template.map(|template| template.id),
             template_name: template.map(|template| template.name.clone()),
             region: random.pick(words::REGIONS),
-            key: random.hex(12),
             large_room: random.chance(0.1),
             size: random.within(0..=500),
             max_duration_seconds: random.within(0..=12) * 3600,
@@ -116,7 +115,7 @@ fn polls(random: &mut Random) -> Value {
 fn webhook(random: &mut Random) -> Value {
     match random.below(4) {
         0 | 1 => Value::Null,
-        2 => json!({"url": "https://hooks.example.com/100ms", "headers": {}}),
+        2 => json!({"url": format!("https://hooks.example.com/100ms/{}", random.secret("hook")), "headers": {}}),
         _ => json!({
             "url": "https://hooks.example.com/100ms?app=1",
             "headers": {

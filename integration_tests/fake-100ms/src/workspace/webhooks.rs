@@ -31,6 +31,7 @@ pub(crate) const KINDS: [&str; 8] = [
 pub(crate) const SUCCEEDED: &str = "reporter.webhook.delivery.success";
 pub(crate) const FAILED: &str = "reporter.webhook.delivery.failed";
 
+#[derive(Clone)]
 pub(crate) struct Delivery {
     seed: u64,
     /// When that happened of which the webhook was told.
@@ -47,7 +48,7 @@ pub(crate) struct Details<'a> {
     pub(crate) id: Uuid,
     pub(crate) session: &'a Session,
     pub(crate) url: &'a str,
-    pub(crate) error_reason: Option<&'static str>,
+    pub(crate) error_reason: Option<String>,
     pub(crate) data: Value,
 }
 
@@ -62,6 +63,23 @@ impl Delivery {
 
     pub(crate) fn id(&self) -> Uuid {
         Uuid(Random::new(self.seed, "delivery").uuid())
+    }
+
+    /// The attempts before this one, the last first: how long before it each was made.
+    pub(crate) fn earlier_attempts(&self) -> impl Iterator<Item = TimeDelta> {
+        // The waits between them are 1, 3 and 10 s.
+        let before = match Random::new(self.seed, "attempts").below(6) {
+            0 => [10, 13, 14].as_slice(),
+            1 => &[3, 4],
+            2 => &[1],
+            _ => &[],
+        };
+        before.iter().map(|seconds| TimeDelta::seconds(*seconds))
+    }
+
+    /// The same event, delivered again at `time`.
+    pub(crate) fn replayed(&self, time: Time, failed: bool) -> Delivery {
+        Delivery { time, failed, ..self.clone() }
     }
 
     /// What it is about.
@@ -121,12 +139,18 @@ impl DeliveryLog {
     pub(crate) fn details<'a>(&'a self, delivery: &Delivery, sessions: &'a Collection<Session>) -> Details<'a> {
         let mut random = Random::new(delivery.seed, "details");
         let session = delivery.session(sessions);
-        let reasons = ["timeout awaiting response headers", "status 500: \"internal\u{2028}error\"", "no such host"];
+        let url: &str = &self.hooks.urls[random.below(self.hooks.urls.len())];
+        let reasons = [
+            "timeout awaiting response headers".to_owned(),
+            "status 500: \"internal\u{2028}error\"".to_owned(),
+            "no such host".to_owned(),
+            format!("Post \"{url}\": context deadline exceeded"),
+        ];
         Details {
             id: delivery.id(),
             session,
-            url: &self.hooks.urls[random.below(self.hooks.urls.len())],
-            error_reason: delivery.failed.then(|| random.pick(&reasons)),
+            url,
+            error_reason: delivery.failed.then(|| reasons[random.below(reasons.len())].clone()),
             data: data(&mut random, delivery, session, &self.hooks),
         }
     }

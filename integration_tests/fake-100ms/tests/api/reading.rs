@@ -148,8 +148,8 @@ fn destinations(client: &Client, templates: &[Value]) -> BTreeSet<String> {
         let parts = client.ok(&format!("/v2/templates/{id}/destinations"));
         for (part, configs) in parts.as_object().expect("an object of kinds") {
             let kind = match part.as_str() {
-                "rtmpDestinations" => "rtmp",
-                "hlsDestinations" => "hls",
+                "rtmpDestinations" | "rtmp_destinations" => "rtmp",
+                "hlsDestinations" | "hls_destinations" => "hls",
                 "transcriptions" => "transcription",
                 "browserRecordings" => "browser_recording",
                 other => other,

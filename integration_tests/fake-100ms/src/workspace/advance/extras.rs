@@ -7,6 +7,7 @@ use super::activity::LATE;
 use crate::workspace::broadcasts::{self, Kind};
 use crate::workspace::model::Time;
 use crate::workspace::object_id::ObjectId;
+use crate::workspace::random::Random;
 use crate::workspace::webhooks::{Delivery, DeliveryMaker};
 
 /// What is older changes by its files only: a connector looks 72 hours back.
@@ -105,6 +106,22 @@ impl Round<'_> {
             made.iter().for_each(|delivery| self.touched("webhook_events", delivery.id()));
         }
         self.workspace.deliveries.add(made);
+        self.replay_some(count.div_ceil(5));
+    }
+
+    /// Somebody has events delivered once more, where each attempt has an entry.
+    fn replay_some(&mut self, count: usize) {
+        if !self.workspace.readings.webhook_attempts {
+            return;
+        }
+        let all = self.workspace.deliveries.all();
+        let mut random = Random::new(self.now.timestamp().unsigned_abs(), "replays");
+        let replayed: Vec<Delivery> = (0..count.min(all.len()))
+            .map(|_| all[random.below(all.len())].replayed(random.time_between(self.earliest, self.now), false))
+            .filter(|delivery| delivery.time >= self.earliest)
+            .collect();
+        replayed.iter().for_each(|delivery| self.touched("webhook_events", delivery.id()));
+        self.workspace.deliveries.add(replayed);
     }
 
     /// Who joined and left in this round. A join says what was known of the peer when it was made: that the

@@ -18,13 +18,14 @@ mod extras;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use chrono::TimeDelta;
+use chrono::{SubsecRound, TimeDelta};
 use serde::Serialize;
 
 use super::Workspace;
 use super::model::{Asset, Time, Uuid};
 use super::object_id::ObjectId;
 use super::random::Random;
+use super::sessions::LONGEST;
 
 /// What one round of changes touched: stream name → keys, in the form of [`crate::Truth`].
 ///
@@ -134,6 +135,23 @@ impl Workspace {
     /// Nothing happens; only the clock goes on.
     pub(crate) fn let_time_pass(&mut self, time: TimeDelta) {
         self.now += TimeDelta::seconds(time.num_seconds());
+    }
+
+    /// Nothing happens but that the oldest sessions end, because they must.
+    pub(crate) fn let_sessions_end(&mut self, time: TimeDelta) {
+        let until = self.now + TimeDelta::seconds(time.num_seconds());
+        loop {
+            let ends = self.live.iter().map(|&position| self.sessions[position].created_at + LONGEST);
+            let Some(next) = ends.min().filter(|end| *end < until) else { break };
+            let before = self.now;
+            self.now = before.max(next.trunc_subsecs(0) + TimeDelta::seconds(1));
+            self.rounds += 1;
+            let random = Random::new(self.seed, &format!("round {}", self.rounds));
+            let earliest = before.max(next - TimeDelta::seconds(1));
+            let (now, changes, new_assets) = (self.now, Changes::default(), Vec::new());
+            Round { workspace: self, random, earliest, now, changes, new_assets }.change_live_sessions(0);
+        }
+        self.now = until;
     }
 
     fn play_round(&mut self, seconds: RangeInclusive<u64>, volume: &Volume) -> Changes {
