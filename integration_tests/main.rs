@@ -20,8 +20,12 @@ mod bad_input;
 mod by_hand;
 /// When something was created, changed and ended, whatever 100ms says of it.
 mod change_times;
+/// Columns that a catalog selects and nobody knows.
+mod columns;
 /// `spec`, `check`, `discover`, `--help`: what they answer, and one record of every stream.
 mod commands;
+/// What lies between the connector and 100ms: proxies, certificates, clocks, slow destinations, large answers.
+mod connections;
 /// Joins, leaves and events: what is there, and what it costs to know what happened.
 mod engagement;
 /// The streams on request: truth, changes, kills, `check`, and what each of them promises.
@@ -38,8 +42,12 @@ mod good_input;
 mod house;
 /// Changes between and during syncs, look-backs, what a second sync costs.
 mod incremental;
+/// No key comes twice in a sync, but for a later state of the same thing.
+mod keys;
 /// The rate limit: pauses, what is said of them, and the pace that is found.
 mod limits;
+/// Secrets by their names, their places and their forms; and what only looks like one.
+mod masking;
 /// Which way requests go: past proxies, and never inside.
 mod network;
 /// People in sessions: their ids, and the measurements of their calls.
@@ -64,3 +72,5 @@ mod signals;
 mod soak;
 /// Values that cannot be written as they came, and columns that 100ms has added.
 mod values;
+/// The webhook history: what it costs, several deliveries of one event, and what a wait does.
+mod webhooks;

@@ -8,6 +8,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -15,10 +16,10 @@ use serde_json::value::RawValue;
 use super::contract::{Reading, RecordError, Remembered, Seen, StreamError, Times, Written};
 use super::personal::{self, Hiding, PersonalData};
 use super::schema::{schema_of, snake_case};
-use super::secrets::{Place, mask_text, rewritten};
+use super::secrets::{Place, mask_text, mask_value, rewritten};
 use super::slice::Slice;
 use super::time::{Time, Timestamp};
-use super::values::{Any, Flag, Integer, Kind, Number, Object, Text, Texts, Typed, keep_on_one_line, text};
+use super::values::{Any, Flag, Integer, Kind, Number, Object, Placed, Text, Texts, Typed, keep_on_one_line, text};
 use super::write::{Json, WriteJson};
 use crate::api::Raw;
 
@@ -195,12 +196,13 @@ pub(crate) fn write_others(others: &Others<'_>, out: &mut Json) {
     }
 }
 
-/// Leaves out what no column knows of an entry that stands under `key` in a map, when `key` is the name of a
-/// secret: such an entry is none of the map's items, and all that is in it may be the secret.
-pub(crate) fn hide_others(key: Option<&str>, others: &mut Others<'_>) {
-    // Most entries have nothing else, and then their key need not be looked at.
-    if !others.is_empty() && key.is_some_and(|key| Place::Open.below(key) != Place::Open) {
-        others.clear();
+/// Leaves nothing of an entry that stands under `key` in a map, when `key` is the name of a secret: such an entry is
+/// none of the map's items, and all that is in it may be the secret.
+pub(crate) fn hide_entry<R: Record + Default>(key: Option<&str>, entry: &mut R, is_ordinary: bool) {
+    // Most entries have what all have and nothing else, and then their key need not be looked at.
+    let is_plain = is_ordinary && entry.others().is_empty();
+    if !is_plain && key.is_some_and(|key| Place::Open.below(key).is_secret()) {
+        *entry = R::default();
     }
 }
 
@@ -217,6 +219,15 @@ macro_rules! raw_columns {
     )+};
 }
 raw_columns!(Text Integer Number Flag Object Texts Any);
+
+impl<'a> Column<'a> for Placed<'a> {
+    fn is_set(&self) -> bool {
+        self.raw.is_some()
+    }
+    fn set(&mut self, value: &'a RawValue) {
+        self.raw = Some(value);
+    }
+}
 
 impl<'a> Column<'a> for Time {
     fn is_set(&self) -> bool {
@@ -242,7 +253,7 @@ impl<'a> Column<'a> for Identity<'a> {
 
 impl WriteJson for Identity<'_> {
     fn write_json(&self, out: &mut Json) {
-        self.0.as_deref().map(mask_text).write_json(out);
+        self.0.as_deref().map(mask_value).write_json(out);
     }
 }
 
@@ -288,7 +299,7 @@ impl WriteJson for Label<'_> {
     fn write_json(&self, out: &mut Json) {
         match self {
             Self::Raw(text) => text.write_json(out),
-            Self::Text(text) => mask_text(text).write_json(out),
+            Self::Text(text) => mask_value(text).write_json(out),
         }
     }
 }
@@ -406,6 +417,8 @@ pub struct Format {
     keys: Vec<usize>,
     /// Columns the API has added since this version was made, what they hold, and `"name":`.
     added: Vec<(String, Kind, Vec<u8>)>,
+    /// Which of those have had a value.
+    filled: Arc<[AtomicBool]>,
     /// What earlier syncs have written, which is not written again.
     written: Arc<Written>,
     /// What becomes of personal data.
@@ -425,12 +438,14 @@ impl Format {
     ) -> Self {
         let chosen = |name: &str| selected.is_none_or(|selected| selected.iter().any(|(chosen, _)| chosen == name));
         let added = selected.unwrap_or_default().iter().filter(|(name, _)| !known.contains(&name.as_str()));
+        let added: Vec<_> = added.map(|(name, schema)| (name.clone(), Kind::of(schema), key(name))).collect();
         let columns = known.iter().enumerate().filter(|(_, name)| chosen(name));
         Self {
             prefix,
             columns: columns.map(|(index, name)| (index, key(name))).collect(),
             keys: primary_key.iter().filter_map(|key| known.iter().position(|name| name == key)).collect(),
-            added: added.map(|(name, schema)| (name.clone(), Kind::of(schema), key(name))).collect(),
+            filled: added.iter().map(|_| AtomicBool::new(false)).collect(),
+            added,
             written,
             personal,
         }
@@ -439,6 +454,12 @@ impl Format {
     /// What becomes of personal data.
     pub fn personal(&self) -> &PersonalData {
         &self.personal
+    }
+
+    /// The selected columns that no record has had a value for, and that this version does not know.
+    pub fn empty_columns(&self) -> impl Iterator<Item = &str> {
+        let added = self.added.iter().zip(self.filled.iter());
+        added.filter(|(_, is_filled)| !is_filled.load(Ordering::Relaxed)).map(|((name, ..), _)| name.as_str())
     }
 
     /// Whether the column is written; a stream need not fetch what nobody asked for.
@@ -503,6 +524,14 @@ enum Change {
     Truncated,
 }
 
+/// A place between two records of [`Rows`].
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    bytes: usize,
+    count: u64,
+    recent: usize,
+}
+
 impl Rows {
     /// The records of a page of `slice` that are due.
     ///
@@ -545,6 +574,23 @@ impl Rows {
         self.push_changes(changes);
         self.bytes.extend_from_slice(b"}}\n");
         self.count += 1;
+    }
+
+    /// Where the next record will stand.
+    pub fn mark(&self) -> Mark {
+        Mark { bytes: self.bytes.len(), count: self.count, recent: self.recent.len() }
+    }
+
+    /// Takes out the records between two marks. Marks behind them no longer hold.
+    pub fn remove(&mut self, from: Mark, to: Mark) {
+        self.bytes.drain(from.bytes..to.bytes);
+        self.recent.drain(from.recent..to.recent);
+        self.count -= to.count - from.count;
+    }
+
+    /// The lines between two marks.
+    pub fn between(&self, from: Mark, to: Mark) -> &[u8] {
+        &self.bytes[from.bytes..to.bytes]
     }
 
     /// Tells with the record what became of values that could not be written as they came.
@@ -666,12 +712,13 @@ impl<'f> Line<'f> {
     /// Writes the selected columns that this version does not know.
     fn push_added<R: Record>(&mut self, format: &'f Format, record: &R) {
         let mut separator = if format.columns.is_empty() { b'{' } else { b',' };
-        for (name, kind, key) in &format.added {
+        for ((name, kind, key), is_filled) in format.added.iter().zip(format.filled.iter()) {
             self.json.push(separator);
             self.json.extend_from_slice(key);
             let begins = self.json.bytes.len();
             match record.others().iter().find(|(other, _)| other == name || snake_case(other) == *name) {
                 Some((other, value)) => {
+                    is_filled.store(true, Ordering::Relaxed);
                     let typed = Typed { json: value.get(), kind: *kind, place: Place::Open.below(other) };
                     typed.write_json(&mut self.json);
                     self.note_loss(name, begins);

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::contract::RecordError;
 use super::personal::{self, PersonalData};
-use super::record::{Computed, Identity, hide_others, readable_id, record};
+use super::record::{Computed, Identity, hide_entry, readable_id, record};
 use super::time::{Time, Timestamp};
 use super::values::{Text, text};
 use super::walk::{inner, quoted};
@@ -100,9 +100,10 @@ impl<P> People<P> {
         let mut derived: HashMap<String, u32> = HashMap::new();
         for (key, mut person) in members {
             let entry = person.entry();
+            let has_joined = entry.joined_at != Time::Never;
+            hide_entry(key.as_deref(), entry, has_joined);
             let joined_at = entry.joined_at.readable(session, "peers.joined_at")?;
             let left_at = entry.left_at.readable(session, "peers.left_at")?;
-            hide_others(key.as_deref(), &mut entry.others);
             entry.duration.0 = joined_at.zip(left_at).map(|(joined_at, left_at)| left_at.seconds_since(joined_at));
             let given = entry.id.0.take().or(key).filter(|id| !id.is_empty());
             let id = match given {

@@ -22,6 +22,9 @@ pub struct Slice {
     pub token: Option<String>,
     /// Only the page at `token`: another slice holds what follows.
     pub is_single_page: bool,
+    /// Of a single page: the token that followed it. Read again, the page may begin with what was not there yet, or
+    /// hold fewer items, and then it goes on up to here; to the end of the list, when it was the last page.
+    pub ends_at: Option<String>,
 }
 
 /// Which part of a list a slice is.
@@ -83,7 +86,7 @@ impl Window {
 impl Slice {
     /// A part of `list`, from its first page on.
     pub fn new(list: &str, scope: Scope) -> Self {
-        Self { list: list.into(), scope, token: None, is_single_page: false }
+        Self { list: list.into(), scope, token: None, is_single_page: false, ends_at: None }
     }
 
     /// All of `list`.
@@ -99,6 +102,26 @@ impl Slice {
     /// The rest of this slice after a page, or nothing when that was the last.
     pub fn rest(&self, next: Option<String>) -> Option<Self> {
         next.map(|next| Self { token: Some(next), ..self.clone() })
+    }
+
+    /// The single page of this slice, which was followed by `rest`.
+    pub fn page_before(&self, rest: Option<&Self>) -> Self {
+        let followed = rest.and_then(|rest| match &rest.scope {
+            Scope::Below(id) => Some(id),
+            _ => rest.token.as_ref(),
+        });
+        Self { is_single_page: true, ends_at: followed.or(self.ends_at.as_ref()).cloned(), ..self.clone() }
+    }
+
+    /// What is left of a single page that was read again and is followed by `rest` this time.
+    pub fn left_of_page(&self, rest: Option<Self>) -> Option<Self> {
+        rest.filter(|rest| rest.token != self.ends_at && !self.is_past_its_end(rest))
+    }
+
+    /// Where a list is read downwards by id, newest first, whoever has come below the end has passed it.
+    fn is_past_its_end(&self, rest: &Self) -> bool {
+        let (Some(from), Some(token), Some(end)) = (&self.token, &rest.token, &self.ends_at) else { return false };
+        from.len() == token.len() && token.len() == end.len() && from > token && token < end
     }
 
     /// The period of time, which is open at both ends for all but a window.
@@ -125,14 +148,14 @@ impl Slice {
         ListFilter { start: self.token.as_deref(), ..ListFilter::default() }
     }
 
-    /// What 100ms gave it and a saved state would hold: its page token and its ids.
+    /// What 100ms gave it and a saved state would hold: its page tokens and its ids.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let ids = match &self.scope {
             Scope::Whole | Scope::Window(_) => [None, None],
             Scope::Room(id) | Scope::Item(id) | Scope::Below(id) => [Some(id), None],
             Scope::Session { room, session, .. } => [Some(room), Some(session)],
         };
-        ids.into_iter().chain([self.token.as_ref()]).flatten().map(String::as_str)
+        ids.into_iter().chain([self.token.as_ref(), self.ends_at.as_ref()]).flatten().map(String::as_str)
     }
 
     /// The slice that holds both, when both are windows of one list, or pages of it: what it reads again is allowed,
@@ -166,6 +189,8 @@ struct Saved {
     start: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     single: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    end: Option<String>,
 }
 
 /// The list whose `start` was an id to go on below, in states of version 0.1.0.
@@ -186,7 +211,7 @@ impl From<Saved> for Slice {
             }
             (None, _, None) => Scope::Whole,
         };
-        Self { list: saved.list, scope, token, is_single_page: saved.single }
+        Self { list: saved.list, scope, token, is_single_page: saved.single, ends_at: saved.end }
     }
 }
 
@@ -201,8 +226,8 @@ impl From<Slice> for Saved {
             Scope::Item(id) => (None, None, None, Some(id)),
             Scope::Whole | Scope::Window(_) => (None, None, None, None),
         };
-        let (start, single) = (slice.token, slice.is_single_page);
-        Self { list: slice.list, room, session, errors, after, before, below, item, start, single }
+        let (start, single, end) = (slice.token, slice.is_single_page, slice.ends_at);
+        Self { list: slice.list, room, session, errors, after, before, below, item, start, single, end }
     }
 }
 
@@ -246,7 +271,12 @@ mod tests {
             Scope::Below("b".into()),
             Scope::Item("i".into()),
         ] {
-            let slice = Slice { token: Some("t".into()), is_single_page: true, ..Slice::new("late", scope) };
+            let slice = Slice {
+                token: Some("t".into()),
+                is_single_page: true,
+                ends_at: Some("e".into()),
+                ..Slice::new("late", scope)
+            };
             // Only a `late` list of the first version has a token without `below`.
             let slice =
                 if matches!(slice.scope, Scope::Below(_)) { slice } else { Slice { list: "a".into(), ..slice } };

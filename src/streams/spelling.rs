@@ -4,7 +4,7 @@
 //! `stream_key`, `streamKey` and `Stream-Key2` are one name.
 
 /// The longest name of the tables, and one more to see that a name is longer.
-pub const LONGEST: usize = 24;
+pub const LONGEST: usize = 40;
 
 /// Which names an entry of a table means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -37,6 +37,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::schema::schema_of;
 use super::secrets::{Place, rewritten, rewritten_number, rewritten_string};
 use super::strings::{decoded, is_readable};
 use super::walk::inner;
@@ -205,6 +206,29 @@ field_types! {
     /// Anything, where the reference does not say what.
     Any, Kind::Any => {}
 }
+
+/// An object, and what the key above it says about it.
+#[derive(Clone, Copy)]
+pub struct Placed<'a> {
+    /// The object.
+    pub raw: Raw<'a>,
+    /// Where it stood.
+    pub place: Place,
+}
+
+impl Default for Placed<'_> {
+    fn default() -> Self {
+        Self { raw: None, place: Place::Open }
+    }
+}
+
+impl WriteJson for Placed<'_> {
+    fn write_json(&self, out: &mut Json) {
+        self.raw.map(|raw| Typed { json: raw.get(), kind: Kind::Object, place: self.place }).write_json(out);
+    }
+}
+
+schema_of!(Placed<'_>, as Object<'_>);
 
 /// A value as the API has it.
 fn write_open(json: &str, out: &mut Json) {

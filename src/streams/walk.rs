@@ -72,6 +72,11 @@ pub fn walked<'t, R: Rule>(json: &'t str, place: R::Place, rule: &R) -> Cow<'t, 
     Walker::new(json, rule, DEEPEST).walk(place)
 }
 
+/// The same of a text that may be no whole JSON value, and that nothing but `rule` changes.
+pub fn walked_at_any_depth<'t, R: Rule>(text: &'t str, place: R::Place, rule: &R) -> Cow<'t, str> {
+    Walker::new(text, rule, usize::MAX).walk(place)
+}
+
 /// What stands between the quotes of a JSON string.
 pub fn inner(string: &str) -> &str {
     string.strip_prefix('"').and_then(|string| string.strip_suffix('"')).unwrap_or(string)

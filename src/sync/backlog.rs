@@ -51,6 +51,8 @@ impl Piece {
 /// What is left of a slice after a page of it: its place is taken once the page has been written.
 pub struct Replacement {
     replaced: u64,
+    /// The page itself.
+    single: Option<Slice>,
     pieces: Vec<(u64, Piece)>,
 }
 
@@ -106,12 +108,11 @@ impl Backlog {
         self.next_id
     }
 
-    /// Keeps the page that slice `id` stands at in what is pending, without asking for it again. `has_rest` when what
-    /// follows the page goes on by itself.
-    pub fn hold(&mut self, id: u64, has_rest: bool) {
+    /// Keeps the page that slice `id` stands at in what is pending, without asking for it again; `rest` is what follows
+    /// the page and goes on by itself.
+    pub fn hold(&mut self, id: u64, rest: Option<&Slice>) {
         let Some(piece) = self.pending.get(&id) else { return };
-        let is_single_page = piece.slice.is_single_page || has_rest;
-        let slice = Slice { is_single_page, ..piece.slice.clone() };
+        let slice = if rest.is_some() { piece.slice.page_before(rest) } else { piece.slice.clone() };
         if !self.held.iter().any(|held| held.slice == slice) {
             self.held.push(Piece { parent: piece.parent.clone(), ..Piece::new(slice) });
         }
@@ -154,11 +155,12 @@ impl Backlog {
     /// When the list goes round in a circle.
     pub fn replacement(&mut self, id: u64, left: Left, idle: usize) -> Result<Replacement, Circle> {
         let Some(piece) = self.pending.get_mut(&id) else {
-            return Ok(Replacement { replaced: id, pieces: Vec::new() });
+            return Ok(Replacement { replaced: id, single: None, pieces: Vec::new() });
         };
         let mut trail = std::mem::take(&mut piece.trail);
         let (pace, parent) = (piece.pace, piece.parent.clone());
-        let page = parent.clone().unwrap_or_else(|| Arc::new(Slice { is_single_page: true, ..piece.slice.clone() }));
+        let single = piece.slice.page_before(left.rest.as_ref());
+        let page = parent.clone().unwrap_or_else(|| Arc::new(single.clone()));
         // A page that is read again gives rise to slices of its own list, and to no others.
         let child = |slice: Slice| {
             let parent = (slice.list == page.list).then(|| Arc::clone(&page));
@@ -174,13 +176,16 @@ impl Backlog {
                 return Err(Circle);
             }
             let rest = Piece { slice: rest, pace, left: 0.0, trail, parent };
-            pieces.extend(self.divide(rest, left.seen, idle));
+            match rest.slice.is_single_page {
+                true => pieces.push(rest),
+                false => pieces.extend(self.divide(rest, left.seen, idle)),
+            }
         } else if parent.is_none() {
             let items = left.seen.map_or(0, |seen| seen.items);
             self.budget.note_last_page(items as f64 / PAGE_SIZE as f64);
         }
         let pieces = pieces.into_iter().map(|piece| (self.number(), piece)).collect();
-        Ok(Replacement { replaced: id, pieces })
+        Ok(Replacement { replaced: id, single: Some(single), pieces })
     }
 
     /// Cuts the rest of a window into pieces for itself and `idle` workers, as far as that is wanted and pays.
@@ -222,12 +227,12 @@ impl Backlog {
     }
 
     /// Splits a page off its slice, to be written later; what follows it goes on meanwhile.
-    pub fn detach(&mut self, replacement: Replacement) {
-        let id = replacement.replaced;
+    pub fn detach(&mut self, mut replacement: Replacement) {
+        let (id, single) = (replacement.replaced, replacement.single.take());
         let page = self.pending.remove(&id);
         self.replace(replacement, 0);
-        if let Some(mut piece) = page {
-            piece.slice.is_single_page = true;
+        if let Some((mut piece, single)) = page.zip(single) {
+            piece.slice = single;
             piece.left = 0.0;
             self.pending.insert(id, piece);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use futures_util::StreamExt;
+use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -12,11 +13,12 @@ use super::backlog::{Backlog, Circle, Left, Replacement};
 use super::progress::{PENDING_BYTES, Progress, SIGN_OF_LIFE};
 use super::state::Position;
 use super::{Job, Output, OutputClosed, Stop, Together, stopped};
-use crate::airbyte::{Level, Progress as Status, SyncMode};
+use crate::airbyte::{Level, Progress as Status, SyncMode, shown};
 use crate::api::{Client, repeated_token};
 use crate::failure::Failure;
+use crate::nearest::nearest;
 use crate::seams;
-use crate::streams::{Description, Later, Opened, Remark, Rows, Slice, Step, StreamError, Timestamp};
+use crate::streams::{Description, Format, Later, Opened, Remark, Rows, Slice, Step, StreamError, Timestamp};
 
 /// A cursor further ahead of both clocks than this cannot come from data.
 const FUTURE: TimeDelta = TimeDelta::days(1);
@@ -71,6 +73,10 @@ pub(super) struct Driver {
     is_resumed: bool,
     is_finished: bool,
     has_told_of_windows: bool,
+    format: Format,
+    /// The saved state, as it came; what it says stays when its cursor lies in the future.
+    state: Option<Value>,
+    lies_in_the_future: bool,
 }
 
 impl Driver {
@@ -96,6 +102,9 @@ impl Driver {
             is_resumed: matches!(job.position, Position::Resumed(_)),
             is_finished,
             has_told_of_windows: false,
+            format: job.format,
+            state: job.state,
+            lies_in_the_future: false,
         };
         if let Position::Resumed(resume) = job.position {
             driver.next_list = resume.pending.iter().map(|slice| driver.after(&slice.list)).max().unwrap_or(usize::MAX);
@@ -110,8 +119,7 @@ impl Driver {
     }
 
     /// Reads the stream and reports how it went; true when it is complete.
-    pub(super) async fn run(mut self) -> bool {
-        let mut stop = self.together.stop.subscribe();
+    pub(super) async fn run(mut self, mut stop: Stop) -> bool {
         let ended = self.read(&mut stop).await;
         self.tasks.abort_all();
         let reported = match ended {
@@ -176,7 +184,7 @@ impl Driver {
             Timestamp::from(clocks.local)
         );
         self.output.log(Level::Warn, warning).await?;
-        self.next_list = usize::MAX;
+        self.lies_in_the_future = true;
         Ok(true)
     }
 
@@ -250,7 +258,7 @@ impl Driver {
     async fn take_page(&mut self, id: u64, mut step: Step, stop: &mut Stop) -> Result<(), Cut> {
         let Some(slice) = self.backlog.slice(id) else { return Ok(()) };
         if slice.is_single_page {
-            step.rest = None;
+            step.rest = slice.left_of_page(step.rest);
         }
         if let Some(began) = self.client.began() {
             self.progress.began(began.into());
@@ -259,7 +267,7 @@ impl Driver {
             return Err(Cut::Failed(Failure::secret_in_pages(self.description.name)));
         }
         if step.is_undecided {
-            self.backlog.hold(id, step.rest.is_some());
+            self.backlog.hold(id, step.rest.as_ref());
         }
         let left = Left { rest: step.rest, children: step.children, seen: step.seen };
         let busy = self.tasks.len() + self.backlog.waiting() + 1;
@@ -307,7 +315,7 @@ impl Driver {
 
     async fn end_page(&mut self, id: u64, rows: Rows, stop: &mut Stop) -> Result<(), Cut> {
         if self.stream.undecided().is_some() {
-            self.backlog.hold(id, false);
+            self.backlog.hold(id, None);
         }
         let replacement = self.backlog.replacement(id, Left::default(), 0).map_err(|Circle| self.circle())?;
         self.write(rows, Some((replacement, 0)), stop).await
@@ -376,7 +384,16 @@ impl Driver {
 
     async fn complete(mut self) -> Result<(), OutputClosed> {
         let name = self.description.name;
-        let state = self.progress.finished(self.stream.remember(true), seams::now().into());
+        for warning in self.empty_columns() {
+            self.output.log(Level::Warn, warning).await?;
+        }
+        let mut state = self.progress.finished(self.stream.remember(true), seams::now().into());
+        if self.lies_in_the_future
+            && let Some(saved) = self.state.take()
+        {
+            // Nothing was read, so what is left stays left.
+            state = saved;
+        }
         self.tasks.shutdown().await;
         self.output.state(name, state).await?;
         self.output.progress(name, Status::Complete).await?;
@@ -398,6 +415,25 @@ impl Driver {
                 " {count} {values} could not be written as {they} came ({columns}): see `meta.changes` of the records."
             ),
         }
+    }
+
+    /// The selected columns that nobody knows, as far as the records show, each as a sentence. Without a record there
+    /// is nothing to conclude.
+    fn empty_columns(&self) -> Vec<String> {
+        let known = self.description.columns;
+        let columns = self.format.empty_columns().filter(|_| self.progress.records > 0);
+        let warning = |column: &str| {
+            let mend = match nearest(column, known.iter().copied()) {
+                Some(meant) => format!("use `{meant}` if that is what you mean"),
+                None => "leave it out, or create the catalog again with `discover`".to_owned(),
+            };
+            format!(
+                "The catalog selects the column `{}` of `{}`, which this connector does not know and which had no value in any record of this sync: {mend}.",
+                shown(column),
+                self.description.name
+            )
+        };
+        columns.map(warning).collect()
     }
 
     /// What has been read, and what it took.

@@ -26,13 +26,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::airbyte::Progress as Status;
 use crate::api::Client;
 use crate::failure::Failure;
-use crate::streams::{Description, Opened};
+use crate::streams::{Description, Format, Opened};
 
 pub use progress::Beginning;
 pub use writer::{Lines, Output, OutputClosed};
@@ -62,6 +63,10 @@ pub struct Job {
     pub position: Position,
     /// What it begins with.
     pub beginning: Beginning,
+    /// How its records are written.
+    pub format: Format,
+    /// Its saved state, as it came.
+    pub state: Option<Value>,
 }
 
 /// How a sync ended.
@@ -76,8 +81,9 @@ pub struct Outcome {
 /// What all streams share besides the output.
 #[derive(Clone)]
 struct Together {
-    /// Turns true when somebody asks to stop, and when no stream can be read any more.
-    stop: watch::Sender<bool>,
+    /// Turn true when somebody asks to stop, and when no stream can be read any more. Each stream has its own,
+    /// because several receivers of one would be woken in a random order.
+    stops: Arc<[watch::Sender<bool>]>,
     /// Whether a failure that concerns every stream has been told.
     is_hopeless: Arc<AtomicBool>,
 }
@@ -86,8 +92,12 @@ impl Together {
     /// Ends all streams, because none can be read; true when nobody has said why yet.
     fn give_up(&self) -> bool {
         let is_first = !self.is_hopeless.swap(true, Ordering::Relaxed);
-        self.stop.send_replace(true);
+        self.stop();
         is_first
+    }
+
+    fn stop(&self) {
+        self.stops.iter().for_each(|stop| _ = stop.send_replace(true));
     }
 
     fn is_hopeless(&self) -> bool {
@@ -97,12 +107,14 @@ impl Together {
 
 /// Reads all `jobs` and returns when each has ended, one way or another.
 pub async fn run(jobs: Vec<Job>, workers: usize, output: Output, mut stop: Stop) -> Outcome {
-    let together = Together { stop: watch::Sender::new(*stop.borrow()), is_hopeless: Arc::default() };
+    let stops = jobs.iter().map(|_| watch::Sender::new(*stop.borrow())).collect();
+    let together = Together { stops, is_hopeless: Arc::default() };
     let mut streams = JoinSet::new();
     let mut names = HashMap::new();
-    for job in jobs {
+    for (number, job) in jobs.into_iter().enumerate() {
         let name = job.description.name;
-        let task = streams.spawn(Driver::new(job, workers, output.clone(), together.clone()).run());
+        let task = streams
+            .spawn(Driver::new(job, workers, output.clone(), together.clone()).run(together.stops[number].subscribe()));
         names.insert(task.id(), name);
     }
     let mut outcome = Outcome::default();
@@ -112,7 +124,7 @@ pub async fn run(jobs: Vec<Job>, workers: usize, output: Output, mut stop: Stop)
             ended = streams.join_next_with_id() => ended,
             () = stopped(&mut stop), if !outcome.was_stopped => {
                 outcome.was_stopped = true;
-                together.stop.send_replace(true);
+                together.stop();
                 continue;
             }
         };

@@ -6,10 +6,8 @@ use crate::api::Notice;
 /// The sentence for the log, and how important it is.
 pub fn sentence(notice: &Notice) -> (Level, String) {
     match notice {
-        Notice::RateLimited { endpoint, wait, pace, .. } => {
-            let then = pace.map_or_else(String::new, |pace| format!(", then {pace:.1} requests a second"));
-            let seconds = wait.as_secs_f64();
-            (Level::Info, format!("100ms limits the rate of `{endpoint}`: waiting {seconds:.1} s{then}."))
+        Notice::RateLimited { endpoint, wait, .. } => {
+            (Level::Info, format!("100ms limits the rate of `{endpoint}`: waiting {:.1} s.", wait.as_secs_f64()))
         }
         Notice::Unreachable { cause } => {
             (Level::Info, format!("There is no connection to 100ms ({cause}): trying again."))

@@ -10,17 +10,17 @@ use proptest::prelude::*;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
+use super::Job;
 use super::backlog::{Backlog, Circle, Left};
 use super::progress::{Beginning, PENDING_BYTES, Progress};
 use super::state::{self, Position};
-use super::writer::tests::Shared;
-use super::{Job, Output};
+use super::writer::tests::{Shared, started};
 use crate::airbyte::{Level, SyncMode};
 use crate::api::{ApiError, Client, Credentials, Policy, Settings};
 use crate::redact::Redactor;
 use crate::streams::{
-    self, Description, Hashes, Opened, Remark, Remembered, Scope, Seen, Slice, Step, StreamError, Timestamp, Window,
-    Written,
+    self, Description, Format, Hashes, Opened, PersonalData, Remark, Remembered, Scope, Seen, Slice, Step, StreamError,
+    Timestamp, Window, Written,
 };
 
 const PAGE: usize = 100;
@@ -275,8 +275,14 @@ fn any_slice() -> impl Strategy<Value = Slice> {
         }),
         id().prop_map(Scope::Below),
     ];
-    (prop_oneof![Just("a"), Just("b")], scope, proptest::option::of(id()), any::<bool>())
-        .prop_map(|(list, scope, token, is_single_page)| Slice { token, is_single_page, ..Slice::new(list, scope) })
+    (prop_oneof![Just("a"), Just("b")], scope, proptest::option::of(id()), proptest::option::of(id())).prop_map(
+        |(list, scope, token, end)| Slice {
+            token,
+            is_single_page: end.is_some(),
+            ends_at: end,
+            ..Slice::new(list, scope)
+        },
+    )
 }
 
 /// Whether all that `slice` holds is in `saved`, too.
@@ -302,7 +308,7 @@ proptest! {
         let taken: Vec<(u64, Slice)> = std::iter::from_fn(|| backlog.take()).collect();
         for ((id, page), (_, children)) in taken.into_iter().zip(&pages) {
             let left = Left { rest: page.rest(Some("t".into())), children: children.clone(), ..Left::default() };
-            let again = Slice { is_single_page: true, ..page.clone() };
+            let again = page.page_before(left.rest.as_ref());
             for child in children {
                 let mut in_one_of = vec![child.clone()];
                 in_one_of.extend((child.list == page.list).then(|| again.clone()));
@@ -331,7 +337,7 @@ fn refused(pages: usize) -> Backlog {
         let replacement = backlog.replacement(id, left, 0).unwrap();
         backlog.replace(replacement, 0);
         let (room, _) = backlog.take().unwrap();
-        backlog.hold(room, false);
+        backlog.hold(room, None);
         let replacement = backlog.replacement(room, Left::default(), 0).unwrap();
         backlog.replace(replacement, 0);
     }
@@ -433,13 +439,15 @@ fn job(name: &str, stream: Arc<dyn Opened>) -> Job {
         known: Hashes::new(),
         written: Written::new(Hashes::new()),
     };
-    Job { description, stream, client: nobody(), position: Position::Fresh, beginning }
+    let format =
+        Format::new(Vec::new(), description.columns, &[], None, Arc::clone(&beginning.written), PersonalData::Keep);
+    Job { description, stream, client: nobody(), position: Position::Fresh, beginning, format, state: None }
 }
 
 #[tokio::test]
 async fn a_stream_that_panics_is_incomplete_and_the_others_go_on() {
     let written = Shared::default();
-    let (output, thread) = Output::start(written.clone(), Redactor::default(), Level::Info);
+    let (output, thread) = started(written.clone(), Redactor::default(), Level::Info);
     let jobs = vec![
         job("rooms", Arc::new(Panics { when_fetching: true })),
         job("templates", Arc::new(Panics { when_fetching: false })),
@@ -447,7 +455,7 @@ async fn a_stream_that_panics_is_incomplete_and_the_others_go_on() {
     ];
     let (_stop, asked) = watch::channel(false);
     let outcome = super::run(jobs, 10, output, asked).await;
-    thread.join().unwrap().unwrap();
+    thread.await.unwrap().unwrap();
     assert!(outcome.is_incomplete && !outcome.was_stopped);
     let text = written.text();
     let is_about = |line: &&str, name: &str| line.contains(&format!("\"name\":\"{name}\""));
@@ -516,12 +524,27 @@ fn a_page_that_takes_longer_is_pending_until_it_is_written() {
     let (page, _) = backlog.take().unwrap();
     let replacement = backlog.replacement(page, rest("a"), 0).unwrap();
     backlog.detach(replacement);
-    let single = Slice { is_single_page: true, ..Slice::whole(LIST) };
+    let single = Slice { is_single_page: true, ends_at: Some("a".into()), ..Slice::whole(LIST) };
     let next = Slice::whole(LIST).rest(Some("a".into())).unwrap();
     assert_eq!(backlog.slices(usize::MAX), [single, next.clone()]);
     let replacement = backlog.replacement(page, Left::default(), 0).unwrap();
     backlog.replace(replacement, 0);
     assert_eq!(backlog.slices(usize::MAX), [next]);
+}
+
+#[test]
+fn a_page_that_is_read_again_goes_on_to_where_it_ended() {
+    let page = Slice { token: Some("9".into()), ..Slice::whole(LIST) };
+    let rest = |token: &str| page.rest(Some(token.into()));
+    let single = page.page_before(rest("5").as_ref());
+    let left = |token: &str| single.left_of_page(single.rest(Some(token.into()))).map(|left| left.token.unwrap());
+    // Shorter than the first time, or begun by what shows late; as it was; of larger pages.
+    assert_eq!(["7", "5", "3"].map(left), [Some("7".into()), None, None]);
+    assert_eq!(left("page 2").as_deref(), Some("page 2"), "which has no order");
+    let last = page.page_before(None);
+    assert!(last.left_of_page(last.rest(Some("1".into()))).is_some(), "it ended with the list");
+    let saved: Slice = serde_json::from_value(serde_json::to_value(&single).unwrap()).unwrap();
+    assert_eq!(saved, single);
 }
 
 #[test]
@@ -534,7 +557,7 @@ fn children_become_their_page_again_when_a_state_has_no_room() {
     backlog.replace(replacement, 0);
     assert_eq!(backlog.slices(usize::MAX).len(), 51);
     let few = backlog.slices(500);
-    let single = Slice { is_single_page: true, ..Slice::whole(LIST) };
+    let single = Slice { is_single_page: true, ends_at: Some("a".into()), ..Slice::whole(LIST) };
     assert!(few.len() == 2 && few.contains(&single), "{few:?}");
 }
 

@@ -6,10 +6,9 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::notices;
 use crate::airbyte::{Level, Message, Progress};
@@ -51,18 +50,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Writes to `writer` from a thread of its own, masking in every message what `redactor` knows. The thread ends
-    /// when the last clone of the output is dropped, or with the first error.
-    pub fn start<W: Write + Send + 'static>(
-        writer: W,
-        redactor: Redactor,
-        most_verbose: Level,
-    ) -> (Self, JoinHandle<io::Result<()>>) {
-        let (output, lines) = Self::new(writer, redactor, most_verbose);
-        (output, std::thread::spawn(move || lines.write_all()))
-    }
-
-    /// The same, for whoever writes the lines where it pleases.
+    /// Masks in every message what `redactor` knows. What is to be written comes out as [`Lines`].
     pub fn new<W: Write>(writer: W, redactor: Redactor, most_verbose: Level) -> (Self, Lines<W>) {
         let (items, queue) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(if seams::rarely() { 1 } else { QUEUE }));
@@ -150,6 +138,32 @@ pub struct Lines<W> {
     running: Vec<String>,
     /// The end of the last pause that was told, in milliseconds since 1970.
     limited_until: i64,
+}
+
+impl<W: Write + Send + 'static> Lines<W> {
+    /// Writes from a thread of its own, until the last clone of the output is dropped, or to the first error. What it
+    /// returns tells how that went.
+    ///
+    /// # Errors
+    /// When no thread can be started: the lines are given back.
+    pub fn start(self) -> Result<oneshot::Receiver<io::Result<()>>, (Self, io::Error)> {
+        let (hand_over, lines) = std::sync::mpsc::channel::<Self>();
+        let (report, written) = oneshot::channel();
+        let thread = std::thread::Builder::new().spawn(move || {
+            if let Ok(lines) = lines.recv() {
+                // Nobody waits for it when the process is about to end.
+                let _ = report.send(lines.write_all());
+            }
+        });
+        match thread {
+            Ok(_) => {
+                // The thread waits for them.
+                let _ = hand_over.send(self);
+                Ok(written)
+            }
+            Err(error) => Err((self, error)),
+        }
+    }
 }
 
 impl<W: Write> Lines<W> {
@@ -251,6 +265,16 @@ pub(super) mod tests {
     use super::*;
     use crate::airbyte::FailureType;
 
+    /// An output that is written by a thread.
+    pub fn started<W: Write + Send + 'static>(
+        writer: W,
+        redactor: Redactor,
+        level: Level,
+    ) -> (Output, oneshot::Receiver<io::Result<()>>) {
+        let (output, lines) = Output::new(writer, redactor, level);
+        (output, lines.start().map_err(|(_, error)| error).unwrap())
+    }
+
     /// What was written.
     #[derive(Clone, Default)]
     pub struct Shared(Arc<Mutex<Vec<u8>>>);
@@ -290,7 +314,7 @@ pub(super) mod tests {
     #[tokio::test]
     async fn each_state_counts_the_records_of_its_own_stream() {
         let shared = Shared::default();
-        let (output, thread) = Output::start(shared.clone(), Redactor::new(["s3cr3t\u{2028}"]), Level::Info);
+        let (output, written) = started(shared.clone(), Redactor::new(["s3cr3t\u{2028}"]), Level::Info);
         output.rows("a", rows(2)).await.unwrap();
         output.rows("b", rows(5)).await.unwrap();
         output.rows("a", rows(1)).await.unwrap();
@@ -300,7 +324,7 @@ pub(super) mod tests {
         output.log(Level::Debug, "unheard").await.unwrap();
         output.log(Level::Info, "the secret is s3cr3t\u{2028}, and \u{85}").await.unwrap();
         drop(output);
-        thread.join().unwrap().unwrap();
+        written.await.unwrap().unwrap();
         let text = shared.text();
         let counts: Vec<_> =
             text.lines().filter(|line| line.contains("STATE")).map(|line| line.rsplit_once(':').unwrap().1).collect();
@@ -311,7 +335,7 @@ pub(super) mod tests {
     #[tokio::test]
     async fn no_message_carries_a_secret_or_a_piece_of_one() {
         let shared = Shared::default();
-        let (output, thread) = Output::start(shared.clone(), Redactor::default(), Level::Info);
+        let (output, written) = started(shared.clone(), Redactor::default(), Level::Info);
         // Minted while the sync runs.
         output.redactor().add("minted-0123456789-abcdefghij");
         let state = json!({"resume": {"pending": [{"start": "page:0123456789-abc"}]}});
@@ -320,7 +344,7 @@ pub(super) mod tests {
         output.message(Message::error(kind, "minted-01234".into(), "67d-0123456789".into(), stream)).await.unwrap();
         output.log(Level::Info, "\"minted-0123456789-abcde…\"").await.unwrap();
         drop(output);
-        thread.join().unwrap().unwrap();
+        written.await.unwrap().unwrap();
         let text = shared.text();
         for piece in ["minted-01234", "0123456789", "9-abcdefghij"] {
             assert!(!text.contains(piece), "{piece} in {text}");
@@ -330,27 +354,27 @@ pub(super) mod tests {
 
     #[tokio::test]
     async fn a_reader_that_goes_away_is_noticed() {
-        let (output, thread) = Output::start(Broken, Redactor::default(), Level::Info);
+        let (output, written) = started(Broken, Redactor::default(), Level::Info);
         let _ = output.log(Level::Info, "x").await;
         output.closed().await;
         assert_eq!(output.rows("a", rows(1)).await, Err(OutputClosed));
-        assert_eq!(thread.join().unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(written.await.unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[tokio::test]
     async fn a_pause_is_told_once_and_only_of_streams_under_way() {
         let shared = Shared::default();
-        let (output, thread) = Output::start(shared.clone(), Redactor::default(), Level::Info);
+        let (output, written) = started(shared.clone(), Redactor::default(), Level::Info);
         output.progress("over", Progress::Started).await.unwrap();
         output.progress("over", Progress::Complete).await.unwrap();
         output.progress("under_way", Progress::Running).await.unwrap();
         let until = chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap();
         for _ in 0..3 {
             let (endpoint, wait) = ("/v2/rooms".to_owned(), std::time::Duration::from_secs(3));
-            output.notice(Notice::RateLimited { endpoint, until, wait, pace: None });
+            output.notice(Notice::RateLimited { endpoint, until, wait });
         }
         drop(output);
-        thread.join().unwrap().unwrap();
+        written.await.unwrap().unwrap();
         let text = shared.text();
         let limited: Vec<_> = text.lines().filter(|line| line.contains("RATE_LIMITED")).collect();
         assert_eq!(limited.len(), 1, "{text}");

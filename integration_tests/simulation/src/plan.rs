@@ -147,7 +147,7 @@ impl Plan {
         let days = pick(&mut rng, &[3000, 3000, 3000, 400, 20, 2]);
         let runner = Runner {
             merges: rng.f64() < 0.4,
-            keeps_full: rng.bool(),
+            keeps_full: rng.bool() && std::env::var_os("SIM_KEEPS").is_some(),
             keeps_tail: rng.bool(),
             loses: (rng.f64() < 0.08).then(|| rng.usize(1..8)),
         };
