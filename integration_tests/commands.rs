@@ -143,7 +143,7 @@ fn check_names_the_endpoint_that_refused_and_what_to_do() {
     note("a wrong access key", LISTS[0], &Call::check(&app("of-somebody-else", &fake.app_secret())).run());
     note("a token of another workspace", LISTS[0], &Call::check(&pasted).run());
     fake.set_faults(FaultPlan::new().on("*", When::Always, Fault::Forbidden));
-    note("no permission at all", LISTS[3], &Call::check(&config(&fake)).run());
+    note("no permission at all", LISTS[0], &Call::check(&config(&fake)).run());
     for (status, says) in [(404, "does not know"), (301, "redirect")] {
         fake.set_faults(FaultPlan::new().on("*", When::Always, Fault::Status(status)));
         let finished = Call::check(&config(&fake)).run();

@@ -15,7 +15,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("config", &["api", "nearest"]),
     ("streams", &["api", "redact"]),
     ("failure", &["airbyte", "api", "config", "streams"]),
-    ("sync", &["streams", "api", "airbyte", "failure", "redact"]),
+    ("sync", &["streams", "api", "airbyte", "failure", "nearest", "redact"]),
     ("terminal", &["api", "airbyte"]),
     ("commands", &["sync", "config", "airbyte", "api", "streams", "failure", "nearest", "redact", "terminal"]),
     ("main", &["commands"]),

@@ -42,6 +42,8 @@ fn read_with_kills(fake: &Fake, mode: &str, seed: u64) -> (Warehouse, usize) {
     let (mut warehouse, mut kills) = (Warehouse::default(), 0);
     let mut owed: BTreeMap<String, usize> = BTreeMap::new();
     loop {
+        // What is complete is left out by a full refresh only while another of its streams was cut.
+        let is_anew = mode == "full_refresh" && !warehouse.states.values().any(|state| state["resume"].is_object());
         let call = Call::read(&config(fake), &catalog(&INCREMENTAL, mode)).file("state", &states(&warehouse.states));
         let run = call.start().kill_after(random.usize(10_000..25_000_000));
         let transcript = run.transcript();
@@ -50,7 +52,7 @@ fn read_with_kills(fake: &Fake, mode: &str, seed: u64) -> (Warehouse, usize) {
             let again = transcript.records_of(stream).filter(|record| warehouse.has(stream, &record.key())).count();
             // A page for each worker was fetched and perhaps written when the kill came.
             let allowed = owed.get(stream).copied().unwrap_or(0) + 10 * 100;
-            assert!(again <= allowed, "{stream}: {again} records again, {allowed} allowed");
+            assert!(is_anew || again <= allowed, "{stream}: {again} records again, {allowed} allowed");
         }
         // A run that is killed before its first state adds to what the one before it left.
         owed = uncovered(&transcript, owed);

@@ -169,10 +169,10 @@ fn a_wait_takes_nothing_but_what_became_too_old_and_says_so() {
         let readings = Readings { webhook_order: order, ..Readings::documented() };
         let fake = fake_with(readings, 600);
         let there = truth(&fake);
-        let plan = FaultPlan::new().on(WEBHOOKS, When::First(2), Fault::TooManyRequests(RetryHint::Seconds(60)));
+        let plan = FaultPlan::new().on(WEBHOOKS, When::First(6), Fault::TooManyRequests(RetryHint::Seconds(60)));
         fake.set_faults(plan);
-        // An hour goes by with each request.
-        fake.advance_seconds_during(1, 3_600);
+        // Five minutes go by before it is its turn.
+        fake.advance_seconds_during(1, 50);
         let run = call(&fake).run();
         fake.advance_seconds_during(0, 1);
         let transcript = run.transcript();
@@ -237,7 +237,7 @@ fn what_arrives_while_pages_are_read_is_not_lost() {
     for webhook_pages in [WebhookPages::Fixed, WebhookPages::Shifting] {
         for webhook_order in [ListOrder::NewestFirst, ListOrder::OldestFirst, ListOrder::Shuffled] {
             let readings = Readings { webhook_pages, webhook_order, ..Readings::documented() };
-            let scale = Scale::Custom(Counts { sessions: 60, webhook_events: 2_000, ..Counts::default() });
+            let scale = Scale::Custom(Counts { sessions: 60, webhook_events: 600, ..Counts::default() });
             let fake = Fake::start(Options { seed: 72, readings, scale, max_page: 10, ..Options::default() });
             let mut connection = Connection::of(&fake, &[STREAM]);
             connection.sync();

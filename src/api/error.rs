@@ -154,7 +154,7 @@ fn is_about_login(what: &str) -> bool {
 
 impl ApiError {
     /// A request that would be of no use, so that it was not sent or is not sent again.
-    pub(super) fn unsent(problem: Problem, endpoint: String) -> Self {
+    pub fn unsent(problem: Problem, endpoint: String) -> Self {
         let gave_up = GaveUp::NotRetryable;
         Self { problem, gave_up, endpoint, tries: 1, elapsed: Duration::ZERO, clocks: None, is_minted: false }
     }

@@ -118,7 +118,7 @@ async fn prove(typed: Map<String, Value>, environment: &Environment, output: &Ou
     let mut failures: Vec<(&str, Failure)> =
         answers.into_iter().filter_map(|(streams, failure)| Some((streams, failure?))).collect();
     if failures.len() == probes.len() {
-        // That it was limited says less than that something is forbidden.
+        // What was limited may be what these credentials may read: then nothing is known.
         failures.sort_by_key(|(_, failure)| !is_limited(failure));
         if let Some((_, failure)) = failures.into_iter().next() {
             return Err(failure.into());

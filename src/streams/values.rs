@@ -158,8 +158,9 @@ impl WriteJson for Typed<'_> {
         }
         // That a mask does not fit is no loss.
         let was_lossy = out.is_lossy;
-        self.kind.write(&rewritten(self.json, self.place).0, out);
-        out.is_lossy = was_lossy;
+        let (json, is_lossy) = rewritten(self.json, self.place);
+        self.kind.write(&json, out);
+        out.is_lossy = was_lossy | is_lossy;
     }
 }
 

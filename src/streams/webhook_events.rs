@@ -29,7 +29,7 @@ use super::secrets::{MASK, Place, cut_urls, host, rewritten};
 use super::slice::{Scope, Slice, Window};
 use super::time::{Time, Timestamp};
 use super::values::{Object, Text, text};
-use crate::api::{ApiError, Client, WebhookFilter, WebhookPage};
+use crate::api::{ApiError, Client, Problem, WebhookFilter, WebhookPage};
 
 record! {
     /// Something that 100ms told the workspace's webhook.
@@ -254,6 +254,10 @@ impl WebhookEvents {
             let mut number = last;
             while has_next {
                 number += 1;
+                if number > most_pages(first.pages) {
+                    let endless = Problem::Inconsistent("a period of the webhook history does not end".into());
+                    return Err(ApiError::unsent(endless, "/v2/analytics/webhooks".into()).into());
+                }
                 has_next = take(self.page(after, end, ends, number).await?)?;
             }
             if has_aged {
@@ -377,6 +381,12 @@ fn parts_of(after: Timestamp, end: Option<Timestamp>, ends: Timestamp, parts: u6
     let edges: Vec<_> = std::iter::once(Some(after)).chain(cuts).chain([end]).collect();
     let windows = edges.windows(2).map(|pair| Window { after: pair[0], before: pair[1] });
     (edges.len() > 2).then(|| windows.collect())
+}
+
+/// How many pages a period may have that began with `said` pages: more arrive while it is read, but not without end.
+fn most_pages(said: Option<u64>) -> u64 {
+    const MANY: u64 = 1_000;
+    said.unwrap_or_default().saturating_mul(2).max(MANY)
 }
 
 fn moment(time: Timestamp) -> DateTime<Utc> {

@@ -111,6 +111,11 @@ impl Asset {
         (number % 23 != 7).then(|| self.created_at + TimeDelta::minutes(minutes as i64))
     }
 
+    /// Whether it becomes finished after `before` and until `now`.
+    pub(super) fn is_finished_between(&self, before: Time, now: Time) -> bool {
+        self.status != "failed" && self.finished_at().is_some_and(|time| before < time && time <= now)
+    }
+
     /// What is to be seen of it at `now` where files are listed before they are finished.
     pub(super) fn unfinished(&self, now: Time) -> Option<Asset> {
         let is_finished = self.status == "failed" || self.finished_at().is_some_and(|time| time <= now);

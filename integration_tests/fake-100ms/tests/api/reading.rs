@@ -44,7 +44,7 @@ fn every_reading_gives_all_that_there_is() {
         assert_eq!(ids(&templates), keys(&truth, "templates"), "{name}");
         assert_eq!(ids(&recordings), keys(&truth, "recordings"), "{name}");
         let mut reported = events(&client, &rooms);
-        reported.append(&mut joins_and_leaves(&sessions, fake.now()));
+        reported.append(&mut joins_and_leaves(&sessions, &truth, fake.now()));
         assert_eq!(reported, keys(&truth, "analytics_events"), "{name}");
         assert_eq!(live_peers(&client, &sessions), keys(&truth, "active_room_peers"), "{name}");
         let destinations = destinations(&client, &templates);
@@ -60,13 +60,22 @@ fn events(client: &Client, rooms: &[Value]) -> BTreeSet<String> {
     ids(&events)
 }
 
-/// What the peers of all sessions say of the last 30 days.
-fn joins_and_leaves(sessions: &[Value], now: DateTime<Utc>) -> BTreeSet<String> {
+/// What the peers of all sessions say of the last 30 days. Who has no id is found in the truth by place, time and name.
+fn joins_and_leaves(sessions: &[Value], truth: &Truth, now: DateTime<Utc>) -> BTreeSet<String> {
     let mut moves = BTreeSet::new();
-    for peers in sessions.iter().map(|session| &session["peers"]) {
-        let peers: Vec<(String, &Value)> = match peers {
+    for session in sessions {
+        let mut known = truth.streams["sessions"][&id(session)]["peers"].as_array().cloned().unwrap_or_default();
+        let mut id_of = |peer: &Value| match peer["id"].as_str() {
+            Some(id) => id.to_owned(),
+            None => {
+                let same = |other: &Value| other["name"] == peer["name"] && is_same_time(other, peer);
+                let found = known.iter().position(same).expect("the truth has everybody");
+                id(&known.remove(found))
+            }
+        };
+        let peers: Vec<(String, &Value)> = match &session["peers"] {
             Value::Object(map) => map.iter().map(|(key, peer)| (key.clone(), peer)).collect(),
-            Value::Array(array) => array.iter().map(|peer| (id(peer), peer)).collect(),
+            Value::Array(array) => array.iter().map(|peer| (id_of(peer), peer)).collect(),
             _ => Vec::new(),
         };
         for (id, peer) in peers {
@@ -79,6 +88,14 @@ fn joins_and_leaves(sessions: &[Value], now: DateTime<Utc>) -> BTreeSet<String> 
         }
     }
     moves
+}
+
+/// Whether both joined in the same microsecond.
+fn is_same_time(one: &Value, other: &Value) -> bool {
+    let joined_at = |peer: &Value| -> DateTime<Utc> {
+        peer["joined_at"].as_str().expect("everybody has joined").parse().expect("a time")
+    };
+    joined_at(one).timestamp_micros() == joined_at(other).timestamp_micros()
 }
 
 #[test]
@@ -203,16 +220,25 @@ fn without_entries(mut truth: Truth) -> Truth {
 #[test]
 fn records_differ_between_readings_only_where_something_is_hidden() {
     let documented = without_entries(tiny(Readings::documented()).truth());
+    let mut wrong = Vec::new();
     for (name, readings) in Readings::alternatives() {
         let hides = !readings.ended_at
+            || !readings.all_created
+            || !readings.all_left
+            || readings.files_before_finished
+            || readings.peers == fake_100ms::PeersShape::ArrayWithoutIds
+            || readings.never_edited == fake_100ms::NeverEdited::EditOfTheOriginal
             || !readings.session_end_moves_updated_at
             || readings.fraction == fake_100ms::Fraction::None
             || readings.missing_destinations != fake_100ms::MissingPart::Absent
             || readings.unknown_destination_kind
             || !readings.has_webhook;
         let same = without_entries(tiny(readings).truth()) == documented;
-        assert_eq!(same, !hides, "{name}");
+        if same == hides {
+            wrong.push(name);
+        }
     }
+    assert_eq!(wrong, Vec::<&str>::new());
 }
 
 #[test]

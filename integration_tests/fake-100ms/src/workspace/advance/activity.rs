@@ -144,11 +144,26 @@ impl Round<'_> {
             asset.id = workspace.mints.asset.next(asset.created_at);
             let position = workspace.assets.push(asset);
             workspace.assets_of.entry(job_id).or_default().push(position);
-            if workspace.recordings.get(job_id).is_some() {
-                self.touched("recordings", job_id);
-            }
-            self.renew_broadcast(job_id);
+            self.touched_job(job_id);
         }
+    }
+
+    /// Files become finished, which the time of no object tells.
+    pub(super) fn finish_files(&mut self, before: Time) {
+        if !self.workspace.readings.files_before_finished {
+            return;
+        }
+        let finished = self.workspace.assets.iter().filter(|asset| asset.is_finished_between(before, self.now));
+        let jobs: Vec<ObjectId> = finished.map(|asset| asset.job_id).collect();
+        jobs.into_iter().for_each(|job_id| self.touched_job(job_id));
+    }
+
+    /// A recording or a stream that has got a file.
+    fn touched_job(&mut self, job_id: ObjectId) {
+        if self.workspace.recordings.get(job_id).is_some() {
+            self.touched("recordings", job_id);
+        }
+        self.touched_broadcast(job_id);
     }
 
     /// New events, and one in five that should have come before. Half of them are of sessions under

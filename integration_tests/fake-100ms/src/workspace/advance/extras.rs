@@ -80,7 +80,7 @@ impl Round<'_> {
     }
 
     /// A stream that has got a file says so.
-    pub(super) fn renew_broadcast(&mut self, job_id: ObjectId) {
+    pub(super) fn touched_broadcast(&mut self, job_id: ObjectId) {
         for kind in Kind::BOTH {
             if self.workspace.broadcasts(kind).get(job_id).is_some() {
                 self.touched(kind.stream(), job_id);

@@ -191,6 +191,7 @@ impl Round<'_> {
             self.begin_broadcasts(volume.broadcasts.div_ceil(2));
             self.add_late_files(volume.broadcasts.div_ceil(2));
             self.store_assets();
+            self.finish_files(before);
             self.add_events(before, volume.events);
             self.add_deliveries(before, volume.webhooks);
         }
