@@ -13,7 +13,7 @@ from container import docker, run_image, run_shell
 from network import NameServer, Proxy, TlsFront
 
 ENTRYPOINT = ["/airbyte/source-100ms"]
-OWN_FOLDERS = ["/airbyte", "/tmp", "/config", "/secrets", "/source"]
+OWN_FOLDERS = ["/tmp", "/config", "/secrets", "/source"]
 # What the launch script of the platform uses, and `tee`, which the older acceptance suite runs.
 UTILITIES = ["sh", "sleep", "mv", "cat", "touch", "kill", "tee"]
 
@@ -68,9 +68,14 @@ def test_entrypoint_and_its_variable_agree(image_config):
 
 def test_labels_say_what_the_metadata_says(image_config, root):
     data = yaml.safe_load((root / "metadata.yaml").read_text())["data"]
+    head = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True)
     assert image_config["Labels"] == {
         "io.airbyte.name": data["dockerRepository"],
         "io.airbyte.version": data["dockerImageTag"],
+        "org.opencontainers.image.version": data["dockerImageTag"],
+        "org.opencontainers.image.revision": head.stdout.strip(),
+        "org.opencontainers.image.source": "",
+        "org.opencontainers.image.licenses": "MIT",
     }
 
 

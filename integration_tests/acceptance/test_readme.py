@@ -11,7 +11,7 @@ from connector import offered
 from fake import Fake
 from pages import blocks, section
 
-IMAGE = "source-100ms/source-100ms:dev"
+IMAGE = "source-100ms:dev"
 # As the page sets it.
 START = "2025-01-01T00:00:00Z"
 

@@ -16,7 +16,7 @@ from fake import Fake
 from pages import blocks, section
 from warehouse import Warehouse
 
-IMAGE = "source-100ms/source-100ms:dev"
+IMAGE = "source-100ms:dev"
 
 
 @pytest.fixture(scope="module")

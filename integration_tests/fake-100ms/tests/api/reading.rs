@@ -163,7 +163,7 @@ fn destinations(client: &Client, templates: &[Value]) -> BTreeSet<String> {
     for template in templates {
         let id = id(template);
         let parts = client.ok(&format!("/v2/templates/{id}/destinations"));
-        for (part, configs) in parts.as_object().expect("an object of kinds") {
+        for (part, configs) in parts.as_object().into_iter().flatten() {
             let kind = match part.as_str() {
                 "rtmpDestinations" | "rtmp_destinations" => "rtmp",
                 "hlsDestinations" | "hls_destinations" => "hls",
@@ -175,12 +175,12 @@ fn destinations(client: &Client, templates: &[Value]) -> BTreeSet<String> {
             keys.extend(names.map(|name| format!("{id}|{kind}|{name}")));
         }
         let recordings = client.ok(&format!("/v2/templates/{id}/recordings"));
-        for (position, config) in recordings.as_array().expect("a bare array").iter().enumerate() {
+        for (position, config) in recordings.as_array().into_iter().flatten().enumerate() {
             let name = config["name"].as_str().map_or(position.to_string(), str::to_owned);
             keys.insert(format!("{id}|recording|{name}"));
         }
         let settings = client.ok(&format!("/v2/templates/{id}/settings"));
-        assert_eq!(settings, template["settings"], "inline and alone");
+        assert!(settings.is_null() || settings == template["settings"], "inline and alone");
         if settings["recording"]["upload"].is_object() {
             keys.insert(format!("{id}|recording_storage|upload"));
         }
@@ -227,7 +227,6 @@ fn records_differ_between_readings_only_where_something_is_hidden() {
             || !readings.all_left
             || readings.files_before_finished
             || readings.peers == fake_100ms::PeersShape::ArrayWithoutIds
-            || readings.never_edited == fake_100ms::NeverEdited::EditOfTheOriginal
             || !readings.session_end_moves_updated_at
             || readings.fraction == fake_100ms::Fraction::None
             || readings.missing_destinations != fake_100ms::MissingPart::Absent
