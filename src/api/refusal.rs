@@ -46,9 +46,7 @@ fn message(body: &[u8]) -> String {
         one => std::slice::from_ref(one),
     };
     for detail in details.iter().filter_map(Value::as_str).filter(|detail| !detail.is_empty()) {
-        if message.is_empty() {
-            detail.clone_into(&mut message);
-        } else if detail.contains(&message) {
+        if detail.contains(&message) {
             detail.clone_into(&mut message);
         } else if !message.contains(detail) {
             message = format!("{}: {detail}", message.trim_end_matches(['.', ':']));
