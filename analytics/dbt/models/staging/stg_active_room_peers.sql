@@ -1,0 +1,1 @@
+{{ stage('active_room_peers', key=['id']) }}
