@@ -25,7 +25,7 @@ sources:
     description: The tables that a loader of the connector's streams writes.
     database: "{{ var('source_database') or target.database }}"
     schema: "{{ var('source_schema') or target.schema }}"
-    loaded_at_field: _airbyte_extracted_at
+    config: {loaded_at_field: _airbyte_extracted_at}
     tables:
 """
 # Templates are read completely by each sync, so they tell when the last one was; the other streams may simply
@@ -59,7 +59,7 @@ def written() -> str:
         stream = path.stem.removeprefix("stg_")
         schema = json.loads((SCHEMAS / f"{stream}.json").read_text())
         key = re.findall(r"'(\w+)'", re.search(r"key=\[(.*?)\]", path.read_text())[1])
-        freshness = f", freshness: {json.dumps(FRESHNESS[stream])}" if stream in FRESHNESS else ""
+        freshness = f", config: {{freshness: {json.dumps(FRESHNESS[stream])}}}" if stream in FRESHNESS else ""
         sources += f"      - {{name: {stream}, description: {json.dumps(schema['description'])}{freshness}}}\n"
         models += model(stream, schema, key)
     return f"{HEAD}{sources}models:\n{models}"

@@ -22,6 +22,12 @@
 {% macro snowflake__seconds_between(earlier, later) %}datediff(microsecond, {{ earlier }}, {{ later }}) / 1000000{% endmacro %}
 
 
+{# A number that is no decimal, so that clients need not convert it. #}
+{% macro as_double(value) %}{{ return(adapter.dispatch('as_double', 'source_100ms')(value)) }}{% endmacro %}
+{% macro default__as_double(value) %}cast({{ value }} as double precision){% endmacro %}
+{% macro bigquery__as_double(value) %}cast({{ value }} as float64){% endmacro %}
+
+
 {# The day of the week, from 1 for Monday to 7 for Sunday. #}
 {% macro weekday(time) %}{{ return(adapter.dispatch('weekday', 'source_100ms')(time)) }}{% endmacro %}
 {% macro default__weekday(time) %}cast(extract(isodow from {{ time }}) as integer){% endmacro %}

@@ -1,5 +1,8 @@
 {# A share of two counts, which some databases would divide without a rest. #}
-{% macro share(part, whole) %}round(cast({{ part }} as {{ dbt.type_numeric() }}) / nullif({{ whole }}, 0), 3){% endmacro %}
+{% macro share(part, whole) %}{{ as_double('round(cast(' ~ part ~ ' as ' ~ dbt.type_numeric() ~ ') / nullif(' ~ whole ~ ', 0), 3)') }}{% endmacro %}
+
+
+{% macro minutes_between(earlier, later) %}{{ as_double(seconds_between(earlier, later) ~ ' / 60.0') }}{% endmacro %}
 
 
 {# A sum of counts is a decimal in some databases. #}

@@ -8,9 +8,9 @@ with measured as (
         min(started_at) as started_at,
         count(*) as tracks,
         {{ total('samples') }} as samples,
-        {{ mean_of('publish', 'packet_loss_percent') }} as sent_loss_percent,
-        {{ mean_of('subscribe', 'packet_loss_percent') }} as received_loss_percent,
-        max(rtt_ms_p95) as rtt_ms_p95
+        {{ as_double(mean_of('publish', 'packet_loss_percent')) }} as sent_loss_percent,
+        {{ as_double(mean_of('subscribe', 'packet_loss_percent')) }} as received_loss_percent,
+        {{ as_double('max(rtt_ms_p95)') }} as rtt_ms_p95
     from {{ ref('stg_peer_quality') }}
     group by session_id, peer_id, room_id
 )

@@ -43,12 +43,12 @@ counted as (
 compared as (
     select
         counted.*,
-        cast(coalesce(
-            (sum(failures) over (partition by weekday, hour_of_day) - failures)
-            / nullif(cast(count(*) over (partition by weekday, hour_of_day) - 1 as {{ dbt.type_numeric() }}), 0),
-            (sum(failures) over () - failures) / nullif(cast(count(*) over () - 1 as {{ dbt.type_numeric() }}), 0),
+        coalesce(
+            {{ as_double('sum(failures) over (partition by weekday, hour_of_day) - failures') }}
+            / nullif(count(*) over (partition by weekday, hour_of_day) - 1, 0),
+            {{ as_double('sum(failures) over () - failures') }} / nullif(count(*) over () - 1, 0),
             0
-        ) as {{ dbt.type_numeric() }}) as usual_failures
+        ) as usual_failures
     from counted
 )
 

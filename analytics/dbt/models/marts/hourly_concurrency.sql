@@ -44,7 +44,7 @@ placed as (
         {{ dbt.date_trunc('hour', 'moment') }} as hour,
         moment,
         people,
-        people * coalesce({{ seconds_between('moment', 'next_moment') }}, 0) / 60.0 as minutes,
+        people * coalesce({{ minutes_between('moment', 'next_moment') }}, 0) as minutes,
         row_number() over (partition by {{ dbt.date_trunc('hour', 'moment') }} order by people desc, moment) as place
     from pieces
 )

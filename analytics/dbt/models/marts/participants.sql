@@ -72,7 +72,7 @@ select
         when measured.session_is_live then 'still in'
         else 'session ended'
     end as ending,
-    {{ seconds_between('measured.joined_at', 'measured.present_until') }} / 60.0 as minutes,
+    {{ minutes_between('measured.joined_at', 'measured.present_until') }} as minutes,
     row_number() over (
         partition by measured.session_id, measured.person order by measured.joined_at, measured.peer_id
     ) as join_number,

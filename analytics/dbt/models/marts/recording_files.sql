@@ -25,6 +25,6 @@ select
     status,
     path,
     cast(bytes as {{ dbt.type_bigint() }}) as bytes,
-    seconds / 60.0 as minutes,
+    {{ as_double('seconds / 60.0') }} as minutes,
     created_at
 from files

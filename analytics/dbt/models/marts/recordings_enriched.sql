@@ -30,7 +30,7 @@ select
     recordings.stopped_at,
     recordings.started_by,
     recordings.stopped_by,
-    recordings.duration / 60.0 as minutes,
+    {{ as_double('recordings.duration / 60.0') }} as minutes,
     recordings.size as primary_bytes,
     coalesce(files.files, 0) as files,
     coalesce(files.failed_files, 0) as failed_files,

@@ -11,7 +11,7 @@ stays as (
 
 moments as (
     select
-        session_id, created_at as moment, 1 as rank, 'session' as kind, cast(null as {{ dbt.type_string() }}) as person,
+        session_id, created_at as moment, 1 as turn, 'session' as kind, cast(null as {{ dbt.type_string() }}) as person,
         'The session in the room "' || coalesce(room_name, room_id, '?') || '" was created.' as sentence
     from sessions
     union all
@@ -85,7 +85,7 @@ moments as (
 
 select
     session_id,
-    row_number() over (partition by session_id order by moment, rank, sentence) as line,
+    row_number() over (partition by session_id order by moment, turn, sentence) as line,
     moment,
     kind,
     person,

@@ -66,7 +66,7 @@ select
     sessions.started_at,
     sessions.stopped_at,
     cast(sessions.started_at as date) as day,
-    sessions.duration / 60.0 as minutes,
+    {{ as_double('sessions.duration / 60.0') }} as minutes,
     coalesce(stays.joins, 0) as joins,
     coalesce(stays.people, 0) as people,
     coalesce(peaks.peak_people, 0) as peak_people,
@@ -83,7 +83,7 @@ select
         when recordings.completed_recordings > 0 then 'recorded'
         when recordings.recordings_in_progress > 0 then 'in progress'
         when recordings.recordings > 0 then 'failed'
-        when not rooms.is_recording_on then 'not asked for'
+        when not coalesce(rooms.is_recording_on, false) then 'not asked for'
         when sessions.active then 'not yet'
         when coalesce(stays.joins, 0) = 0 then 'nobody came'
         else 'missing'
