@@ -12,7 +12,9 @@ with records as (
     {%- for name, column in model.columns.items() if name != 'extracted_at' %}
         {{ staged(name, column.data_type) if name in found else null_of(column.data_type) }} as {{ 'is_default' if name == 'default' else name }},
     {%- endfor %}
-        {{ staged('_airbyte_extracted_at', 'timestamp') if '_airbyte_extracted_at' in found else null_of('timestamp') }} as extracted_at
+        {{ staged('_airbyte_extracted_at', 'timestamp') if '_airbyte_extracted_at' in found else null_of('timestamp') }} as extracted_at,
+        {#- Of two lines of a file, the later one is newer. #}
+        {{ 'row_number() over ()' if found and var('rows_folder') else '0' }} as line
     {%- if not found %}
     from (select 1 as nothing) as raw
     where false
@@ -28,7 +30,7 @@ numbered as (
         records.*,
         row_number() over (
             partition by {{ key | join(', ') }}
-            order by {{ newest ~ ' desc, ' if newest }}extracted_at desc
+            order by {{ newest ~ ' desc, ' if newest }}extracted_at desc, line desc
         ) as place
     from records
 )
