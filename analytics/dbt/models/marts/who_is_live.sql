@@ -3,7 +3,8 @@
 with peers as (
     select
         peers.*,
-        max(extracted_at) over () as last_extracted_at
+        max(extracted_at) over () as last_extracted_at,
+        row_number() over (partition by id order by extracted_at desc) as place
     from {{ ref('stg_active_room_peers') }} as peers
 )
 
@@ -25,7 +26,8 @@ from peers
 left join {{ ref('stg_sessions') }} as sessions on peers.session_id = sessions.id
 left join {{ ref('participants') }} as stays on peers.session_id = stays.session_id and peers.id = stays.peer_id
 left join {{ ref('rooms_enriched') }} as rooms on peers.room_id = rooms.room_id
-where (
+where peers.place = 1
+    and (
         last_extracted_at is null
         or {{ seconds_between('peers.extracted_at', 'last_extracted_at') }} <= {{ var('snapshot_seconds') }}
     )
