@@ -16,10 +16,11 @@ from collections import Counter, defaultdict
 import psycopg
 import pytest
 import sqlglot
+import yaml
 from sqlglot import exp
 
-from connector import EXTRA, STREAMS, key_of
-from pages import section
+from connector import OFFERED, STREAMS, key_of
+from pages import blocks, section
 from warehouse import PACKAGE, TIME_ZONE, DuckDb, PostgreSql, run_dbt
 
 MARTS = {path.stem for path in (PACKAGE / "models/marts").glob("*.sql")}
@@ -473,25 +474,28 @@ def seconds_of(build: subprocess.CompletedProcess, model: str) -> float:
     return float(re.search(rf"OK created sql table model \w+\.{model} .*\[(?:OK|SELECT \d+) in ([\d.]+)s\]", build.stdout)[1])
 
 
-def test_a_large_session_in_files_in_a_project_that_installs_the_package(large_session, tmp_path):
+def test_a_large_session_in_files_in_a_project_as_the_page_says(large_session, root, tmp_path):
     """Where DuckDB may take far less memory than such a session once took, which was more than 6 GB."""
+    packages, variables = map(yaml.safe_load, blocks(section((root / "docs/analytics.md").read_text(), "In your dbt project"), "yaml"))
+    [package] = packages["packages"]
+    variables["vars"]["source_100ms"]["rows_folder"] = str(tmp_path / "rows")
     (tmp_path / "rows").mkdir()
     # What was written first is not what counts, even if nothing says that it has changed since.
     lines = [large_session | {"active": True, "peers": []}, large_session]
     (tmp_path / "rows/sessions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (tmp_path / "packages.yml").write_text(f"packages: [{{local: {PACKAGE}}}]")
-    (tmp_path / "dbt_project.yml").write_text("{name: theirs, version: 1.0.0, profile: theirs}")
+    (tmp_path / "packages.yml").write_text(json.dumps({"packages": [{"local": str(root / package["subdirectory"])}]}))
+    (tmp_path / "dbt_project.yml").write_text(json.dumps({"name": "theirs", "version": "1.0.0", "profile": "theirs"} | variables))
     output = {"type": "duckdb", "path": str(tmp_path / "made.duckdb"), "schema": "analytics", "settings": {"memory_limit": "512MB", "TimeZone": TIME_ZONE}}
     (tmp_path / "profiles.yml").write_text(json.dumps({"theirs": {"target": "duckdb", "outputs": {"duckdb": output}}}))
     database = DuckDb(tmp_path / "made.duckdb")
     installed = run_dbt("deps", database, project=tmp_path)
     assert installed.returncode == 0, installed.stdout
-    build = run_dbt("build", database, project=tmp_path, rows_folder=str(tmp_path / "rows"), extra_streams=[])
+    build = run_dbt("build", database, project=tmp_path)
     assert build.returncode == 0, build.stdout
     assert_large_session(database)
     assert seconds_of(build, "participants") < 5
     streams = {row["stream"]: row["records"] for row in database.query("SELECT * FROM analytics.loaded_streams")}
-    assert streams == {"sessions": 1} | dict.fromkeys(STREAMS.keys() - EXTRA.keys() - {"sessions"}, 0)
+    assert streams == dict.fromkeys([*OFFERED, "webhook_events", "peer_quality"], 0) | {"sessions": 1}
 
 
 def test_a_large_session_as_a_destination_writes_it(large_session, postgres):
@@ -541,4 +545,17 @@ def test_what_cannot_run_here_is_compiled_and_parsed(dialect, tmp_path):
 def test_the_page_names_every_table(root):
     page = (root / "docs/analytics.md").read_text()
     table = section(page, "Which table answers what")
-    assert set(re.findall(r"`(\w+)`", table)) >= MARTS - {"rooms_enriched", "loaded_streams"}
+    assert set(re.findall(r"`(\w+)`", table)) == MARTS - {"rooms_enriched", "loaded_streams"}
+
+
+def test_the_diagram_of_the_page_has_the_relations_that_are_tested(root):
+    page = section((root / "docs/analytics.md").read_text(), "In your dbt project")
+    drawn = set(re.findall(r"^    (\w+) \S+ (\w+) : (\w+)$", page, re.MULTILINE))
+    models = yaml.safe_load((PACKAGE / "models/marts/marts.yml").read_text())["models"]
+    assert drawn == {
+        (re.search(r"'(\w+)'|\((\w+)\)", test["relationships"]["arguments"]["to"])[1] or "", model["name"], column["name"])
+        for model in models
+        for column in model["columns"]
+        for test in column.get("data_tests", [])
+        if "relationships" in test
+    }

@@ -130,7 +130,6 @@ def sync_twice(fake: Fake, folder: Path, start_with: dict, postgres: Postgres | 
 
 
 PACKAGE = Path(__file__).resolve().parents[2] / "analytics/dbt"
-EVERYTHING = {"extra_streams": list(EXTRA)}
 
 
 def run_dbt(command: str, database: Database | str, *options: str, project: Path = PACKAGE, **variables: object) -> CompletedProcess:
@@ -149,7 +148,7 @@ def run_dbt(command: str, database: Database | str, *options: str, project: Path
     environment |= {"DBT_TARGET_PATH": artifacts, "DBT_LOG_PATH": artifacts, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
     return subprocess.run(
         [Path(sys.executable).with_name("dbt"), "--no-use-colors", *command.split(), "--target", target, *options]
-        + ["--vars", json.dumps({"source_schema": schema} | EVERYTHING | variables)],
+        + ["--vars", json.dumps(({"source_schema": schema, "extra_streams": [*EXTRA]} if project == PACKAGE else {}) | variables)],
         cwd=project,
         env=os.environ | environment,
         capture_output=True,

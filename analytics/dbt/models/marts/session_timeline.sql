@@ -17,9 +17,9 @@ moments as (
     union all
     select
         session_id, stopped_at, 9, 'session', null,
-        'The session ended after ' || coalesce({{ minutes_in_words('minutes') }}, '?') || ', with '
-        || cast(people as {{ dbt.type_string() }}) || ' people in all and at most '
-        || cast(peak_people as {{ dbt.type_string() }}) || ' at the same time.'
+        'The session ended after ' || coalesce({{ minutes_in_words('minutes') }}, '?') || '. People in all: '
+        || cast(people as {{ dbt.type_string() }}) || ', at the same time: '
+        || cast(peak_people as {{ dbt.type_string() }}) || '.'
     from sessions
     where stopped_at is not null
     union all
@@ -51,6 +51,7 @@ moments as (
             when 'track.add.success' then ' published'
             when 'track.update.success' then ' changed'
             when 'track.remove.success' then ' stopped'
+            when 'beam.recording.success' then ': a recording by the browser was written'
             else ': ' || type
         end
         || case
@@ -65,14 +66,14 @@ moments as (
         and type not in ('peer.join', 'peer.leave', 'client.disconnected')
         and type not like 'client.%.failed'
     union all
-    select session_id, started_at, 6, 'recording', null, 'The recording ' || recording_id || ' started.'
+    select session_id, started_at, 6, 'recording', null, 'A recording started' || coalesce(' (' || destination || ')', '') || '.'
     from {{ ref('recordings_enriched') }}
     where session_id is not null and started_at is not null
     union all
     select
         session_id, stopped_at, 7, 'recording', null,
-        'The recording ' || recording_id || ' stopped; it is ' || outcome || ', with '
-        || cast(files as {{ dbt.type_string() }}) || ' finished files.'
+        'A recording stopped' || coalesce(' (' || destination || ')', '') || '; it is ' || outcome || '. Finished files: '
+        || cast(files as {{ dbt.type_string() }}) || '.'
     from {{ ref('recordings_enriched') }}
     where session_id is not null and stopped_at is not null
     {%- if 'webhook_events' in var('extra_streams') %}
