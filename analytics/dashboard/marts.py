@@ -22,22 +22,29 @@ class NotThere(Exception):
 @st.cache_data(ttl=60, show_spinner=False)
 def ask(sql: str, **values: object) -> pandas.DataFrame:
     """The answer to a query in which `{model}` is the table of a model, and `:name` a value."""
-    sql = re.sub(r"\{(\w+)\}", rf'"{SCHEMA}"."\1"', sql)
     try:
         if DATABASE.startswith(("postgres://", "postgresql://")):
             with psycopg.connect(DATABASE) as connection:
                 connection.adapters.register_loader("numeric", FloatLoader)
-                cursor = connection.execute(re.sub(r"(?<!:):(\w+)", r"%(\1)s", sql.replace("%", "%%")), values)
+                sql = re.sub(r"(?<!:):(\w+)", r"%(\1)s", within(f'"{SCHEMA}"', sql).replace("%", "%%"))
+                cursor = connection.execute(sql, values)
                 return pandas.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description])
         # A file is closed at once, so that the next sync can write to it.
         with duckdb.connect(DATABASE, read_only=True) as connection:
             used = {name: value for name, value in values.items() if f":{name}" in sql}
-            return connection.execute(re.sub(r"(?<!:):(\w+)", r"$\1", sql), used).df()
+            # The schema may be called like the file, which is a catalog of DuckDB.
+            [catalog] = connection.execute("select current_database()").fetchone()
+            sql = re.sub(r"(?<!:):(\w+)", r"$\1", within(f'"{catalog}"."{SCHEMA}"', sql))
+            return connection.execute(sql, used).df()
     except (duckdb.CatalogException, psycopg.errors.UndefinedTable) as error:
         raise NotThere(str(error)) from error
     except (duckdb.IOException, psycopg.OperationalError) as error:
         st.error(f"The database `{DATABASE.rpartition('@')[2]}` cannot be read. It may not be there, or something may be writing to it: try again when it has finished.\n\n{error}")
         st.stop()
+
+
+def within(schema: str, sql: str) -> str:
+    return re.sub(r"\{(\w+)\}", lambda model: f'{schema}."{model[1]}"', sql)
 
 
 def is_built(model: str) -> bool:

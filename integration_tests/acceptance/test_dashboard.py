@@ -53,7 +53,7 @@ class Dashboard:
         self.page = browser.new_page()
         self.page.set_default_timeout(60_000)
         self.thrown = []
-        self.page.on("pageerror", self.thrown.append)
+        self.page.on("pageerror", lambda error: self.thrown.append(str(error)))
 
     def _wait(self) -> None:
         deadline = time.monotonic() + 240
