@@ -70,6 +70,11 @@ def need(stream: str, model: str) -> None:
         st.stop()
 
 
+def plain(text: str) -> str:
+    """A text as it is, without Markdown: whoever joins a call chooses a name, which could be a link or a picture."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+.!|~:$-])", r"\\\1", text)
+
+
 def need_rows(rows: pandas.DataFrame, what: str) -> bool:
     """Whether there is something; if not, the place says so."""
     if rows.empty:

@@ -74,7 +74,7 @@ class Dashboard:
         assert self.page.locator(BROKEN).all_inner_texts() == [] == self.thrown
 
     def choose(self, label: str) -> None:
-        self.page.get_by_text(label, exact=True).click()
+        self.page.locator(f'p:text-is("{label}")').click()
         self.page.wait_for_timeout(500)
         self.settle()
 
@@ -155,8 +155,9 @@ def test_support_starts_from_a_session_a_person_a_room_and_a_name(filled, truth)
     told = " ".join(filled.texts("li"))
     assert f"{len({p['user_id'] or p['id'] for p in session['peers']})} people joined {len(session['peers'])} times" in told
     assert f"could not publish ({failed['data']['error']['name']}" in told
-    for odd in ("nobody-has-this-id", "%25", "O'Neill :name {x}"):
+    for odd in ("nobody-has-this-id", "%25", "O'Neill :name {x}", "![name](http://127.0.0.1:9/a.png)"):
         filled.open(f"support?q={odd}")
+        assert not filled.texts('[data-testid="stMain"] img'), "a name is no picture"
 
 
 def test_an_empty_database_says_what_to_do(dashboard, tmp_path):
