@@ -20,7 +20,18 @@ RECORDING = {
     "nobody came": "The room is set to record, but nobody came.",
     "missing": "The room is set to record, but there is no recording of it.",
 }
-UNUSUAL = alt.Color("unusual:N", scale=alt.Scale(domain=[False, True], range=["#83c9ff", "#d62728"]))
+GOOD, FAIR, POOR, UNKNOWN = "#0068c9", "#83c9ff", "#d62728", "#bbbbbb"
+
+
+def colors(column: str, **of: str) -> alt.Color:
+    """Colours that mean the same on every page."""
+    names = [name.replace("_", " ") for name in of]
+    return alt.Color(f"{column}:N", title=column, scale=alt.Scale(domain=names, range=[*of.values()]))
+
+
+UNUSUAL = alt.Color("unusual:N", scale=alt.Scale(domain=[False, True], range=[FAIR, POOR]))
+OUTCOME = colors("outcome", completed=GOOD, in_progress=FAIR, failed=POOR, completed_without_a_file="#ff9f36")
+QUALITY = colors("quality", good=GOOD, fair=FAIR, poor=POOR, unknown=UNKNOWN)
 
 
 def period() -> dict[str, datetime.date]:
@@ -192,7 +203,7 @@ def recordings() -> None:
         boxes[1].metric("Hours", f"{rows.hours.sum():,.1f}")
         boxes[2].metric("Gigabytes", f"{rows.gigabytes.sum():,.1f}")
         boxes[3].metric("Failed or without a file", f"{bad.recordings.sum():,}")
-        bars(rows, "day", "recordings", "outcome:N")
+        bars(rows, "day", "recordings", OUTCOME)
     st.subheader("Sessions that should have been recorded and were not")
     st.caption("The room is set to record, by itself or through its template, as it is now; people came, and the session ended.")
     missing = ask("""
@@ -247,7 +258,7 @@ def failures() -> None:
             select cast(started_at as date) as day, quality, count(*) as stays from {call_quality}
             where started_at >= :since and started_at < :until group by 1, 2""", **days)  # fmt: skip
         if need_rows(quality, "measurements"):
-            bars(quality, "day", "stays", "quality:N")
+            bars(quality, "day", "stays", QUALITY)
     st.caption("100ms keeps these events for 30 days; the tables keep what was read in time.")
 
 
@@ -350,7 +361,7 @@ page = st.navigation([
     st.Page(function, title=path.replace("-", " ").capitalize(), url_path=path, default=path == "usage")
     for path, function in PAGES.items()
 ])  # fmt: skip
-st.sidebar.caption(f"All times are in UTC. Reads `{DATABASE.rpartition('@')[2]}`.")
+st.sidebar.caption(f"All times are in UTC. Reads `{DATABASE.rpartition('/')[2]}`.")
 try:
     page.run()
 except NotThere as error:
