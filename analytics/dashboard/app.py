@@ -57,7 +57,7 @@ def usage() -> None:
     st.title("Usage")
     need("sessions", "daily_usage")
     days = period()
-    left, right = st.columns(2)
+    left, right = st.columns([2, 3])
     by = left.segmented_control("By", ["app", "room", "template", "region"], default="app") or "app"
     measures = ["sessions", "participant_minutes", "session_minutes", "joins"]
     measure = right.segmented_control("Measure", measures, default="sessions") or "sessions"
@@ -101,10 +101,11 @@ def totals(days: dict[str, datetime.date]) -> None:
     people = ask("""
         select count(distinct person) as people from {participants}
         where session_started_at >= :since and session_started_at < :until""", **days).people[0]  # fmt: skip
+    beside = "Below is the difference to the period before, which was as long."
     boxes = st.columns(5)
-    boxes[0].metric("Sessions", f"{now.sessions:,.0f}", f"{now.sessions - before.sessions:+,.0f} to the period before")
+    boxes[0].metric("Sessions", f"{now.sessions:,.0f}", f"{now.sessions - before.sessions:+,.0f}", help=beside)
     boxes[1].metric("People", f"{people:,}")
-    boxes[2].metric("Hours of people", f"{now.minutes / 60:,.0f}", f"{(now.minutes - before.minutes) / 60:+,.0f}")
+    boxes[2].metric("Hours of people", f"{now.minutes / 60:,.0f}", f"{(now.minutes - before.minutes) / 60:+,.0f}", help=beside)
     boxes[3].metric("Mean length", "–" if pandas.isna(now.length) else f"{now.length:.0f} min")
     boxes[4].metric("Going on now", f"{now.live:,.0f}")
 
