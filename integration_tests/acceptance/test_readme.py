@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 
@@ -96,19 +95,6 @@ def reads_on(configure: str, commands: str, folder, fake, path: str = "") -> Non
 def test_the_way_with_cargo(page, configure, folder, fake):
     [commands] = blocks(section(page, "With cargo"), "sh")
     reads_on(configure, without_building(commands, "cargo build --release"), folder, fake)
-
-
-def test_the_files_of_a_folder_are_asked_as_the_page_says(configure, folder, fake, root):
-    """Read twice, so that what has changed stands in the files a second time."""
-    follow(configure, folder)
-    for _ in range(2):
-        follow("target/release/source-100ms read --config config.json --streams sessions,rooms --incremental --output rows", folder)
-        fake.advance()
-    (folder / "docs").symlink_to(root / "docs")
-    page = (root / "docs/queries/README.md").read_text()
-    [commands] = blocks(section(page, "From the files of a folder"), "python")
-    said = subprocess.run([sys.executable, "-c", commands], cwd=folder, capture_output=True, text=True, check=True).stdout
-    assert "session_minutes" in said and len(said.splitlines()) > 5
 
 
 def test_the_way_with_docker(page, configure, folder, fake, image, docker_on_the_host):

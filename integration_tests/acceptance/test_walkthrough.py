@@ -29,7 +29,6 @@ def transcript(blocks, root, connector, fake_binary, tmp_path_factory):
     (folder / "target/release").mkdir(parents=True)
     (folder / "target/release/source-100ms").symlink_to(connector.binary)
     (folder / "target/release/fake-100ms").symlink_to(fake_binary)
-    (folder / "docs").symlink_to(root / "docs")
     (folder / "venv").symlink_to(sys.prefix)
     between = "echo '=== next block'\n"
     unset = {name: value for name, value in os.environ.items() if name not in ("AIRBYTE_OFFLINE_MODE", "DO_NOT_TRACK")}

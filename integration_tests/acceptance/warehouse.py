@@ -1,71 +1,46 @@
-"""The databases that readers use: filled by PyAirbyte, or with rows made by hand, and asked in SQL."""
+"""The databases that readers use: filled by PyAirbyte, built on by the dbt package, and asked in SQL."""
 
-import datetime
 import json
-import re
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import CompletedProcess
+from urllib.parse import urlsplit
 
 import airbyte
 import duckdb
 import psycopg
-import sqlglot
 from airbyte.caches import DuckDBCache, PostgresCache
 from psycopg.rows import dict_row
-from sqlglot import exp
 
+from connector import EXTRA
 from fake import Fake
 from postgres import Postgres
 
-QUERIES = Path(__file__).resolve().parents[2] / "docs/queries"
 # Of somebody who does not live in UTC.
 TIME_ZONE = "Asia/Kolkata"
-
-
-def plain_row(row: dict) -> dict:
-    """Decimals as the numbers that Python reckons with."""
-    return {name: float(value) if isinstance(value, Decimal) else value for name, value in row.items()}
 
 
 class Database:
     """Where the tables are, and how its readers ask."""
 
-    dialect: str
-
     def query(self, sql: str, parameters: dict | None = None) -> list[dict]:
         raise NotImplementedError
-
-    def ask(self, name: str, **parameters: object) -> list[dict]:
-        """The answer to a query of docs/queries."""
-        return [plain_row(row) for row in self.query(self.text(name), parameters)]
-
-    def text(self, name: str) -> str:
-        return (QUERIES / self.dialect / f"{name}.sql").read_text()
 
 
 @dataclass
 class DuckDb(Database):
     path: Path
-    memory_limit: str = "2GB"
-    time_zone: str = TIME_ZONE
-    dialect = "duckdb"
-
-    # The types of its columns, as PyAirbyte creates them.
-    types = {"text": "VARCHAR", "whole": "BIGINT", "number": "DECIMAL(38, 9)", "flag": "BOOLEAN",
-             "time": "TIMESTAMP", "json": "JSON"}  # fmt: skip
 
     def query(self, sql, parameters=None):
         with duckdb.connect(self.path) as connection:
-            connection.execute(f"SET TimeZone = '{self.time_zone}'")
-            connection.execute(f"SET memory_limit = '{self.memory_limit}'")
+            connection.execute(f"SET TimeZone = '{TIME_ZONE}'")
             answer = connection.execute(sql, parameters or {})
             names = [column[0] for column in answer.description]
             return [dict(zip(names, row)) for row in answer.fetchall()]
-
-    def create(self, table: str, columns: dict[str, str], rows: list[dict]) -> None:
-        with duckdb.connect(self.path) as connection:
-            fill(connection, table, columns, rows, self.types, "?")
 
     def columns(self, table: str) -> dict[str, str]:
         return {c["column_name"]: c["column_type"] for c in self.query(f"DESCRIBE {table}")}
@@ -74,74 +49,11 @@ class DuckDb(Database):
 @dataclass
 class PostgreSql(Database):
     url: str
-    dialect = "postgresql"
-
-    # The types of its columns, as Airbyte's destination creates them. PyAirbyte has others.
-    types = {"text": "varchar", "whole": "bigint", "number": "numeric", "flag": "boolean",
-             "time": "timestamptz", "json": "jsonb"}  # fmt: skip
 
     def query(self, sql, parameters=None):
-        # psql puts a variable where `:'name'` stands; here the driver does, which reads `%` as its own.
-        sql = re.sub(r"^--.*$", "", sql, flags=re.MULTILINE)
-        sql = re.sub(r":'(\w+)'", r"%(\1)s", sql)
         with psycopg.connect(self.url, row_factory=dict_row) as connection:
             connection.execute(f"SET TimeZone = '{TIME_ZONE}'")
             return connection.execute(sql, parameters or None).fetchall()
-
-    def create(self, table: str, columns: dict[str, str], rows: list[dict]) -> None:
-        with psycopg.connect(self.url) as connection:
-            fill(connection.cursor(), table, columns, rows, self.types, "%s")
-
-
-@dataclass
-class Translated(Database):
-    """The queries for a database that cannot run here, translated for DuckDB by sqlglot and run there."""
-
-    dialect: str
-    database: DuckDb
-
-    def query(self, sql, parameters=None):
-        [tree] = sqlglot.parse(sql, read=self.dialect)
-        # BigQuery is always in UTC, and Snowflake's columns have a zone, which the tables here have not.
-        in_utc = replace(self.database, time_zone="UTC")
-        return in_utc.query(tree.transform(as_duckdb_has_it).sql("duckdb"), parameters)
-
-
-def as_duckdb_has_it(node: exp.Expression) -> exp.Expression:
-    """What sqlglot does not translate, or not with the meaning that it has in the other database."""
-    match node:
-        # DuckDB's decimals have three digits unless told otherwise, BigQuery's nine.
-        case exp.DataType(this=exp.DataType.Type.DECIMAL, expressions=[]):
-            return exp.DataType.build("DECIMAL(38, 9)", dialect="duckdb")
-        case exp.JSONKeysAtDepth():
-            return exp.Anonymous(this="json_keys", expressions=[node.this])
-        # The exact percentile stands for the approximate one.
-        case exp.Bracket(this=exp.ApproxQuantiles(this=value), expressions=[number]):
-            fraction = exp.Literal.number(int(number.name) / 100)
-            return exp.Anonymous(this="quantile_cont", expressions=[value, fraction])
-        # A text that is taken out of Snowflake's VARIANT has no quotation marks.
-        case exp.Cast(this=exp.JSONExtract(args={"variant_extract": True})):
-            node.this.replace(exp.JSONExtractScalar(this=node.this.this, expression=node.this.expression))
-        case exp.Lateral(this=exp.Explode(this=exp.Kwarg(expression=array))):
-            values = f"SELECT unnest(CAST({array.sql('duckdb')} AS JSON[])) AS value"
-            return sqlglot.parse_one(values, read="duckdb").subquery(node.alias)
-        case exp.Column(this=exp.Identifier(this="value"), table="item", parent=exp.Cast()):
-            return exp.JSONExtractScalar(this=node, expression=exp.JSONPath(expressions=[exp.JSONPathRoot()]))
-    return node
-
-
-def fill(cursor, table: str, columns: dict, rows: list[dict], types: dict, mark: str) -> None:
-    shape = ", ".join(f"{name} {types[kind]}" for name, kind in columns.items())
-    cursor.execute(f"DROP TABLE IF EXISTS {table}")
-    cursor.execute(f"CREATE TABLE {table} ({shape})")
-    marks = ", ".join([mark] * len(columns))
-    values = [[stored(row[name], kind) for name, kind in columns.items()] for row in rows]
-    if values:
-        cursor.executemany(f"INSERT INTO {table} VALUES ({marks})", values)
-
-
-def stored(value: object, kind: str) -> object:
-    return json.dumps(value) if kind == "json" and value is not None else value
 
 
 @dataclass
@@ -203,11 +115,44 @@ class SyncedTwice:
     warehouse: Warehouse
     records: tuple[int, int]
     truths: tuple[dict, dict]
+    # What came of building the tables of analytics/dbt after each sync.
+    builds: tuple[CompletedProcess, CompletedProcess]
 
 
 def sync_twice(fake: Fake, folder: Path, start_with: dict, postgres: Postgres | None = None) -> SyncedTwice:
     warehouse = Warehouse(fake, folder, start_with, postgres)
     before, first = fake.truth(), warehouse.sync()
+    first_build = run_dbt("build", warehouse.database)
     fake.advance()
     after, second = fake.truth(), warehouse.sync()
-    return SyncedTwice(warehouse, (first, second), (before, after))
+    second_build = run_dbt("build", warehouse.database)
+    return SyncedTwice(warehouse, (first, second), (before, after), (first_build, second_build))
+
+
+PACKAGE = Path(__file__).resolve().parents[2] / "analytics/dbt"
+
+
+def run_dbt(command: str, database: Database | str, *options: str, project: Path = PACKAGE, **variables: object) -> CompletedProcess:
+    """Runs dbt over a database, or for one that is not here, by its name in the package's profile."""
+    match database:
+        case DuckDb(path=path):
+            target, environment, schema = "duckdb", {"ANALYTICS_DUCKDB": str(path)}, "main"
+        case PostgreSql(url=url):
+            address = urlsplit(url)
+            target, schema = "postgres", "public"
+            environment = {"PGPORT": str(address.port), "PGUSER": address.username, "PGDATABASE": address.path[1:]}
+        case name:
+            target, environment, schema = name, {}, "raw"
+    # Next to the sources stay only sources. The parsed project is kept from one run to the next.
+    artifacts = f"{tempfile.gettempdir()}/dbt-of-acceptance-{os.getpid()}/{project.name}-{target}"
+    environment |= {"DBT_TARGET_PATH": artifacts, "DBT_LOG_PATH": artifacts, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+    return subprocess.run(
+        [Path(sys.executable).with_name("dbt"), "--no-use-colors", *command.split(), "--target", target, *options]
+        + ["--vars", json.dumps(({"source_schema": schema, "extra_streams": [*EXTRA]} if project == PACKAGE else {}) | variables)],
+        cwd=project,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )

@@ -1,4 +1,4 @@
-//! Three questions that the records answer, each drawn, with the query that answers it in a warehouse.
+//! Three questions that the records answer, each drawn, with the table that answers it in a warehouse.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,21 +18,21 @@ type Records<'r> = BTreeMap<String, &'r Value>;
 /// The charts, ready to be printed.
 pub fn of(sessions: &Records<'_>, recordings: &Records<'_>) -> [String; 3] {
     [
-        chart("How many sessions began on each of the last 14 days?", "session_volume", per_day(sessions)),
-        chart("How many people took part in a session?", "session_participants", by_participants(sessions)),
-        chart("In what state are the recordings?", "recording_status", by_status(recordings)),
+        chart("How many sessions began on each of the last 14 days?", "daily_usage", per_day(sessions)),
+        chart("How many people took part in a session?", "sessions_enriched", by_participants(sessions)),
+        chart("In what state are the recordings?", "recordings_enriched", by_status(recordings)),
     ]
 }
 
-/// A question, its answer as bars, and where the query is.
-fn chart(question: &str, query: &str, bars: Vec<(String, u64)>) -> String {
+/// A question, its answer as bars, and where its table is made.
+fn chart(question: &str, table: &str, bars: Vec<(String, u64)>) -> String {
     let most = bars.iter().map(|(_, count)| *count).max().unwrap_or_default().max(1);
     let rows = bars.into_iter().map(|(label, count)| {
         // What is not nothing is seen.
         let length = if count == 0 { 0 } else { (count * WIDTH / most).max(1) };
         vec![label, grouped(count), "█".repeat(length as usize)]
     });
-    format!("{question}\nIn SQL: docs/queries/duckdb/{query}.sql\n\n{}\n", aligned(None, rows, &[1]))
+    format!("{question}\nAs a table: analytics/dbt/models/marts/{table}.sql\n\n{}\n", aligned(None, rows, &[1]))
 }
 
 /// Sessions by the day (UTC) they began, for the last days in which there were any.

@@ -151,7 +151,9 @@ fn show(out: &mut impl Write, fake: &Fake, folder: &Path) -> Done<()> {
     writeln!(
         out,
         "The records are in {}/, one file for each stream, beside config, catalog and state. The next demo writes this\n\
-         folder anew; docs/queries/README.md says how to ask its files in DuckDB.",
+         folder anew. A dashboard over them (needs Python 3.11 or later): analytics/open {}\n\
+         docs/analytics.md says more.",
+        folder.display(),
         folder.display()
     )?;
     Ok(())
@@ -405,10 +407,10 @@ mod tests {
     }
 
     #[test]
-    fn each_chart_names_a_query_that_exists() {
+    fn each_chart_names_a_table_that_exists() {
         let charts = charts::of(&BTreeMap::new(), &BTreeMap::new());
         for chart in charts {
-            let path = chart.lines().find_map(|line| line.strip_prefix("In SQL: ")).unwrap();
+            let path = chart.lines().find_map(|line| line.strip_prefix("As a table: ")).unwrap();
             assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(path).is_file(), "{path}");
         }
     }

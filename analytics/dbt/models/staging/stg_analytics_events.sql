@@ -1,0 +1,1 @@
+{{ stage('analytics_events', key=['id'], newest='created_at') }}

@@ -1,0 +1,3 @@
+{{ config(enabled='external_streams' in var('extra_streams')) }}
+
+{{ stage('external_streams', key=['id'], newest='updated_at') }}

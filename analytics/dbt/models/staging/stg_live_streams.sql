@@ -1,0 +1,3 @@
+{{ config(enabled='live_streams' in var('extra_streams')) }}
+
+{{ stage('live_streams', key=['id'], newest='updated_at') }}

@@ -1,0 +1,1 @@
+{{ stage('recordings', key=['id'], newest='updated_at') }}

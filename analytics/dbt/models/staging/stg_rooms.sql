@@ -1,0 +1,1 @@
+{{ stage('rooms', key=['id'], newest='updated_at') }}

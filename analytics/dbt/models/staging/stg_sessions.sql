@@ -1,0 +1,1 @@
+{{ stage('sessions', key=['id'], newest='updated_at') }}

@@ -1,0 +1,1 @@
+{{ stage('template_settings', key=['template_id'], newest='updated_at') }}

@@ -1,0 +1,1 @@
+{{ stage('templates', key=['id'], newest='updated_at') }}

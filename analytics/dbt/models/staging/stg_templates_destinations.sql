@@ -1,0 +1,1 @@
+{{ stage('templates_destinations', key=['template_id', 'destination_type', 'id']) }}
