@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from importlib import resources
 from xml.etree import ElementTree
 
@@ -70,6 +72,18 @@ def test_versions_agree(root, metadata):
     assert f'\nversion = "{version}"\n' in (root / "Cargo.toml").read_text()
     assert f"LABEL io.airbyte.version={version}\n" in (root / "Dockerfile").read_text()
     assert f"\n| {version} " in (root / "docs/100ms.md").read_text()
+
+
+def test_workflows_follow_githubs_schema(root):
+    workflows = sorted(str(path) for path in (root / ".github/workflows").glob("*.yml"))
+    assert len(workflows) == 2
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows]
+    checked = subprocess.run(check, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+    for path in workflows:
+        steps = [step for job in yaml.safe_load(open(path))["jobs"].values() for step in job["steps"]]
+        [command] = [step["run"] for step in steps if "run" in step]
+        assert ".ci/run" in command or command.startswith("./release "), command
 
 
 def test_the_icon_is_a_square_svg(root, metadata):
