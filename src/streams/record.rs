@@ -615,7 +615,7 @@ impl Rows {
         }
     }
 
-    /// Whether an earlier sync has written the record just so: see [`Rows::hash`] for its volatile columns.
+    /// Whether an earlier sync has written the record just so: see `Rows::hash` for its volatile columns.
     pub fn holds<R: Record>(format: &Format, record: &R) -> bool {
         if format.written.is_empty() {
             return false;
