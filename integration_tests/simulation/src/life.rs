@@ -1,5 +1,6 @@
 //! The life of a connection: its syncs one after the other, and what must hold after each and at the end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,17 +16,17 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::clock;
-use crate::destination::{Due, Platform, catalog, complete, written};
+use crate::destination::{Due, Platform, catalog, complete, has_gaps, is_left_out, written};
 use crate::messages::{Message, Transcript};
-use crate::plan::{End, Meanwhile, Plan, Sync, beginning};
-use crate::wire::{Pipe, Scene, Wire};
+use crate::plan::{Chosen, End, Meanwhile, Plan, Sync, beginning};
+use crate::wire::{Finished, MOST_REQUESTS, Pipe, Scene, Wire};
 
 /// What `main` leaves a command to end in after a signal.
 const GRACE: Duration = Duration::from_secs(2);
-/// No sync takes longer, whatever goes wrong: six tries at a limit of an hour each would.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// No sync makes more requests for the little that these worlds hold.
-const MOST_REQUESTS: u64 = 20_000;
+/// No sync takes longer, whatever goes wrong: six tries at a limit of an hour each, a minute for each message.
+const LONGEST: Duration = Duration::from_secs(72 * 3600);
+/// A change is seen if it shows so long after its time.
+const SETTLES: TimeDelta = TimeDelta::seconds(540);
 
 /// Lives the life of `plan` to its end.
 ///
@@ -36,8 +37,8 @@ pub fn live(plan: &Plan, story: Option<&mut Vec<String>>) -> Result<Told, String
     let mut unheard = Vec::new();
     let tells = story.is_some();
     let story = story.unwrap_or(&mut unheard);
-    Life { plan, fake, platform: Platform::default(), told: Told::default(), changed_at: beginning(), tells, story }
-        .run()
+    let (platform, told, changed_at) = (Platform::default(), Told::default(), beginning());
+    Life { plan, fake, platform, told, changed_at, switched_at: None, gaps: BTreeSet::new(), tells, story }.run()
 }
 
 /// What came of it: whoever lives the same life twice gets the same.
@@ -55,6 +56,10 @@ struct Life<'a> {
     told: Told,
     /// When the world last changed.
     changed_at: DateTime<Utc>,
+    /// When rooms were last switched, by what they say.
+    switched_at: Option<DateTime<Utc>>,
+    /// Streams of which something is missing for good, and that was told.
+    gaps: BTreeSet<&'static str>,
     tells: bool,
     story: &'a mut Vec<String>,
 }
@@ -69,7 +74,7 @@ impl Life<'_> {
                 self.platform.states.clear();
                 self.tell("the states are lost".to_owned());
             }
-            let goes_on = self.platform.states.values().any(|state| state["resume"].is_object());
+            let goes_on = self.plan.streams.iter().any(|chosen| self.goes_on(chosen.name));
             let (transcript, ending) = self.sync(sync)?;
             if ending == Some(Ending::Well) && !goes_on && sync.is_still() && self.plan.world.lag.is_zero() {
                 self.compare(&transcript, self.due_at_once())?;
@@ -84,7 +89,7 @@ impl Life<'_> {
         let quiet = self.plan.syncs.last().map(Sync::quietened).ok_or("a life without a sync")?;
         let due = if self.plan.config["analytics_rooms"] == "recent" { self.due_at_once() } else { Due::All };
         // The first may only go on with what was cut long ago. In a day, every room is asked for its events.
-        for number in 0..3 {
+        for number in 0..2 {
             self.pass(Meanwhile::Quiet(TimeDelta::hours(25)));
             let (transcript, ending) = self.sync(&quiet)?;
             if ending != Some(Ending::Well) {
@@ -96,7 +101,9 @@ impl Life<'_> {
         }
         self.pass(Meanwhile::Quiet(TimeDelta::hours(2)));
         let (transcript, _) = self.sync(&quiet)?;
-        for chosen in self.plan.streams.iter().filter(|chosen| !chosen.is_full) {
+        // Whoever wants to look further back pays with records that come again.
+        let looks_further = self.plan.config["lookback_hours"] != 0;
+        for chosen in self.plan.streams.iter().filter(|chosen| !chosen.is_full && !looks_further) {
             let again = transcript.records_of(chosen.name).count();
             if again > 0 {
                 return Err(format!("{}: nothing has changed, and {again} records come again", chosen.name));
@@ -117,11 +124,16 @@ impl Life<'_> {
     }
 
     fn compare(&self, transcript: &Transcript, due: Due) -> Result<(), String> {
-        let (truth, all) = (self.fake.truth_since(self.plan.start_date), self.fake.truth());
-        let complete: Vec<&str> = complete(transcript).collect();
-        let chosen = self.plan.streams.iter().filter(|chosen| complete.contains(&chosen.name));
-        let wrong: Vec<String> =
-            chosen.flat_map(|chosen| self.platform.differences(self.plan, chosen, &truth, &all, due)).collect();
+        let mut names: Vec<&str> = complete(transcript).collect();
+        let chosen = self.plan.streams.iter().filter(|chosen| names.contains(&chosen.name)).collect::<Vec<_>>();
+        let truth = self.fake.truth_of(&names, Some(self.plan.start_date));
+        names.push("sessions");
+        let all = self.fake.truth_of(&names, None);
+        let due = |chosen: &Chosen| if self.gaps.contains(chosen.name) { Due::Nothing } else { due };
+        let wrong: Vec<String> = chosen
+            .into_iter()
+            .flat_map(|chosen| self.platform.differences(self.plan, chosen, &truth, &all, due(chosen)))
+            .collect();
         match wrong.len() {
             0 => Ok(()),
             all => Err(format!(
@@ -148,6 +160,14 @@ impl Life<'_> {
             // What has changed since is not stamped with an earlier time: no `updated_at` goes back.
             Meanwhile::Stamp(seconds) if self.fake.now() - TimeDelta::seconds(seconds) <= self.changed_at => None,
             Meanwhile::Stamp(seconds) => Some(self.fake.stamp(TimeDelta::seconds(-seconds))),
+            Meanwhile::Switch => {
+                let now = self.fake.now();
+                let is_way_back = |at: &DateTime<Utc>| *at == self.changed_at && *at + SETTLES > now;
+                let at = self.switched_at.filter(is_way_back).unwrap_or(now);
+                self.fake.switch_rooms(2, at);
+                (self.switched_at, self.changed_at) = (Some(at), at);
+                None
+            }
         };
         if changes.is_some() {
             self.changed_at = self.fake.now();
@@ -169,12 +189,18 @@ impl Life<'_> {
         let scene = Scene::new(Arc::clone(&self.fake), sync, self.tells);
         self.tell(format!("sync at {}: {sync:?}", written(self.fake.now())));
         let config = self.config();
-        let (catalog, state) = (catalog(self.plan), self.platform.handed_back());
+        let plan = self.plan;
+        let (catalog, state) = (catalog(plan), self.platform.handed_back());
+        for chosen in plan.streams.iter().filter(|chosen| chosen.is_full) {
+            if !self.goes_on(chosen.name) {
+                self.gaps.remove(chosen.name);
+            }
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        let ended = runtime.block_on(run(Arc::clone(&scene), &config, &catalog, &state));
+        let ended = runtime.block_on(run(Arc::clone(&scene), &config, &catalog, &state, self.plan.runner.memory));
         drop(runtime);
-        let (output, requests, story) = scene.finish();
+        let Finished { output, refused, requests, story } = scene.finish();
         self.story.extend(story);
         let transcript = Transcript::parse(&output);
         self.tell_messages(&transcript);
@@ -200,8 +226,28 @@ impl Life<'_> {
         if sync.busy > 0.0 {
             self.changed_at = self.fake.now();
         }
+        for chosen in &plan.streams {
+            if is_left_out(&transcript, chosen.name) && !self.may_leave_out() {
+                return Err(format!("{} is left out, although no full refresh was cut", chosen.name));
+            }
+            if has_gaps(&transcript, &refused, chosen.name) {
+                if sync.faults.is_empty() {
+                    return Err(format!("{} says that something is missing, and nothing was refused", chosen.name));
+                }
+                self.gaps.insert(chosen.name);
+            }
+        }
         self.platform.load(self.plan, &transcript, ending == Some(Ending::Well));
         Ok((transcript, ending))
+    }
+
+    fn goes_on(&self, name: &str) -> bool {
+        self.platform.states.get(name).is_some_and(|state| state["resume"].is_object())
+    }
+
+    /// Whether a full refresh was cut, so that one that was finished is not read again.
+    fn may_leave_out(&self) -> bool {
+        self.plan.streams.iter().any(|chosen| chosen.is_full && self.goes_on(chosen.name))
     }
 
     fn config(&self) -> Map<String, Value> {
@@ -216,9 +262,11 @@ impl Life<'_> {
     }
 
     fn look_for_secrets(&self, output: &[u8]) -> Result<(), String> {
-        // Those in the data begin alike.
+        // Those in the data begin alike, and so do tokens.
         let text = String::from_utf8_lossy(output);
-        let others = self.fake.secrets().into_iter().filter(|secret| !secret.starts_with("PLANTED-"));
+        let is_other =
+            |secret: &String| !secret.starts_with("PLANTED-") && (text.contains("eyJ") || !secret.starts_with("eyJ"));
+        let others = self.fake.secrets().into_iter().filter(is_other);
         match std::iter::once("PLANTED-".to_owned()).chain(others).find_map(|secret| text.find(&secret)) {
             Some(at) => Err(format!(
                 "a secret came out: …{}",
@@ -254,9 +302,10 @@ async fn run(
     config: &Map<String, Value>,
     catalog: &Value,
     state: &Value,
+    memory: usize,
 ) -> Result<Option<Ending>, String> {
     let sync = &scene.sync;
-    clock::begin(scene.fake.now(), sync.clock.ahead, sync.clock.drift, sync.seed, sync.rare);
+    clock::begin(scene.fake.now(), sync, memory);
     scene.fake.set_date(sync.clock.date.clone());
     scene.fake.set_faults(fake_100ms::FaultPlan { seed: sync.seed, rules: sync.faults.clone(), ..Default::default() });
     let redactor = Redactor::new(Config::secrets(config));
@@ -300,7 +349,7 @@ async fn run(
                 _ => None,
             },
             Either::Right((Either::Left((ending, _)), _)) => Some(ending),
-            Either::Right((Either::Right(_), _)) => return Err("it has not come to an end after a day".to_owned()),
+            Either::Right((Either::Right(_), _)) => return Err("it has not come to an end after three days".to_owned()),
         }
     };
     scene.die();

@@ -61,6 +61,8 @@ pub struct Runner {
     pub keeps_tail: bool,
     /// The states are lost before this sync.
     pub loses: Option<usize>,
+    /// So few records and items are remembered in a state, as if the workspace were huge.
+    pub memory: usize,
 }
 
 /// One sync and what comes before it.
@@ -93,6 +95,8 @@ pub enum Meanwhile {
     Hour,
     /// Something is written with a time so many seconds ago.
     Stamp(i64),
+    /// Rooms are switched on or off. Twice with nothing in between it is a change and its way back, with one time.
+    Switch,
 }
 
 /// How wrong the clocks are.
@@ -147,16 +151,31 @@ impl Plan {
         let days = pick(&mut rng, &[3000, 3000, 3000, 400, 20, 2]);
         let runner = Runner {
             merges: rng.f64() < 0.4,
-            keeps_full: rng.bool() && std::env::var_os("SIM_KEEPS").is_some(),
+            keeps_full: rng.bool(),
             keeps_tail: rng.bool(),
             loses: (rng.f64() < 0.08).then(|| rng.usize(1..8)),
+            memory: pick(&mut rng, &[usize::MAX, usize::MAX, 1, 3, 10]),
         };
-        let config = json!({
+        let mut config = json!({
             "analytics_rooms": pick(&mut rng, &["all", "auto", "auto", "recent"]),
             "recording_urls": pick(&mut rng, &["presigned", "presigned", "none"]),
             "num_workers": pick(&mut rng, &[1, 2, 3, 10]),
+            "lookback_hours": pick(&mut rng, &[0, 0, 0, 0, 0, 1, 100]),
+            "personal_data": pick(&mut rng, &["keep", "keep", "keep", "keep", "hash", "drop"]),
         });
-        let syncs = (0..rng.usize(2..=5)).map(|_| Sync::draw(&mut rng, world.lag)).collect();
+        // The key of a person without an id is made from the name, so that it hides the name, too.
+        if streams.iter().any(|chosen| ["analytics_events", "peer_quality", "active_room_peers"].contains(&chosen.name))
+        {
+            config["personal_data"] = "keep".into();
+        }
+        if config["personal_data"] == "hash" {
+            config["personal_data_salt"] = "sixteen letters and more".into();
+        }
+        if rng.f64() < 0.1 {
+            config["analytics_event_types"] = json!(["peer.leave", "client.join.failed", "track.add.success"]);
+        }
+        let count = pick(&mut rng, &[2, 2, 2, 3, 3, 4, 5, 8]);
+        let syncs = (0..count).map(|_| Sync::draw(&mut rng, world.lag)).collect();
         Plan { seed, world, config, start_date: beginning() - TimeDelta::days(days), streams, runner, syncs }
     }
 
@@ -211,8 +230,15 @@ impl Plan {
         if self.runner.merges || self.runner.loses.is_some() {
             with(&|plan| (plan.runner.merges, plan.runner.loses) = (false, None));
         }
-        if self.config["num_workers"] != 1 {
-            with(&|plan| plan.config["num_workers"] = 1.into());
+        if self.runner.memory < usize::MAX {
+            with(&|plan| plan.runner.memory = usize::MAX);
+        }
+        let simplest =
+            json!({"num_workers": 1, "lookback_hours": 0, "personal_data": "keep", "analytics_rooms": "all"});
+        for (key, value) in
+            simplest.as_object().into_iter().flatten().filter(|(key, value)| self.config[*key] != **value)
+        {
+            with(&|plan| plan.config[key] = value.clone());
         }
         for count in 0..counts_of(&mut self.world.counts.clone()).len() {
             if *counts_of(&mut self.world.counts.clone())[count] > 0 {
@@ -271,7 +297,7 @@ fn streams(rng: &mut Rng) -> Vec<Chosen> {
 
 impl World {
     fn draw(rng: &mut Rng) -> World {
-        let size = pick(rng, &[3, 8, 8, 20, 40]);
+        let size = pick(rng, &[2, 3, 3, 6, 6, 10, 25]);
         let mut few = |most: usize| rng.usize(0..=most);
         let counts = Counts {
             rooms: 1 + few(size / 2),
@@ -295,7 +321,7 @@ impl World {
             _ => (0..Readings::flips()).filter(|_| rng.f64() < 0.12).collect(),
         };
         let lag = TimeDelta::seconds(pick(rng, &[0, 0, 0, 60, 300, 540]));
-        World { counts, flips, lag, page: pick(rng, &[1, 2, 3, 5, 10, 25, 100]) }
+        World { counts, flips, lag, page: pick(rng, &[1, 2, 3, 5, 10, 10, 25, 100]) }
     }
 
     pub fn options(&self, seed: u64) -> Options {
@@ -322,7 +348,7 @@ impl Sync {
             let most = pick(rng, &[20, 60, 200, 600]);
             rng.u64(1..most)
         };
-        let clock = Clock {
+        let mut clock = Clock {
             ahead: TimeDelta::seconds(pick(rng, &[0, 0, 0, 0, 0, 3, -3, 30, -30, 300, -300])),
             drift: pick(rng, &[0, 0, 0, 0, 5, -5]),
             jump: (rng.f64() < 0.05).then(|| (event(rng), TimeDelta::seconds(rng.i64(-4000..4000)))),
@@ -335,6 +361,10 @@ impl Sync {
                 _ => DateHeader::True,
             },
         };
+        // Where 100ms does not tell the time, nobody can tell that this machine's clock is far ahead.
+        if !matches!(clock.date, DateHeader::True | DateHeader::Skewed(_)) {
+            clock.jump = clock.jump.map(|(at, by)| (at, -by.abs()));
+        }
         let end = match rng.u8(0..10) {
             0..2 => End::Kill(event(rng)),
             2..4 => End::Stop(event(rng)),
@@ -346,11 +376,11 @@ impl Sync {
             seed: rng.u64(..),
             meanwhile,
             faults: faults(rng),
-            latency: pick(rng, &[(0, 0), (5, 40), (5, 40), (50, 3_000), (1_000, 50_000)]),
-            busy: pick(rng, &[0.0, 0.0, 0.02, 0.3]),
+            latency: pick(rng, &[(0, 0), (5, 40), (5, 40), (50, 3_000), (1_000, 20_000)]),
+            busy: pick(rng, &[0.0, 0.0, 0.02, 0.2]),
             clock,
             end,
-            slow: pick(rng, &[0, 0, 0, 10, 2_000, 90_000]),
+            slow: pick(rng, &[0, 0, 0, 10, 2_000, 70_000]),
             rare: pick(rng, &[0.0, 0.0, 0.1, 0.5, 0.9]),
         }
     }
@@ -371,9 +401,11 @@ impl Sync {
         }
     }
 
-    /// Whether the world stands still while it reads, and its clocks are good enough to read all of it.
+    /// Whether the world stands still while it reads, and nobody takes it for an earlier one: webhook events are asked
+    /// for up to the present moment, and what is missing comes with the next sync.
     pub fn is_still(&self) -> bool {
-        self.busy == 0.0
+        let Clock { ahead, drift, jump, date } = &self.clock;
+        self.busy == 0.0 && *ahead >= TimeDelta::zero() && *drift >= 0 && jump.is_none() && *date == DateHeader::True
     }
 }
 
@@ -381,23 +413,24 @@ impl Meanwhile {
     fn draw(rng: &mut Rng, lag: TimeDelta) -> Meanwhile {
         match rng.u8(0..10) {
             0..3 => Meanwhile::Quiet(TimeDelta::seconds(pick(rng, &[1, 60, 540, 620, 3_600, 86_400, 400_000]))),
-            3..7 => Meanwhile::Little(pick(rng, &[1, 2, 20, 120, 700, 3_600])),
+            3..6 => Meanwhile::Little(pick(rng, &[1, 2, 20, 120, 700, 3_600])),
             // With the lag a change must show within the settling time.
-            7 if lag.is_zero() => Meanwhile::Stamp(rng.i64(0..540)),
+            6 if lag.is_zero() => Meanwhile::Stamp(rng.i64(0..540)),
+            7 if lag.is_zero() => Meanwhile::Switch,
             _ => Meanwhile::Hour,
         }
     }
 }
 
-/// What goes wrong in one sync: nothing, one kind of thing now and then, or a bit of everything.
+/// What goes wrong in one sync: nothing, one kind of thing now and then, or a bit of everything; and what is refused.
 fn faults(rng: &mut Rng) -> Vec<FaultRule> {
     let kinds = match rng.u8(0..10) {
-        0..4 => 0,
-        4..7 => 1,
+        0..5 => 0,
+        5..7 => 1,
         7..9 => 3,
         _ => 10,
     };
-    (0..kinds)
+    let mut rules: Vec<FaultRule> = (0..kinds)
         .map(|_| FaultRule {
             route: pick(rng, &ROUTES).to_owned(),
             when: match rng.u8(0..4) {
@@ -408,8 +441,27 @@ fn faults(rng: &mut Rng) -> Vec<FaultRule> {
             fault: fault(rng),
             stop_after: (rng.f64() < 0.5).then(|| rng.u64(1..6)),
         })
-        .collect()
+        .collect();
+    if rng.f64() < 0.2 {
+        let when = [When::Nth(rng.u64(1..10)), When::Probability(0.3), When::Always, When::Always];
+        let fault = Fault::Status(pick(rng, &[400, 403, 404, 409, 410, 422, 451]));
+        rules.push(FaultRule { route: pick(rng, &ITEMS).to_owned(), when: pick(rng, &when), fault, stop_after: None });
+    }
+    rules
 }
+
+/// Where single items are asked for, which can be refused for good.
+const ITEMS: [&str; 9] = [
+    "*",
+    "/v2/active-rooms/*",
+    "/v2/templates/*",
+    "/v2/recordings/*",
+    "/v2/recording-assets/*",
+    "/v2/live-streams/*",
+    "/v2/external-streams/*",
+    "/v2/analytics/events",
+    "/v2/analytics/peer-stats",
+];
 
 const ROUTES: [&str; 15] = [
     "*",
@@ -431,10 +483,9 @@ const ROUTES: [&str; 15] = [
 
 /// One thing that can go wrong and that a client can recover from, now or in a later sync.
 ///
-/// A new fault of the fake is one more line here. If it ends in a gap that is told instead of a recovery, it belongs
-/// to `refusals`.
+/// A new fault of the fake is one more line here. What may end in a gap that is told is drawn in [`faults`].
 fn fault(rng: &mut Rng) -> Fault {
-    match rng.u8(0..24) {
+    match rng.u8(0..27) {
         0 => Fault::TooManyRequests(RetryHint::Seconds(rng.u64(0..40))),
         1 => Fault::TooManyRequests(RetryHint::HttpDate(rng.u64(0..40))),
         2 => Fault::TooManyRequests(RetryHint::Message(rng.u64(0..4_000))),
@@ -449,7 +500,7 @@ fn fault(rng: &mut Rng) -> Fault {
         11 => Fault::HtmlPage,
         12 => Fault::InvalidJson,
         13 => Fault::EmptyBody,
-        14 => Fault::CorruptGzip,
+        14 => Fault::RepeatedPageToken,
         15 => Fault::NoDate,
         16 => Fault::UnknownFields,
         17 => Fault::SmallerLimit(rng.u32(1..4)),
@@ -458,6 +509,9 @@ fn fault(rng: &mut Rng) -> Fault {
         20 => Fault::VoidTokens,
         21 => Fault::Unauthorized,
         22 => Fault::EchoToken { status: 500, part: pick(rng, &[TokenPart::Whole, TokenPart::Middle]) },
+        23 => Fault::EarlierPageToken,
+        24 => Fault::IgnoresTimes,
+        25 => Fault::Says(pick(rng, &[r#"{"code":500,"message":"internal error"}"#, r#"{"error":"busy"}"#]).to_owned()),
         _ => Fault::Delay { milliseconds: rng.u64(0..5_000), jitter: rng.u64(0..60_000) },
     }
 }
