@@ -274,7 +274,7 @@ fn streams(rng: &mut Rng) -> Vec<Chosen> {
         names.push(NAMES[rng.usize(0..NAMES.len())].0);
     }
     rng.shuffle(&mut names);
-    names.truncate(4);
+    names.truncate(3);
     let is_full = rng.f64() < 0.2;
     names
         .into_iter()
@@ -297,7 +297,7 @@ fn streams(rng: &mut Rng) -> Vec<Chosen> {
 
 impl World {
     fn draw(rng: &mut Rng) -> World {
-        let size = pick(rng, &[2, 3, 3, 6, 6, 10, 25]);
+        let size = pick(rng, &[2, 2, 3, 3, 6, 6, 10, 20]);
         let mut few = |most: usize| rng.usize(0..=most);
         let counts = Counts {
             rooms: 1 + few(size / 2),
@@ -321,7 +321,7 @@ impl World {
             _ => (0..Readings::flips()).filter(|_| rng.f64() < 0.12).collect(),
         };
         let lag = TimeDelta::seconds(pick(rng, &[0, 0, 0, 60, 300, 540]));
-        World { counts, flips, lag, page: pick(rng, &[1, 2, 3, 5, 10, 10, 25, 100]) }
+        World { counts, flips, lag, page: pick(rng, &[1, 2, 3, 5, 10, 10, 25, 100, 100]) }
     }
 
     pub fn options(&self, seed: u64) -> Options {
@@ -371,7 +371,7 @@ impl Sync {
             4 => End::Close(event(rng)),
             _ => End::Itself,
         };
-        let meanwhile = (0..rng.usize(0..=3)).map(|_| Meanwhile::draw(rng, lag)).collect();
+        let meanwhile = (0..rng.usize(0..=2)).map(|_| Meanwhile::draw(rng, lag)).collect();
         Sync {
             seed: rng.u64(..),
             meanwhile,
@@ -411,7 +411,7 @@ impl Sync {
 
 impl Meanwhile {
     fn draw(rng: &mut Rng, lag: TimeDelta) -> Meanwhile {
-        match rng.u8(0..10) {
+        match rng.u8(0..9) {
             0..3 => Meanwhile::Quiet(TimeDelta::seconds(pick(rng, &[1, 60, 540, 620, 3_600, 86_400, 400_000]))),
             3..6 => Meanwhile::Little(pick(rng, &[1, 2, 20, 120, 700, 3_600])),
             // With the lag a change must show within the settling time.
