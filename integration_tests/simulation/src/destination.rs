@@ -132,7 +132,7 @@ impl Platform {
                 None if due == Due::OfSessions
                     && expected["source"] == "analytics"
                     && !is_of_a_session_then(&all.streams["sessions"], expected) => {}
-                None => wrong.push(format!("{name}: `{key}` is missing")),
+                None => wrong.push(format!("{name}: `{key}` is missing: {expected}")),
                 Some(row) => wrong.extend(different(plan, chosen, key, row, expected)),
             }
         }
@@ -161,8 +161,11 @@ pub enum Due {
 
 fn is_of_a_session_then(sessions: &BTreeMap<String, Value>, event: &Value) -> bool {
     let session = event["session_id"].as_str().and_then(|id| sessions.get(id));
+    let time = event["created_at"].as_str();
     session.is_some_and(|session| {
-        session["active"] == true || session["stopped_at"].as_str() >= event["created_at"].as_str()
+        // An event that was told late may be older than the session that it names.
+        let has_ended = session["active"] != true && session["stopped_at"].as_str() < time;
+        session["created_at"].as_str() <= time && !has_ended
     })
 }
 
