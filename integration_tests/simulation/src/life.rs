@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use fake_100ms::{DateHeader, Fake, Readings};
+use futures_util::future::{Either, select};
 use serde_json::{Map, Value, json};
 use source_100ms::airbyte::Level;
 use source_100ms::commands::{Ending, Environment, read};
@@ -172,15 +173,9 @@ impl Life<'_> {
         if changes.is_some() {
             self.changed_at = self.fake.now();
         }
-        if self.tells {
-            let names = self.plan.streams.iter().map(|chosen| chosen.name);
-            let touched = changes.iter().flat_map(|changes| &changes.streams);
-            let touched: Vec<String> = touched
-                .filter(|(stream, _)| names.clone().any(|name| name == stream.as_str()))
-                .map(|(stream, keys)| format!("{stream}: {}", keys.iter().cloned().collect::<Vec<_>>().join(" ")))
-                .collect();
-            self.tell(format!("{moment:?}, until {}. {}", written(self.fake.now()), touched.join("; ")));
-        }
+        let mut touched = changes.map(|changes| changes.streams).unwrap_or_default();
+        touched.retain(|stream, _| self.plan.streams.iter().any(|chosen| chosen.name == stream));
+        self.tell(format!("{moment:?}, until {}. {touched:?}", written(self.fake.now())));
     }
 
     /// One sync, with all that holds for each.
@@ -313,7 +308,7 @@ async fn run(
     let reader = Arc::clone(&scene);
     let writer = tokio::spawn(async move {
         loop {
-            reader.read_slowly().await;
+            sleep(reader.pause()).await;
             if !matches!(lines.write_next().await, Ok(true)) {
                 return;
             }
@@ -329,28 +324,14 @@ async fn run(
         let _ = writer.await;
         ending
     };
-    let ended = {
-        let command = std::pin::pin!(command);
-        let over = std::pin::pin!(async {
-            scene.over.notified().await;
-        });
-        let bound = std::pin::pin!(sleep(LONGEST));
-        use futures_util::future::{Either, select};
-        match select(over, select(command, bound)).await {
-            Either::Left(((), running)) => match (sync.end, running) {
-                (End::Stop(_), running) => {
-                    stop.send_replace(true);
-                    let ended = timeout(GRACE, running).await;
-                    match ended {
-                        Ok(Either::Left((ending, _))) => Some(ending),
-                        _ => None,
-                    }
-                }
-                _ => None,
-            },
-            Either::Right((Either::Left((ending, _)), _)) => Some(ending),
-            Either::Right((Either::Right(_), _)) => return Err("it has not come to an end after three days".to_owned()),
+    let (over, command) = (std::pin::pin!(scene.over.notified()), std::pin::pin!(timeout(LONGEST, command)));
+    let ended = match select(over, command).await {
+        Either::Right((ended, _)) => Some(ended.map_err(|_| "it has not come to an end after three days")?),
+        Either::Left(((), running)) if matches!(sync.end, End::Stop(_)) => {
+            stop.send_replace(true);
+            timeout(GRACE, running).await.ok().and_then(Result::ok)
         }
+        Either::Left(_) => None,
     };
     scene.die();
     scene.tell(|| format!("it ends: {ended:?}"));

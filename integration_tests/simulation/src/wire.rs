@@ -38,6 +38,7 @@ pub struct Scene {
     tells: bool,
 }
 
+#[derive(Default)]
 struct State {
     rng: Rng,
     events: u64,
@@ -68,17 +69,7 @@ impl std::fmt::Debug for Scene {
 
 impl Scene {
     pub fn new(fake: Arc<Fake>, sync: &Sync, tells: bool) -> Arc<Scene> {
-        let state = State {
-            rng: Rng::with_seed(sync.seed),
-            events: 0,
-            requests: 0,
-            changes: 0,
-            is_dead: false,
-            is_closed: false,
-            refused: Vec::new(),
-            output: Vec::new(),
-            story: Vec::new(),
-        };
+        let state = State { rng: Rng::with_seed(sync.seed), ..State::default() };
         Arc::new(Scene { fake, sync: sync.clone(), state: Mutex::new(state), over: Notify::new(), tells })
     }
 
@@ -99,13 +90,10 @@ impl Scene {
         let mut state = self.state();
         state.events += 1;
         let events = state.events;
-        match self.sync.end {
-            End::Kill(at) if at == events => state.is_dead = true,
-            End::Close(at) if at == events => state.is_closed = true,
-            End::Stop(at) if at == events => {}
-            _ => drop(state),
-        }
-        if matches!(self.sync.end, End::Kill(at) | End::Stop(at) if at == events) {
+        state.is_dead |= self.sync.end == End::Kill(events);
+        state.is_closed |= self.sync.end == End::Close(events);
+        drop(state);
+        if [End::Kill(events), End::Stop(events)].contains(&self.sync.end) {
             self.over.notify_one();
         }
         if let Some((_, by)) = self.sync.clock.jump.filter(|(at, _)| *at == events) {
@@ -132,10 +120,8 @@ impl Scene {
     }
 
     /// How long the reader takes for the next message.
-    pub async fn read_slowly(&self) {
-        if self.sync.slow > 0 {
-            sleep(self.millis(0, self.sync.slow)).await;
-        }
+    pub fn pause(&self) -> Duration {
+        self.millis(0, self.sync.slow)
     }
 
     /// The world goes on to the present moment; now and then with something that happens in it.
@@ -173,6 +159,10 @@ impl Scene {
         if answered.faults.is_some() && [400, 403, 404, 409, 410, 422, 451].contains(&answered.status) {
             self.state().refused.push((target.clone(), answered.status));
         }
+        if answered.faults.is_some() && answered.status == 200 && answered.body.is_empty() {
+            // Of a single item it says the same.
+            self.state().refused.push((target.clone(), 404));
+        }
         sleep(answered.delay + self.millis(least / 2, most / 2)).await;
         self.tell(|| {
             let fault = answered.faults.as_ref().map(|names| format!(" [{names}]")).unwrap_or_default();
@@ -185,20 +175,17 @@ impl Scene {
         let (pause, error) = match answered.wire {
             Some(Fault::ResetBeforeHeaders | Fault::ResetWithinHeaders) => return broken("connection reset"),
             Some(Fault::ResetWithinBody | Fault::TruncatedBody | Fault::ShortContentLength) => {
-                body.truncate(half);
                 (Duration::ZERO, Some("connection reset"))
             }
-            Some(Fault::EndlessStall) => {
-                body.truncate(half);
-                (SILENCE, Some("the answer timed out"))
+            Some(Fault::StalledBody { milliseconds }) if Duration::from_millis(milliseconds) < SILENCE => {
+                (Duration::from_millis(milliseconds), None)
             }
-            Some(Fault::StalledBody { milliseconds }) if Duration::from_millis(milliseconds) >= SILENCE => {
-                body.truncate(half);
-                (SILENCE, Some("the answer timed out"))
-            }
-            Some(Fault::StalledBody { milliseconds }) => (Duration::from_millis(milliseconds), None),
+            Some(Fault::EndlessStall | Fault::StalledBody { .. }) => (SILENCE, Some("the answer timed out")),
             _ => (Duration::ZERO, None),
         };
+        if error.is_some() {
+            body.truncate(half);
+        }
         let mut headers = HeaderMap::new();
         for (name, value) in answered.headers {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_str(&value).expect("a header"));
