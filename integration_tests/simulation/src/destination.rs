@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use fake_100ms::{Truth, is_same};
 use serde_json::{Map, Value, json};
 
-use crate::messages::{Level, Message, Status, Trace, Transcript};
+use crate::messages::{Level, Message, Transcript};
 use crate::plan::{Chosen, Destination, Plan};
 
 type Rows = BTreeMap<String, Map<String, Value>>;
@@ -230,18 +230,6 @@ pub fn has_gaps(transcript: &Transcript, refused: &[(String, u16)], name: &str) 
     let is_told = |message: &Message| matches!(message, Message::Log { log } if log.level == Level::Warn && log.message.contains("missing in this sync") && of_stream(&log.message));
     transcript.messages.iter().any(is_told)
         || refused.iter().any(|(path, status)| [404, 410].contains(status) && of_stream(path))
-}
-
-/// The streams that say that they are complete.
-pub fn complete(transcript: &Transcript) -> impl Iterator<Item = &str> {
-    transcript.messages.iter().filter_map(|message| match message {
-        Message::Trace { trace: Trace::StreamStatus { stream_status, .. } }
-            if stream_status.status == Status::Complete =>
-        {
-            Some(stream_status.stream_descriptor.name.as_str())
-        }
-        _ => None,
-    })
 }
 
 /// The catalog of a plan, and its configuration.

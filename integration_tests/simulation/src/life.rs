@@ -17,10 +17,10 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::clock;
-use crate::destination::{Due, Platform, catalog, complete, has_gaps, is_left_out, written};
-use crate::messages::{Message, Transcript};
+use crate::destination::{Due, Platform, catalog, has_gaps, is_left_out, written};
+use crate::messages::{Message, Status, Transcript};
 use crate::plan::{Chosen, End, Meanwhile, Plan, Sync, beginning};
-use crate::wire::{Finished, MOST_REQUESTS, Pipe, Scene, Wire};
+use crate::wire::{MOST_REQUESTS, Pipe, Scene, State, Wire};
 
 /// What `main` leaves a command to end in after a signal.
 const GRACE: Duration = Duration::from_secs(2);
@@ -125,8 +125,9 @@ impl Life<'_> {
     }
 
     fn compare(&self, transcript: &Transcript, due: Due) -> Result<(), String> {
-        let mut names: Vec<&str> = complete(transcript).collect();
-        let chosen = self.plan.streams.iter().filter(|chosen| names.contains(&chosen.name)).collect::<Vec<_>>();
+        let is_complete = |chosen: &&Chosen| transcript.statuses_of(chosen.name).contains(&Status::Complete);
+        let chosen: Vec<&Chosen> = self.plan.streams.iter().filter(is_complete).collect();
+        let mut names: Vec<&str> = chosen.iter().map(|chosen| chosen.name).collect();
         let truth = self.fake.truth_of(&names, Some(self.plan.start_date));
         names.push("sessions");
         let all = self.fake.truth_of(&names, None);
@@ -195,7 +196,7 @@ impl Life<'_> {
         let runtime = runtime.map_err(|error| error.to_string())?;
         let ended = runtime.block_on(run(Arc::clone(&scene), &config, &catalog, &state, self.plan.runner.memory));
         drop(runtime);
-        let Finished { output, refused, requests, story } = scene.finish();
+        let State { output, refused, requests, story, .. } = scene.finish();
         self.story.extend(story);
         let transcript = Transcript::parse(&output);
         self.tell_messages(&transcript);

@@ -38,26 +38,19 @@ pub struct Scene {
     tells: bool,
 }
 
+/// What has happened so far.
 #[derive(Default)]
-struct State {
+pub struct State {
     rng: Rng,
     events: u64,
-    requests: u64,
+    pub requests: u64,
     /// How often the world has changed meanwhile.
     changes: u64,
     is_dead: bool,
     is_closed: bool,
     /// What a fault refused, and the status.
-    refused: Vec<(String, u16)>,
-    output: Vec<u8>,
-    story: Vec<String>,
-}
-
-/// What was written, what a fault refused, how many requests it took, and the story.
-pub struct Finished {
-    pub output: Vec<u8>,
     pub refused: Vec<(String, u16)>,
-    pub requests: u64,
+    pub output: Vec<u8>,
     pub story: Vec<String>,
 }
 
@@ -108,11 +101,8 @@ impl Scene {
     }
 
     /// What came of it.
-    pub fn finish(&self) -> Finished {
-        let mut state = self.state();
-        let State { output, refused, story, requests, .. } = &mut *state;
-        let (output, refused, story) = (std::mem::take(output), std::mem::take(refused), std::mem::take(story));
-        Finished { output, refused, story, requests: *requests }
+    pub fn finish(&self) -> State {
+        std::mem::take(&mut *self.state())
     }
 
     fn millis(&self, from: u64, to: u64) -> Duration {
