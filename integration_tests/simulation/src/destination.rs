@@ -210,8 +210,8 @@ pub fn is_left_out(transcript: &Transcript, name: &str) -> bool {
     transcript.messages.iter().any(|message| matches!(message, Message::Log { log } if log.message == sentence))
 }
 
-/// Where the rows of a stream are asked for one by one.
-fn items_of(name: &str) -> &'static [&'static str] {
+/// Where the rows of a stream are asked for one by one, which can be refused for good.
+pub fn items_of(name: &str) -> &'static [&'static str] {
     match name {
         "active_room_peers" => &["/v2/active-rooms/"],
         "templates" | "template_settings" | "templates_destinations" => &["/v2/templates/"],

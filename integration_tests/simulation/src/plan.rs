@@ -5,6 +5,8 @@ use fake_100ms::{Counts, DateHeader, Fault, FaultRule, Options, Readings, RetryH
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use crate::destination::items_of;
+
 /// Everything that is drawn from one seed.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -167,9 +169,9 @@ impl Plan {
             config["analytics_event_types"] = json!(["peer.leave", "client.join.failed", "track.add.success"]);
         }
         let count = pick(&mut rng, &[2, 2, 2, 3, 3, 4, 5, 8]);
-        let mut syncs: Vec<Sync> = (0..count).map(|_| Sync::draw(&mut rng, world.lag)).collect();
+        let mut syncs: Vec<Sync> = (0..count).map(|_| Sync::draw(&mut rng, world.lag, &streams)).collect();
         if rng.f64() < 0.1 && world.lag.is_zero() {
-            syncs.iter_mut().for_each(|sync| sync.meanwhile = vec![Meanwhile::Switch]);
+            syncs.iter_mut().for_each(|sync| *sync = Sync { meanwhile: vec![Meanwhile::Switch], ..sync.quietened() });
         }
         Plan { seed, world, config, start_date: beginning() - TimeDelta::days(days), streams, runner, syncs }
     }
@@ -321,7 +323,7 @@ impl World {
 }
 
 impl Sync {
-    fn draw(rng: &mut Rng, lag: TimeDelta) -> Sync {
+    fn draw(rng: &mut Rng, lag: TimeDelta, streams: &[Chosen]) -> Sync {
         let event = |rng: &mut Rng| {
             let most = pick(rng, &[20, 40, 80, 300]);
             rng.u64(1..most)
@@ -345,15 +347,15 @@ impl Sync {
         }
         let end = match rng.u8(0..10) {
             0..2 => End::Kill(event(rng)),
-            2..4 => End::Stop(event(rng)),
-            4 => End::Close(event(rng)),
+            2..5 => End::Stop(event(rng)),
+            5 => End::Close(event(rng)),
             _ => End::Itself,
         };
         let meanwhile = (0..rng.usize(0..=2)).map(|_| Meanwhile::draw(rng, lag)).collect();
         Sync {
             seed: rng.u64(..),
             meanwhile,
-            faults: faults(rng),
+            faults: faults(rng, streams),
             latency: pick(rng, &[(0, 0), (5, 40), (5, 40), (50, 3_000), (1_000, 20_000)]),
             busy: pick(rng, &[0.0, 0.0, 0.02, 0.2]),
             clock,
@@ -379,18 +381,18 @@ impl Sync {
 impl Meanwhile {
     fn draw(rng: &mut Rng, lag: TimeDelta) -> Meanwhile {
         match rng.u8(0..9) {
-            0..3 => Meanwhile::Quiet(TimeDelta::seconds(pick(rng, &[1, 60, 540, 620, 3_600, 86_400, 400_000]))),
-            3..6 => Meanwhile::Little(pick(rng, &[1, 2, 20, 120, 700, 3_600])),
+            0..2 => Meanwhile::Quiet(TimeDelta::seconds(pick(rng, &[1, 60, 540, 620, 3_600, 86_400, 400_000]))),
+            2..5 => Meanwhile::Little(pick(rng, &[1, 2, 20, 120, 700, 3_600])),
             // With the lag a change must show within the settling time.
-            6 if lag.is_zero() => Meanwhile::Stamp(rng.i64(0..540)),
-            7 if lag.is_zero() => Meanwhile::Switch,
+            5 if lag.is_zero() => Meanwhile::Stamp(rng.i64(0..540)),
+            6 if lag.is_zero() => Meanwhile::Switch,
             _ => Meanwhile::Hour,
         }
     }
 }
 
 /// What goes wrong in one sync: nothing, one kind of thing now and then, or a bit of everything; and what is refused.
-fn faults(rng: &mut Rng) -> Vec<FaultRule> {
+fn faults(rng: &mut Rng, streams: &[Chosen]) -> Vec<FaultRule> {
     let kinds = match rng.u8(0..10) {
         0..5 => 0,
         5..7 => 1,
@@ -409,17 +411,19 @@ fn faults(rng: &mut Rng) -> Vec<FaultRule> {
             stop_after: (rng.f64() < 0.5).then(|| rng.u64(1..6)),
         })
         .collect();
-    if rng.f64() < 0.2 {
+    let items: Vec<&str> = streams.iter().flat_map(|chosen| items_of(chosen.name)).copied().collect();
+    if rng.f64() < 0.2 && !items.is_empty() {
         let when = [When::Nth(rng.u64(1..10)), When::Probability(0.3), When::Always, When::Always];
         let fault = Fault::Status(pick(rng, &[400, 403, 404, 409, 410, 422, 451]));
-        rules.push(FaultRule { route: one_of(rng, ITEMS), when: pick(rng, &when), fault, stop_after: None });
+        rules.push(FaultRule {
+            route: format!("{}*", pick(rng, &items)),
+            when: pick(rng, &when),
+            fault,
+            stop_after: None,
+        });
     }
     rules
 }
-
-/// Where single items are asked for, which can be refused for good.
-const ITEMS: &str = "* /v2/active-rooms/* /v2/templates/* /v2/recordings/* /v2/recording-assets/* /v2/live-streams/* \
-    /v2/external-streams/* /v2/analytics/events /v2/analytics/peer-stats";
 
 const ROUTES: &str = "* * * /v2/sessions /v2/rooms /v2/templates /v2/templates/* /v2/recordings /v2/recordings/* \
     /v2/recording-assets /v2/recording-assets/* /v2/live-streams* /v2/external-streams* /v2/analytics/events \
