@@ -229,7 +229,11 @@ pub fn has_gaps(transcript: &Transcript, refused: &[(String, u16)], name: &str) 
     let of_stream = |text: &str| items_of(name).iter().any(|item| text.contains(item));
     let is_told = |message: &Message| matches!(message, Message::Log { log } if log.level == Level::Warn && log.message.contains("missing in this sync") && of_stream(&log.message));
     transcript.messages.iter().any(is_told)
-        || refused.iter().any(|(path, status)| [404, 410].contains(status) && of_stream(path))
+        || refused.iter().any(|(path, status)| {
+            // 400 is how some say that a file has expired.
+            let says_nothing = [404, 410].contains(status) || *status == 400 && path.ends_with("/presigned-url");
+            says_nothing && of_stream(path)
+        })
 }
 
 /// The catalog of a plan, and its configuration.

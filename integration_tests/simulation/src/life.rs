@@ -26,8 +26,6 @@ use crate::wire::{MOST_REQUESTS, Pipe, Scene, State, Wire};
 const GRACE: Duration = Duration::from_secs(2);
 /// No sync takes longer, whatever goes wrong: six tries at a limit of an hour each, a minute for each message.
 const LONGEST: Duration = Duration::from_secs(72 * 3600);
-/// A change is seen if it shows so long after its time.
-const SETTLES: TimeDelta = TimeDelta::seconds(540);
 
 /// Lives the life of `plan` to its end.
 ///
@@ -164,7 +162,7 @@ impl Life<'_> {
             Meanwhile::Stamp(seconds) => Some(self.fake.stamp(TimeDelta::seconds(-seconds))),
             Meanwhile::Switch => {
                 let now = self.fake.now();
-                let is_way_back = |at: &DateTime<Utc>| *at == self.changed_at && *at + SETTLES > now;
+                let is_way_back = |at: &DateTime<Utc>| *at == self.changed_at && *at + TimeDelta::seconds(540) > now;
                 let at = self.switched_at.filter(is_way_back).unwrap_or(now);
                 self.fake.switch_rooms(2, at);
                 (self.switched_at, self.changed_at) = (Some(at), at);
@@ -222,8 +220,10 @@ impl Life<'_> {
         if sync.busy > 0.0 {
             self.changed_at = self.fake.now();
         }
+        // Only where a full refresh was cut, one that was finished is not read again.
+        let may_leave_out = plan.streams.iter().any(|chosen| chosen.is_full && self.goes_on(chosen.name));
         for chosen in &plan.streams {
-            if is_left_out(&transcript, chosen.name) && !self.may_leave_out() {
+            if is_left_out(&transcript, chosen.name) && !may_leave_out {
                 return Err(format!("{} is left out, although no full refresh was cut", chosen.name));
             }
             if has_gaps(&transcript, &refused, chosen.name) {
@@ -239,11 +239,6 @@ impl Life<'_> {
 
     fn goes_on(&self, name: &str) -> bool {
         self.platform.states.get(name).is_some_and(|state| state["resume"].is_object())
-    }
-
-    /// Whether a full refresh was cut, so that one that was finished is not read again.
-    fn may_leave_out(&self) -> bool {
-        self.plan.streams.iter().any(|chosen| chosen.is_full && self.goes_on(chosen.name))
     }
 
     fn config(&self) -> Map<String, Value> {
@@ -328,7 +323,7 @@ async fn run(
     let (over, command) = (std::pin::pin!(scene.over.notified()), std::pin::pin!(timeout(LONGEST, command)));
     let ended = match select(over, command).await {
         Either::Right((ended, _)) => Some(ended.map_err(|_| "it has not come to an end after three days")?),
-        Either::Left(((), running)) if matches!(sync.end, End::Stop(_)) => {
+        Either::Left(((), running)) if matches!(sync.end, End::Stop(_) | End::StopAtItem(_)) => {
             stop.send_replace(true);
             timeout(GRACE, running).await.ok().and_then(Result::ok)
         }

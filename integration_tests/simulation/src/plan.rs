@@ -122,6 +122,8 @@ pub enum End {
     Kill(u64),
     /// SIGTERM.
     Stop(u64),
+    /// SIGTERM, at a request for a single item.
+    StopAtItem(u64),
     /// The reader closes the pipe.
     Close(u64),
 }
@@ -156,14 +158,12 @@ impl Plan {
             "num_workers": pick(&mut rng, &[1, 2, 3, 10]),
             "lookback_hours": pick(&mut rng, &[0, 0, 0, 0, 0, 1, 100]),
             "personal_data": pick(&mut rng, &["keep", "keep", "keep", "keep", "hash", "drop"]),
+            "personal_data_salt": "sixteen letters and more",
         });
         // The key of a person without an id is made from the name, so that it hides the name, too.
-        if streams.iter().any(|chosen| ["analytics_events", "peer_quality", "active_room_peers"].contains(&chosen.name))
-        {
+        let has_people = |name: &str| ["analytics_events", "peer_quality", "active_room_peers"].contains(&name);
+        if streams.iter().any(|chosen| has_people(chosen.name)) {
             config["personal_data"] = "keep".into();
-        }
-        if config["personal_data"] == "hash" {
-            config["personal_data_salt"] = "sixteen letters and more".into();
         }
         if rng.f64() < 0.1 {
             config["analytics_event_types"] = json!(["peer.leave", "client.join.failed", "track.add.success"]);
@@ -240,10 +240,6 @@ fn counts_of(counts: &mut Counts) -> [&mut usize; 9] {
 
 fn pick<T: Clone>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.usize(0..from.len())].clone()
-}
-
-fn one_of(rng: &mut Rng, words: &str) -> String {
-    pick(rng, &words.split_whitespace().collect::<Vec<_>>()).to_owned()
 }
 
 fn streams(rng: &mut Rng) -> Vec<Chosen> {
@@ -347,7 +343,8 @@ impl Sync {
         }
         let end = match rng.u8(0..10) {
             0..2 => End::Kill(event(rng)),
-            2..5 => End::Stop(event(rng)),
+            2..4 => End::Stop(event(rng)),
+            4 => End::StopAtItem(rng.u64(1..8)),
             5 => End::Close(event(rng)),
             _ => End::Itself,
         };
@@ -401,7 +398,7 @@ fn faults(rng: &mut Rng, streams: &[Chosen]) -> Vec<FaultRule> {
     };
     let mut rules: Vec<FaultRule> = (0..kinds)
         .map(|_| FaultRule {
-            route: one_of(rng, ROUTES),
+            route: pick(rng, &ROUTES.split_whitespace().collect::<Vec<_>>()).to_owned(),
             when: match rng.u8(0..4) {
                 0 => When::Nth(rng.u64(1..20)),
                 1 => When::First(rng.u64(1..8)),

@@ -44,6 +44,8 @@ pub struct State {
     rng: Rng,
     events: u64,
     pub requests: u64,
+    /// Those of them for single items.
+    items: u64,
     /// How often the world has changed meanwhile.
     changes: u64,
     is_dead: bool,
@@ -79,14 +81,15 @@ impl Scene {
     }
 
     /// Something has happened: maybe it is time for the end, or for a clock to jump.
-    fn event(&self) {
+    fn event(&self, is_of_an_item: bool) {
         let mut state = self.state();
         state.events += 1;
-        let events = state.events;
+        state.items += u64::from(is_of_an_item);
+        let (events, items) = (state.events, state.items);
         state.is_dead |= self.sync.end == End::Kill(events);
         state.is_closed |= self.sync.end == End::Close(events);
         drop(state);
-        if [End::Kill(events), End::Stop(events)].contains(&self.sync.end) {
+        if [End::Kill(events), End::Stop(events), End::StopAtItem(items)].contains(&self.sync.end) {
             self.over.notify_one();
         }
         if let Some((_, by)) = self.sync.clock.jump.filter(|(at, _)| *at == events) {
@@ -139,7 +142,7 @@ impl Scene {
             self.over.notify_one();
             std::future::pending::<()>().await;
         }
-        self.event();
+        self.event(url.path().matches('/').count() > 2);
         let (least, most) = self.sync.latency;
         sleep(self.millis(least / 2, most / 2)).await;
         self.move_on();
@@ -158,7 +161,7 @@ impl Scene {
             let fault = answered.faults.as_ref().map(|names| format!(" [{names}]")).unwrap_or_default();
             format!("GET {target} → {}, {} bytes{fault}", answered.status, answered.body.len())
         });
-        self.event();
+        self.event(false);
         let broken = |what: &str| Err(Problem::NoAnswer(what.to_owned()));
         let mut body = Bytes::from(answered.body);
         let half = body.len() / 2;
@@ -209,7 +212,7 @@ pub struct Pipe(pub Arc<Scene>);
 impl std::io::Write for Pipe {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let was_dead = self.0.state().is_dead;
-        self.0.event();
+        self.0.event(false);
         let mut state = self.0.state();
         if state.is_closed {
             return Err(std::io::ErrorKind::BrokenPipe.into());
