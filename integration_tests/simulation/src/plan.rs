@@ -343,12 +343,13 @@ impl Sync {
         }
         let end = match rng.u8(0..10) {
             0..2 => End::Kill(event(rng)),
-            2..4 => End::Stop(event(rng)),
-            4 => End::StopAtItem(rng.u64(1..8)),
+            2 => End::Stop(event(rng)),
+            3..5 => End::StopAtItem(rng.u64(1..12)),
             5 => End::Close(event(rng)),
             _ => End::Itself,
         };
-        let meanwhile = (0..rng.usize(0..=2)).map(|_| Meanwhile::draw(rng, lag)).collect();
+        let much_to_read = matches!(end, End::StopAtItem(_)).then_some(Meanwhile::Hour);
+        let meanwhile = (0..rng.usize(0..=2)).map(|_| Meanwhile::draw(rng, lag)).chain(much_to_read).collect();
         Sync {
             seed: rng.u64(..),
             meanwhile,
@@ -427,7 +428,6 @@ const ROUTES: &str = "* * * /v2/sessions /v2/rooms /v2/templates /v2/templates/*
     /v2/analytics/*";
 
 /// One thing that can go wrong and that a client can recover from, now or in a later sync.
-///
 /// A new fault of the fake is one more line here. What may end in a gap that is told is drawn in [`faults`].
 fn fault(rng: &mut Rng) -> Fault {
     match rng.u8(0..27) {

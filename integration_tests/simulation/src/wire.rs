@@ -21,10 +21,8 @@ use crate::plan::{End, Sync};
 
 /// Without a byte for so long, the network gives an answer up, as the product's does.
 const SILENCE: Duration = Duration::from_secs(60);
-
 /// No sync makes more requests for the little that these worlds hold.
 pub const MOST_REQUESTS: u64 = 20_000;
-
 /// A world that grows with every request would never have been read.
 const MOST_CHANGES: u64 = 12;
 
