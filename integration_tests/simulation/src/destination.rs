@@ -227,13 +227,14 @@ pub fn items_of(name: &str) -> &'static [&'static str] {
 /// Whether rows of the stream may be missing for good: a WARN names them, or 100ms said that they are not there.
 pub fn has_gaps(transcript: &Transcript, refused: &[(String, u16)], name: &str) -> bool {
     let of_stream = |text: &str| items_of(name).iter().any(|item| text.contains(item));
-    let is_told = |message: &Message| matches!(message, Message::Log { log } if log.level == Level::Warn && log.message.contains("missing in this sync") && of_stream(&log.message));
-    transcript.messages.iter().any(is_told)
-        || refused.iter().any(|(path, status)| {
-            // 400 is how some say that a file has expired.
-            let says_nothing = [404, 410].contains(status) || *status == 400 && path.ends_with("/presigned-url");
-            says_nothing && of_stream(path)
-        })
+    let is_told = |message: &Message| match message {
+        Message::Log { log } => {
+            log.level == Level::Warn && log.message.contains("missing in this sync") && of_stream(&log.message)
+        }
+        _ => false,
+    };
+    let says_nothing = |(path, status): &(String, u16)| [404, 410].contains(status) && of_stream(path);
+    transcript.messages.iter().any(is_told) || refused.iter().any(says_nothing)
 }
 
 /// The catalog of a plan, and its configuration.

@@ -348,7 +348,7 @@ impl Sync {
             5 => End::Close(event(rng)),
             _ => End::Itself,
         };
-        let much_to_read = matches!(end, End::StopAtItem(_)).then_some(Meanwhile::Hour);
+        let much_to_read = (matches!(end, End::StopAtItem(_)) && lag.is_zero()).then_some(Meanwhile::Hour);
         let meanwhile = (0..rng.usize(0..=2)).map(|_| Meanwhile::draw(rng, lag)).chain(much_to_read).collect();
         Sync {
             seed: rng.u64(..),
@@ -384,7 +384,9 @@ impl Meanwhile {
             // With the lag a change must show within the settling time.
             5 if lag.is_zero() => Meanwhile::Stamp(rng.i64(0..540)),
             6 if lag.is_zero() => Meanwhile::Switch,
-            _ => Meanwhile::Hour,
+            _ if lag.is_zero() => Meanwhile::Hour,
+            // The fake hides all changes of one round as long as the last of them.
+            _ => Meanwhile::Little(20),
         }
     }
 }
@@ -397,18 +399,20 @@ fn faults(rng: &mut Rng, streams: &[Chosen]) -> Vec<FaultRule> {
         7..9 => 3,
         _ => 10,
     };
-    let mut rules: Vec<FaultRule> = (0..kinds)
-        .map(|_| FaultRule {
-            route: pick(rng, &ROUTES.split_whitespace().collect::<Vec<_>>()).to_owned(),
-            when: match rng.u8(0..4) {
-                0 => When::Nth(rng.u64(1..20)),
-                1 => When::First(rng.u64(1..8)),
-                _ => When::Probability(pick(rng, &[0.02, 0.1, 0.4])),
-            },
-            fault: fault(rng),
-            stop_after: (rng.f64() < 0.5).then(|| rng.u64(1..6)),
-        })
-        .collect();
+    let rule = |rng: &mut Rng| {
+        let fault = fault(rng);
+        let when = match rng.u8(0..4) {
+            // Tokens that lead back do so each time.
+            _ if matches!(fault, Fault::RepeatedPageToken | Fault::EarlierPageToken) => When::Always,
+            0 => When::Nth(rng.u64(1..20)),
+            1 => When::First(rng.u64(1..8)),
+            _ => When::Probability(pick(rng, &[0.02, 0.1, 0.4])),
+        };
+        let stop_after = (when != When::Always && rng.bool()).then(|| rng.u64(1..6));
+        let route = pick(rng, &ROUTES.split_whitespace().collect::<Vec<_>>()).to_owned();
+        FaultRule { route, when, fault, stop_after }
+    };
+    let mut rules: Vec<FaultRule> = (0..kinds).map(|_| rule(rng)).collect();
     let items: Vec<&str> = streams.iter().flat_map(|chosen| items_of(chosen.name)).copied().collect();
     if rng.f64() < 0.2 && !items.is_empty() {
         let when = [When::Nth(rng.u64(1..10)), When::Probability(0.3), When::Always, When::Always];

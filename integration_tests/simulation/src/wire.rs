@@ -147,12 +147,12 @@ impl Scene {
         let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
         let token = authorization.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
         let answered = self.fake.answer(&target, token);
-        if answered.faults.is_some() && [400, 403, 404, 409, 410, 422, 451].contains(&answered.status) {
-            self.state().refused.push((target.clone(), answered.status));
-        }
-        if answered.faults.is_some() && answered.status == 200 && answered.body.is_empty() {
-            // Of a single item it says the same.
-            self.state().refused.push((target.clone(), 404));
+        // That there is nothing is also said without a body, and of an expired file with 400.
+        let says_nothing = answered.status == 200 && answered.body.is_empty()
+            || answered.status == 400 && target.ends_with("/presigned-url");
+        let status = if says_nothing { 404 } else { answered.status };
+        if answered.faults.is_some() && [400, 403, 404, 409, 410, 422, 451].contains(&status) {
+            self.state().refused.push((target.clone(), status));
         }
         sleep(answered.delay + self.millis(least / 2, most / 2)).await;
         self.tell(|| {
@@ -160,11 +160,12 @@ impl Scene {
             format!("GET {target} → {}, {} bytes{fault}", answered.status, answered.body.len())
         });
         self.event(false);
-        let broken = |what: &str| Err(Problem::NoAnswer(what.to_owned()));
         let mut body = Bytes::from(answered.body);
         let half = body.len() / 2;
         let (pause, error) = match answered.wire {
-            Some(Fault::ResetBeforeHeaders | Fault::ResetWithinHeaders) => return broken("connection reset"),
+            Some(Fault::ResetBeforeHeaders | Fault::ResetWithinHeaders) => {
+                return Err(Problem::NoAnswer("connection reset".into()));
+            }
             Some(Fault::ResetWithinBody | Fault::TruncatedBody | Fault::ShortContentLength) => {
                 (Duration::ZERO, Some("connection reset"))
             }
