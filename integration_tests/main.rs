@@ -69,7 +69,6 @@ mod settling;
 /// Signals, pipes, full disks and slow readers.
 mod signals;
 /// Bad days on end, with kills.
-mod soak;
 /// Values that cannot be written as they came, and columns that 100ms has added.
 mod values;
 /// The webhook history: what it costs, several deliveries of one event, and what a wait does.

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::TimeDelta;
-use fake_100ms::{Counts, DateHeader, Fake, FaultPlan, Options, RetryHint, Scale};
-use serde_json::{Value, json};
+use fake_100ms::{Counts, Fake, FaultPlan, Options, Scale};
+use serde_json::Value;
 
-use crate::harness::{Call, INCREMENTAL, STREAMS, catalog, config, config_with, states};
+use crate::harness::{Call, INCREMENTAL, STREAMS, catalog, config, states};
 use crate::messages::{Message, Transcript};
 use crate::platform::Warehouse;
 
@@ -75,36 +74,6 @@ fn kills_at_any_byte_lose_nothing() {
         kills += killed;
     }
     assert!(kills >= 5, "only {kills} kills hit: the test proves little");
-}
-
-#[test]
-fn kills_lose_nothing_under_a_wrong_clock_with_late_changes_and_limits() {
-    let lag = TimeDelta::minutes(5);
-    let counts = Counts { sessions: 6_000, rooms: 120, recordings: 300, events_per_room: 20, ..Counts::default() };
-    let fake = Fake::start(Options { seed: 8, scale: Scale::Custom(counts), gzip: false, lag, ..Options::default() });
-    let config = config_with(&fake, json!({"analytics_rooms": "all"}));
-    let (mut random, mut warehouse, mut kills) = (fastrand::Rng::with_seed(8), Warehouse::default(), 0);
-    fake.advance_seconds_during(40, 3);
-    for round in 0..40 {
-        fake.set_date(DateHeader::Skewed(TimeDelta::seconds(random.i64(-20..=20))));
-        let plan = FaultPlan { seed: round, ..FaultPlan::new() };
-        fake.set_faults(plan.limits_at_times(100.0, RetryHint::Seconds(1)));
-        let call = Call::read(&config, &catalog(&INCREMENTAL, "incremental")).file("state", &states(&warehouse.states));
-        let bytes = if round < 8 { random.usize(10_000..12_000_000) } else { usize::MAX };
-        let run = call.start().kill_after(bytes);
-        warehouse.load(&run.transcript());
-        if run.status.success() {
-            break;
-        }
-        kills += 1;
-    }
-    assert!((3..40).contains(&kills), "{kills} kills: the test proves little, or there was no end");
-    fake.advance_during(None);
-    fake.clear_faults();
-    fake.let_time_pass(lag);
-    let call = Call::read(&config, &catalog(&INCREMENTAL, "incremental")).file("state", &states(&warehouse.states));
-    warehouse.load(&call.run().good(&fake));
-    warehouse.assert_has(&INCREMENTAL, &fake.truth());
 }
 
 #[test]

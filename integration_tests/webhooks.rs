@@ -211,6 +211,18 @@ fn attempts_on_both_sides_of_a_cut_are_one_record() {
 }
 
 #[test]
+fn attempts_that_were_written_are_not_written_again() {
+    for order in ORDERS {
+        let readings = Readings { webhook_attempts: true, webhook_order: order, ..Readings::documented() };
+        let fake = fake_with(readings, 1_500);
+        fake.advance();
+        let mut connection = Connection::of(&fake, &[STREAM]);
+        assert!(connection.sync().records().count() > 1_000);
+        assert_eq!(connection.sync().records().count(), 0, "{order:?}");
+    }
+}
+
+#[test]
 fn a_replay_in_a_later_sync_is_a_record_again() {
     for order in ORDERS {
         let readings = Readings { webhook_attempts: true, webhook_order: order, ..Readings::documented() };

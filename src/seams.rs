@@ -16,6 +16,8 @@ pub struct Simulated {
     pub now: fn() -> DateTime<Utc>,
     /// Whether to do, this time, what is right but seldom done.
     pub rarely: fn() -> bool,
+    /// So much is remembered at most.
+    pub memory: usize,
 }
 
 thread_local! {
@@ -36,4 +38,9 @@ pub fn now() -> DateTime<Utc> {
 /// simulation, which makes in this way what otherwise takes a huge workspace or a very slow day.
 pub fn rarely() -> bool {
     SIMULATED.get().is_some_and(|simulated| (simulated.rarely)())
+}
+
+/// How many things a state remembers: `usual`, or fewer in a simulation, whose worlds are small.
+pub fn memory(usual: usize) -> usize {
+    SIMULATED.get().map_or(usual, |simulated| simulated.memory.min(usual))
 }

@@ -131,6 +131,8 @@ const NEW_DISABLED: &str = "new_disabled";
 /// All rooms, in a sweep. (The names of version 0.1.0, which always asked all rooms.)
 const ENABLED: &str = "enabled";
 const DISABLED: &str = "disabled";
+/// Rooms that were enabled after the sweep began: they may have been in neither of the two lists when it was read.
+const SWITCHED: &str = "switched";
 
 /// The stream.
 pub(super) struct AnalyticsEvents {
@@ -154,7 +156,7 @@ impl Stream for AnalyticsEvents {
     const NAME: &'static str = "analytics_events";
     const PRIMARY_KEY: &'static [&'static str] = &["id"];
     const CURSOR: Option<&'static str> = Some("created_at");
-    const LISTS: &'static [&'static str] = &[ACTIVE, ENDED, NEW_ENABLED, NEW_DISABLED, ENABLED, DISABLED];
+    const LISTS: &'static [&'static str] = &[ACTIVE, ENDED, NEW_ENABLED, NEW_DISABLED, ENABLED, DISABLED, SWITCHED];
     const LOOK_BACK: TimeDelta = LOOK_BACK;
     const MEMORY: &'static [&'static str] = &[SWEPT_AT, SWEEPING];
     type Record = EventRecord<'static>;
@@ -180,7 +182,7 @@ impl Stream for AnalyticsEvents {
             ACTIVE => Some(Slice::whole(ACTIVE)),
             ENDED => Some(Slice::since(ENDED, (self.joins_from() - LONGEST_SESSION).floor_to_second())),
             list => {
-                let is_sweep = matches!(list, ENABLED | DISABLED);
+                let is_sweep = is_of_sweep(list);
                 if list == NEW_ENABLED {
                     // The lists before have been read to their ends.
                     self.has_read_joins.store(true, Ordering::Relaxed);
@@ -340,15 +342,14 @@ impl AnalyticsEvents {
 
     /// A page of rooms: each becomes a slice of its own, before the next page of rooms.
     async fn rooms(&self, slice: Slice) -> Result<Step, StreamError> {
-        let is_sweep = is_sweep(&slice);
-        let filter = slice.filter(matches!(slice.list.as_str(), ENABLED | NEW_ENABLED));
-        let shape = |rooms: Vec<ParentRoom<'_>>| self.choose(rooms, is_sweep);
+        let filter = slice.filter(matches!(slice.list.as_str(), ENABLED | NEW_ENABLED | SWITCHED));
+        let shape = |rooms: Vec<ParentRoom<'_>>| self.choose(rooms, &slice.list);
         let page = self.reading.client.list::<ParentRoom<'static>, _>(List::ROOMS, &filter, shape).await?;
         let children = page.content?.into_iter().map(|room| Slice::new(&slice.list, Scope::Room(room))).collect();
         Ok(Step { children, rest: slice.rest(page.next), ..Step::default() })
     }
 
-    fn choose(&self, rooms: Vec<ParentRoom<'_>>, is_sweep: bool) -> Result<Vec<String>, RecordError> {
+    fn choose(&self, rooms: Vec<ParentRoom<'_>>, list: &str) -> Result<Vec<String>, RecordError> {
         let mut chosen = Vec::with_capacity(rooms.len());
         // In a new room joins are tried at once, and what failed may be told late. Of an edit it is enough that
         // one sync sees it.
@@ -360,7 +361,12 @@ impl AnalyticsEvents {
                 (times.created >= self.reading.due || times.changed >= edited_from)
                     && locked(&self.asked).insert(id.clone().into_owned())
             };
-            if is_sweep || is_new() {
+            let is_wanted = match list {
+                ENABLED | DISABLED => true,
+                SWITCHED => times.changed >= self.reading.began() - SETTLING,
+                _ => is_new(),
+            };
+            if is_wanted {
                 chosen.push(id.into_owned());
             }
         }
@@ -456,7 +462,11 @@ impl AnalyticsEvents {
 
 /// Whether the slice is part of asking every room.
 fn is_sweep(slice: &Slice) -> bool {
-    matches!(slice.list.as_str(), ENABLED | DISABLED)
+    is_of_sweep(&slice.list)
+}
+
+fn is_of_sweep(list: &str) -> bool {
+    matches!(list, ENABLED | DISABLED | SWITCHED)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::time::Timestamp;
+use crate::seams;
 
 /// For how long.
 pub(super) const RECHECK: TimeDelta = TimeDelta::hours(72);
@@ -55,7 +56,7 @@ impl Recheck {
 
     /// Whether there may have been more than the state could hold.
     pub(super) fn is_full(&self) -> bool {
-        self.saved.len() >= MOST
+        self.saved.len() >= seams::memory(MOST)
     }
 
     /// Notes that the item has been looked at, and until when it is looked at again if it is not finished.
@@ -87,7 +88,7 @@ impl Recheck {
         }
         let mut all: Vec<_> = all.into_iter().filter(|(_, until)| !is_finished || *until > began).collect();
         all.sort_by_key(|(_, until)| std::cmp::Reverse(*until));
-        all.truncate(MOST);
+        all.truncate(seams::memory(MOST));
         // A whole second more rather than less.
         all.into_iter().map(|(id, until)| json!([id, until.as_micros().div_euclid(1_000_000) + 1])).collect()
     }

@@ -513,6 +513,8 @@ pub struct Rows {
     pub recent: Vec<Remembered>,
     /// How many values could not be written as they came, by column.
     pub changes: BTreeMap<String, u64>,
+    /// Whether records may be taken out again: then those that earlier syncs have written stay known.
+    pub is_tentative: bool,
 }
 
 /// What became of a value that could not be written as it came, in the protocol's word.
@@ -566,7 +568,9 @@ impl Rows {
                 self.bytes.truncate(line_begins);
                 return;
             }
-            format.written.forget(key);
+            if !self.is_tentative {
+                format.written.forget(key);
+            }
         }
         keep_on_one_line(&mut self.bytes, begins);
         // Writing to memory cannot fail.

@@ -320,6 +320,8 @@ impl WebhookEvents {
     /// next period.
     fn deliveries(&self, page: Vec<Delivery<'_>>, end: Option<Timestamp>) -> Result<Deliveries, StreamError> {
         let mut deliveries = Deliveries::default();
+        // An earlier attempt of an event is taken out again, and the last one may be what was written.
+        deliveries.rows.is_tentative = true;
         self.seen.fetch_add(page.len() as u64, Relaxed);
         for delivery in page {
             let (record, time) = record_of(delivery)?;

@@ -162,7 +162,7 @@ impl Progress {
         self.records_since_state = 0;
         let Some(field) = self.field else { return airbyte::no_cursor() };
         // A sync that is cut again and again knows more each time: the state must not grow with it.
-        let hashes = self.hashes(2 * MOST_RECENT, true);
+        let hashes = self.hashes(2 * seams::memory(MOST_RECENT), true);
         let Some(until) = self.until else {
             // Nothing has been answered yet: nothing has changed.
             return state::finished(field, self.cursor, &hashes, memory);
@@ -184,14 +184,14 @@ impl Progress {
                 // the next sync may read it as long as the cursor has not moved.
                 let keeps_known = |cursor| self.was_resumed || cursor == self.cursor;
                 let known = if keeps_known(cursor) { self.known.len() } else { 0 };
-                if self.recent.len() + known >= MOST_RECENT {
+                if self.recent.len() + known >= seams::memory(MOST_RECENT) {
                     // Perhaps not all of them are remembered, and the next sync would write the others again. What
                     // had changed a settling time before this sync was visible to it, so the cursor may move on.
                     cursor = self.until.map_or(cursor, |until| cursor.max(until - SETTLING));
                 }
                 let keeps_known = keeps_known(cursor);
                 self.recent.retain(|_, (settled, _)| *settled >= cursor - self.look_back);
-                state::finished(field, cursor, &self.hashes(MOST_RECENT, keeps_known), memory)
+                state::finished(field, cursor, &self.hashes(seams::memory(MOST_RECENT), keeps_known), memory)
             }
         }
     }

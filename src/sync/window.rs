@@ -118,8 +118,11 @@ pub fn cut(rest: &Slice, oldest: Timestamp, cuts: usize) -> Option<(Slice, Vec<S
 fn place(after: i64, wanted: i64, before: i64) -> Option<i64> {
     let off_round = wanted.div_euclid(MINUTE) * MINUTE + OFF_ROUND;
     let whole = wanted.div_euclid(SECOND) * SECOND;
-    let anywhere = || fastrand::i64(after..before.max(after + 1)).div_euclid(SECOND) * SECOND;
-    let off_round = if seams::rarely() { anywhere() } else { off_round };
+    if seams::rarely() {
+        let anywhere = fastrand::i64(after..before.max(after + 1));
+        let at = if fastrand::bool() { anywhere } else { before }.div_euclid(SECOND) * SECOND;
+        return Some(at).filter(|at| after < *at);
+    }
     [off_round, whole].into_iter().find(|at| after < *at && *at < before)
 }
 

@@ -32,7 +32,7 @@ fn act(request: &Request, state: &State) -> Result<Vec<u8>, Refusal> {
         ("POST", "advance") => to_json(&state.workspace_mut().advance()),
         ("GET", "truth") => {
             let start_date = start_date(&request.query)?;
-            to_json(&Truth::of(&state.workspace(), start_date))
+            to_json(&Truth::of(&state.workspace(), start_date, |_| true))
         }
         ("GET", "requests") => requests(state),
         ("POST", "reset") => {

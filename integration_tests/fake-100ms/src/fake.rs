@@ -171,13 +171,18 @@ impl Fake {
 
     /// What a full read gives at this moment.
     pub fn truth(&self) -> Truth {
-        Truth::of(&self.state.workspace(), None)
+        Truth::of(&self.state.workspace(), None, |_| true)
     }
 
     /// What a read from `start_date` gives: the records whose cursor is at or after it. The
     /// children of templates go by their template's `updated_at`; live peers are always read.
     pub fn truth_since(&self, start_date: DateTime<Utc>) -> Truth {
-        Truth::of(&self.state.workspace(), Some(start_date))
+        Truth::of(&self.state.workspace(), Some(start_date), |_| true)
+    }
+
+    /// The same of these streams alone, or what a full read gives.
+    pub fn truth_of(&self, streams: &[&str], start_date: Option<DateTime<Utc>>) -> Truth {
+        Truth::of(&self.state.workspace(), start_date, |name| streams.contains(&name))
     }
 
     /// Everything that must never leave a connector: planted in the data, app secrets, tokens.

@@ -8,6 +8,8 @@ use fastrand::Rng;
 use source_100ms::seams::{Simulated, simulate};
 use tokio::time::Instant;
 
+use crate::plan::{self, Sync};
+
 struct Clock {
     /// What the true time was when the sync began,
     at: DateTime<Utc>,
@@ -26,12 +28,13 @@ thread_local! {
     static CLOCK: RefCell<Option<Clock>> = const { RefCell::new(None) };
 }
 
-/// A sync begins at this time, on a machine whose clock is so far ahead. Call it inside of the runtime.
-pub fn begin(at: DateTime<Utc>, ahead: TimeDelta, drift: i32, seed: u64, rare: f64) {
+/// A sync begins at this time, with so many things remembered. Call it inside of the runtime.
+pub fn begin(at: DateTime<Utc>, sync: &Sync, memory: usize) {
+    let &Sync { seed, rare, clock: plan::Clock { ahead, drift, .. }, .. } = sync;
     fastrand::seed(seed);
     let chance = Rng::with_seed(seed);
     CLOCK.set(Some(Clock { at, began: Instant::now(), ahead, drift, chance, rare }));
-    simulate(Some(Simulated { now: || with(|clock| clock.now() + clock.error()), rarely }));
+    simulate(Some(Simulated { now: || with(|clock| clock.now() + clock.error()), rarely, memory }));
 }
 
 /// The true time.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use fake_100ms::{Truth, is_same};
 use serde_json::{Map, Value, json};
 
-use crate::messages::{Message, Status, Trace, Transcript};
+use crate::messages::{Level, Message, Transcript};
 use crate::plan::{Chosen, Destination, Plan};
 
 type Rows = BTreeMap<String, Map<String, Value>>;
@@ -45,19 +45,20 @@ fn merge(kept: &mut Value, patch: &Value) {
 
 impl Platform {
     /// What the next sync is given as its state.
-    pub fn handed_back(&mut self) -> Value {
-        // What is not gone on with is read anew.
-        for (name, table) in &mut self.tables {
-            if !self.states.get(name).is_some_and(|state| state["resume"].is_object()) {
-                table.staged = None;
-            }
-        }
+    pub fn handed_back(&self) -> Value {
         let entry = |(name, state): (&String, &Value)| json!({"type": "STREAM", "stream": {"stream_descriptor": {"name": name}, "stream_state": state}});
         Value::Array(self.states.iter().map(entry).collect())
     }
 
     /// Takes what a sync has written; `is_well` when it came to its end without an error.
     pub fn load(&mut self, plan: &Plan, transcript: &Transcript, is_well: bool) {
+        for (name, table) in &mut self.tables {
+            // What is neither gone on with nor left out is read anew.
+            let goes_on = self.states.get(name).is_some_and(|state| state["resume"].is_object());
+            if !goes_on && !is_left_out(transcript, name) {
+                table.staged = None;
+            }
+        }
         let mut tails: BTreeMap<&str, Vec<_>> = BTreeMap::new();
         for message in &transcript.messages {
             match message {
@@ -121,13 +122,17 @@ impl Platform {
         let (name, empty) = (chosen.name, Rows::new());
         let rows = self.tables.get(name).map_or(&empty, |table| &table.rows);
         let mut wrong = Vec::new();
-        for (key, expected) in &truth.streams[name] {
+        let types = plan.config["analytics_event_types"].as_array();
+        let is_wanted =
+            |row: &Value| name != "analytics_events" || types.is_none_or(|types| types.contains(&row["type"]));
+        for (key, expected) in truth.streams[name].iter().filter(|(_, row)| is_wanted(row)) {
             match rows.get(key) {
+                _ if due == Due::Nothing => {}
                 None if due == Due::Moves && expected["source"] == "analytics" => {}
                 None if due == Due::OfSessions
                     && expected["source"] == "analytics"
                     && !is_of_a_session_then(&all.streams["sessions"], expected) => {}
-                None => wrong.push(format!("{name}: `{key}` is missing")),
+                None => wrong.push(format!("{name}: `{key}` is missing: {expected}")),
                 Some(row) => wrong.extend(different(plan, chosen, key, row, expected)),
             }
         }
@@ -142,10 +147,12 @@ impl Platform {
     }
 }
 
-/// Which events must be there.
+/// Which rows must be there and right.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Due {
     All,
+    /// Not even what there is: some was refused for good, and this was told.
+    Nothing,
     /// Those that happened during a session: the others are found once a day, or never.
     OfSessions,
     /// Who joined and left: where the filters of events do not work, all others are found once a day, or never.
@@ -154,8 +161,11 @@ pub enum Due {
 
 fn is_of_a_session_then(sessions: &BTreeMap<String, Value>, event: &Value) -> bool {
     let session = event["session_id"].as_str().and_then(|id| sessions.get(id));
+    let time = event["created_at"].as_str();
     session.is_some_and(|session| {
-        session["active"] == true || session["stopped_at"].as_str() >= event["created_at"].as_str()
+        // An event that was told late may be older than the session that it names.
+        let has_ended = session["active"] != true && session["stopped_at"].as_str() < time;
+        session["created_at"].as_str() <= time && !has_ended
     })
 }
 
@@ -168,6 +178,8 @@ fn different(plan: &Plan, chosen: &Chosen, key: &str, row: &Map<String, Value>, 
             "url" if plan.config["recording_urls"] == "none" => &Value::Null,
             _ => value,
         };
+        // What is personal is in texts, and no longer what it was.
+        let is_hidden = plan.config["personal_data"] != "keep" && !(value.is_number() || value.is_boolean());
         // A join was written with what was known of the peer then.
         let is_join = column == "data" && expected["type"] == "peer.join";
         let without_leave = |value: &Value| {
@@ -176,6 +188,7 @@ fn different(plan: &Plan, chosen: &Chosen, key: &str, row: &Map<String, Value>, 
             value
         };
         match row.get(column) {
+            Some(_) if is_hidden => {}
             Some(found) if is_join && is_same(&without_leave(found), &without_leave(value)) => {}
             Some(found) if is_same(found, value) => {}
             found => wrong.push(format!(
@@ -191,16 +204,37 @@ fn different(plan: &Plan, chosen: &Chosen, key: &str, row: &Map<String, Value>, 
     wrong
 }
 
-/// The streams that say that they are complete.
-pub fn complete(transcript: &Transcript) -> impl Iterator<Item = &str> {
-    transcript.messages.iter().filter_map(|message| match message {
-        Message::Trace { trace: Trace::StreamStatus { stream_status, .. } }
-            if stream_status.status == Status::Complete =>
-        {
-            Some(stream_status.stream_descriptor.name.as_str())
+/// Whether the stream says that an earlier attempt of the same full refresh has read it.
+pub fn is_left_out(transcript: &Transcript, name: &str) -> bool {
+    let sentence = format!("An earlier attempt has already read all of `{name}`.");
+    transcript.messages.iter().any(|message| matches!(message, Message::Log { log } if log.message == sentence))
+}
+
+/// Where the rows of a stream are asked for one by one, which can be refused for good.
+pub fn items_of(name: &str) -> &'static [&'static str] {
+    match name {
+        "active_room_peers" => &["/v2/active-rooms/"],
+        "templates" | "template_settings" | "templates_destinations" => &["/v2/templates/"],
+        "analytics_events" => &["/v2/analytics/events"],
+        "peer_quality" => &["/v2/analytics/peer-stats"],
+        "recordings" => &["/v2/recordings/", "/v2/recording-assets/"],
+        "live_streams" => &["/v2/live-streams/", "/v2/recording-assets/"],
+        "external_streams" => &["/v2/external-streams/", "/v2/recording-assets/"],
+        _ => &[],
+    }
+}
+
+/// Whether rows of the stream may be missing for good: a WARN names them, or 100ms said that they are not there.
+pub fn has_gaps(transcript: &Transcript, refused: &[(String, u16)], name: &str) -> bool {
+    let of_stream = |text: &str| items_of(name).iter().any(|item| text.contains(item));
+    let is_told = |message: &Message| match message {
+        Message::Log { log } => {
+            log.level == Level::Warn && log.message.contains("missing in this sync") && of_stream(&log.message)
         }
-        _ => None,
-    })
+        _ => false,
+    };
+    let says_nothing = |(path, status): &(String, u16)| [404, 410].contains(status) && of_stream(path);
+    transcript.messages.iter().any(is_told) || refused.iter().any(says_nothing)
 }
 
 /// The catalog of a plan, and its configuration.

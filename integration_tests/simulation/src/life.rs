@@ -1,10 +1,12 @@
 //! The life of a connection: its syncs one after the other, and what must hold after each and at the end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use fake_100ms::{DateHeader, Fake, Readings};
+use futures_util::future::{Either, select};
 use serde_json::{Map, Value, json};
 use source_100ms::airbyte::Level;
 use source_100ms::commands::{Ending, Environment, read};
@@ -15,17 +17,15 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::clock;
-use crate::destination::{Due, Platform, catalog, complete, written};
-use crate::messages::{Message, Transcript};
-use crate::plan::{End, Meanwhile, Plan, Sync, beginning};
-use crate::wire::{Pipe, Scene, Wire};
+use crate::destination::{Due, Platform, catalog, has_gaps, is_left_out, items_of, written};
+use crate::messages::{Message, Status, Transcript};
+use crate::plan::{Chosen, End, Meanwhile, Plan, Sync, beginning};
+use crate::wire::{MOST_REQUESTS, Pipe, Scene, State, Wire};
 
 /// What `main` leaves a command to end in after a signal.
 const GRACE: Duration = Duration::from_secs(2);
-/// No sync takes longer, whatever goes wrong: six tries at a limit of an hour each would.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// No sync makes more requests for the little that these worlds hold.
-const MOST_REQUESTS: u64 = 20_000;
+/// No sync takes longer, whatever goes wrong: six tries at a limit of an hour each, a minute for each message.
+const LONGEST: Duration = Duration::from_secs(72 * 3600);
 
 /// Lives the life of `plan` to its end.
 ///
@@ -36,8 +36,8 @@ pub fn live(plan: &Plan, story: Option<&mut Vec<String>>) -> Result<Told, String
     let mut unheard = Vec::new();
     let tells = story.is_some();
     let story = story.unwrap_or(&mut unheard);
-    Life { plan, fake, platform: Platform::default(), told: Told::default(), changed_at: beginning(), tells, story }
-        .run()
+    let (platform, told, changed_at) = (Platform::default(), Told::default(), beginning());
+    Life { plan, fake, platform, told, changed_at, switched_at: None, gaps: BTreeSet::new(), tells, story }.run()
 }
 
 /// What came of it: whoever lives the same life twice gets the same.
@@ -55,6 +55,10 @@ struct Life<'a> {
     told: Told,
     /// When the world last changed.
     changed_at: DateTime<Utc>,
+    /// When rooms were last switched, by what they say.
+    switched_at: Option<DateTime<Utc>>,
+    /// Streams of which something is missing for good, and that was told.
+    gaps: BTreeSet<&'static str>,
     tells: bool,
     story: &'a mut Vec<String>,
 }
@@ -69,7 +73,7 @@ impl Life<'_> {
                 self.platform.states.clear();
                 self.tell("the states are lost".to_owned());
             }
-            let goes_on = self.platform.states.values().any(|state| state["resume"].is_object());
+            let goes_on = self.plan.streams.iter().any(|chosen| self.goes_on(chosen.name));
             let (transcript, ending) = self.sync(sync)?;
             if ending == Some(Ending::Well) && !goes_on && sync.is_still() && self.plan.world.lag.is_zero() {
                 self.compare(&transcript, self.due_at_once())?;
@@ -84,7 +88,7 @@ impl Life<'_> {
         let quiet = self.plan.syncs.last().map(Sync::quietened).ok_or("a life without a sync")?;
         let due = if self.plan.config["analytics_rooms"] == "recent" { self.due_at_once() } else { Due::All };
         // The first may only go on with what was cut long ago. In a day, every room is asked for its events.
-        for number in 0..3 {
+        for number in 0..2 {
             self.pass(Meanwhile::Quiet(TimeDelta::hours(25)));
             let (transcript, ending) = self.sync(&quiet)?;
             if ending != Some(Ending::Well) {
@@ -96,7 +100,14 @@ impl Life<'_> {
         }
         self.pass(Meanwhile::Quiet(TimeDelta::hours(2)));
         let (transcript, _) = self.sync(&quiet)?;
-        for chosen in self.plan.streams.iter().filter(|chosen| !chosen.is_full) {
+        // Whoever wants to look further back pays with records that come again; and so do, for the 72 h in which files
+        // may be finished, recordings and streams of which a state cannot remember all.
+        let looks_further = self.plan.config["lookback_hours"] != 0;
+        let is_short =
+            |name: &str| self.plan.runner.memory < usize::MAX && items_of(name).contains(&"/v2/recording-assets/");
+        for chosen in
+            self.plan.streams.iter().filter(|chosen| !chosen.is_full && !looks_further && !is_short(chosen.name))
+        {
             let again = transcript.records_of(chosen.name).count();
             if again > 0 {
                 return Err(format!("{}: nothing has changed, and {again} records come again", chosen.name));
@@ -117,11 +128,17 @@ impl Life<'_> {
     }
 
     fn compare(&self, transcript: &Transcript, due: Due) -> Result<(), String> {
-        let (truth, all) = (self.fake.truth_since(self.plan.start_date), self.fake.truth());
-        let complete: Vec<&str> = complete(transcript).collect();
-        let chosen = self.plan.streams.iter().filter(|chosen| complete.contains(&chosen.name));
-        let wrong: Vec<String> =
-            chosen.flat_map(|chosen| self.platform.differences(self.plan, chosen, &truth, &all, due)).collect();
+        let is_complete = |chosen: &&Chosen| transcript.statuses_of(chosen.name).contains(&Status::Complete);
+        let chosen: Vec<&Chosen> = self.plan.streams.iter().filter(is_complete).collect();
+        let mut names: Vec<&str> = chosen.iter().map(|chosen| chosen.name).collect();
+        let truth = self.fake.truth_of(&names, Some(self.plan.start_date));
+        names.push("sessions");
+        let all = self.fake.truth_of(&names, None);
+        let due = |chosen: &Chosen| if self.gaps.contains(chosen.name) { Due::Nothing } else { due };
+        let wrong: Vec<String> = chosen
+            .into_iter()
+            .flat_map(|chosen| self.platform.differences(self.plan, chosen, &truth, &all, due(chosen)))
+            .collect();
         match wrong.len() {
             0 => Ok(()),
             all => Err(format!(
@@ -148,19 +165,21 @@ impl Life<'_> {
             // What has changed since is not stamped with an earlier time: no `updated_at` goes back.
             Meanwhile::Stamp(seconds) if self.fake.now() - TimeDelta::seconds(seconds) <= self.changed_at => None,
             Meanwhile::Stamp(seconds) => Some(self.fake.stamp(TimeDelta::seconds(-seconds))),
+            Meanwhile::Switch => {
+                let now = self.fake.now();
+                let is_way_back = |at: &DateTime<Utc>| *at == self.changed_at && *at + TimeDelta::seconds(540) > now;
+                let at = self.switched_at.filter(is_way_back).unwrap_or(now);
+                self.fake.switch_rooms(2, at);
+                (self.switched_at, self.changed_at) = (Some(at), at);
+                None
+            }
         };
         if changes.is_some() {
             self.changed_at = self.fake.now();
         }
-        if self.tells {
-            let names = self.plan.streams.iter().map(|chosen| chosen.name);
-            let touched = changes.iter().flat_map(|changes| &changes.streams);
-            let touched: Vec<String> = touched
-                .filter(|(stream, _)| names.clone().any(|name| name == stream.as_str()))
-                .map(|(stream, keys)| format!("{stream}: {}", keys.iter().cloned().collect::<Vec<_>>().join(" ")))
-                .collect();
-            self.tell(format!("{moment:?}, until {}. {}", written(self.fake.now()), touched.join("; ")));
-        }
+        let mut touched = changes.map(|changes| changes.streams).unwrap_or_default();
+        touched.retain(|stream, _| self.plan.streams.iter().any(|chosen| chosen.name == stream));
+        self.tell(format!("{moment:?}, until {}. {touched:?}", written(self.fake.now())));
     }
 
     /// One sync, with all that holds for each.
@@ -169,12 +188,18 @@ impl Life<'_> {
         let scene = Scene::new(Arc::clone(&self.fake), sync, self.tells);
         self.tell(format!("sync at {}: {sync:?}", written(self.fake.now())));
         let config = self.config();
-        let (catalog, state) = (catalog(self.plan), self.platform.handed_back());
+        let plan = self.plan;
+        let (catalog, state) = (catalog(plan), self.platform.handed_back());
+        for chosen in plan.streams.iter().filter(|chosen| chosen.is_full) {
+            if !self.goes_on(chosen.name) {
+                self.gaps.remove(chosen.name);
+            }
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        let ended = runtime.block_on(run(Arc::clone(&scene), &config, &catalog, &state));
+        let ended = runtime.block_on(run(Arc::clone(&scene), &config, &catalog, &state, self.plan.runner.memory));
         drop(runtime);
-        let (output, requests, story) = scene.finish();
+        let State { output, refused, requests, story, .. } = scene.finish();
         self.story.extend(story);
         let transcript = Transcript::parse(&output);
         self.tell_messages(&transcript);
@@ -200,8 +225,25 @@ impl Life<'_> {
         if sync.busy > 0.0 {
             self.changed_at = self.fake.now();
         }
+        // Only where a full refresh was cut, one that was finished is not read again.
+        let may_leave_out = plan.streams.iter().any(|chosen| chosen.is_full && self.goes_on(chosen.name));
+        for chosen in &plan.streams {
+            if is_left_out(&transcript, chosen.name) && !may_leave_out {
+                return Err(format!("{} is left out, although no full refresh was cut", chosen.name));
+            }
+            if has_gaps(&transcript, &refused, chosen.name) {
+                if sync.faults.is_empty() {
+                    return Err(format!("{} says that something is missing, and nothing was refused", chosen.name));
+                }
+                self.gaps.insert(chosen.name);
+            }
+        }
         self.platform.load(self.plan, &transcript, ending == Some(Ending::Well));
         Ok((transcript, ending))
+    }
+
+    fn goes_on(&self, name: &str) -> bool {
+        self.platform.states.get(name).is_some_and(|state| state["resume"].is_object())
     }
 
     fn config(&self) -> Map<String, Value> {
@@ -216,9 +258,11 @@ impl Life<'_> {
     }
 
     fn look_for_secrets(&self, output: &[u8]) -> Result<(), String> {
-        // Those in the data begin alike.
+        // Those in the data begin alike, and so do tokens.
         let text = String::from_utf8_lossy(output);
-        let others = self.fake.secrets().into_iter().filter(|secret| !secret.starts_with("PLANTED-"));
+        let is_other =
+            |secret: &String| !secret.starts_with("PLANTED-") && (text.contains("eyJ") || !secret.starts_with("eyJ"));
+        let others = self.fake.secrets().into_iter().filter(is_other);
         match std::iter::once("PLANTED-".to_owned()).chain(others).find_map(|secret| text.find(&secret)) {
             Some(at) => Err(format!(
                 "a secret came out: …{}",
@@ -254,9 +298,10 @@ async fn run(
     config: &Map<String, Value>,
     catalog: &Value,
     state: &Value,
+    memory: usize,
 ) -> Result<Option<Ending>, String> {
     let sync = &scene.sync;
-    clock::begin(scene.fake.now(), sync.clock.ahead, sync.clock.drift, sync.seed, sync.rare);
+    clock::begin(scene.fake.now(), sync, memory);
     scene.fake.set_date(sync.clock.date.clone());
     scene.fake.set_faults(fake_100ms::FaultPlan { seed: sync.seed, rules: sync.faults.clone(), ..Default::default() });
     let redactor = Redactor::new(Config::secrets(config));
@@ -264,7 +309,7 @@ async fn run(
     let reader = Arc::clone(&scene);
     let writer = tokio::spawn(async move {
         loop {
-            reader.read_slowly().await;
+            sleep(reader.pause()).await;
             if !matches!(lines.write_next().await, Ok(true)) {
                 return;
             }
@@ -280,28 +325,14 @@ async fn run(
         let _ = writer.await;
         ending
     };
-    let ended = {
-        let command = std::pin::pin!(command);
-        let over = std::pin::pin!(async {
-            scene.over.notified().await;
-        });
-        let bound = std::pin::pin!(sleep(LONGEST));
-        use futures_util::future::{Either, select};
-        match select(over, select(command, bound)).await {
-            Either::Left(((), running)) => match (sync.end, running) {
-                (End::Stop(_), running) => {
-                    stop.send_replace(true);
-                    let ended = timeout(GRACE, running).await;
-                    match ended {
-                        Ok(Either::Left((ending, _))) => Some(ending),
-                        _ => None,
-                    }
-                }
-                _ => None,
-            },
-            Either::Right((Either::Left((ending, _)), _)) => Some(ending),
-            Either::Right((Either::Right(_), _)) => return Err("it has not come to an end after a day".to_owned()),
+    let (over, command) = (std::pin::pin!(scene.over.notified()), std::pin::pin!(timeout(LONGEST, command)));
+    let ended = match select(over, command).await {
+        Either::Right((ended, _)) => Some(ended.map_err(|_| "it has not come to an end after three days")?),
+        Either::Left(((), running)) if matches!(sync.end, End::Stop(_) | End::StopAtItem(_)) => {
+            stop.send_replace(true);
+            timeout(GRACE, running).await.ok().and_then(Result::ok)
         }
+        Either::Left(_) => None,
     };
     scene.die();
     scene.tell(|| format!("it ends: {ended:?}"));

@@ -5,6 +5,8 @@ use fake_100ms::{Counts, DateHeader, Fault, FaultRule, Options, Readings, RetryH
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use crate::destination::items_of;
+
 /// Everything that is drawn from one seed.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -61,10 +63,12 @@ pub struct Runner {
     pub keeps_tail: bool,
     /// The states are lost before this sync.
     pub loses: Option<usize>,
+    /// So few records and items are remembered in a state, as if the workspace were huge.
+    pub memory: usize,
 }
 
 /// One sync and what comes before it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Sync {
     pub seed: u64,
     /// What happens in the world since the sync before.
@@ -93,10 +97,12 @@ pub enum Meanwhile {
     Hour,
     /// Something is written with a time so many seconds ago.
     Stamp(i64),
+    /// Rooms are switched on or off. Twice with nothing in between it is a change and its way back, with one time.
+    Switch,
 }
 
 /// How wrong the clocks are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Clock {
     /// This machine's is ahead,
     pub ahead: TimeDelta,
@@ -108,13 +114,16 @@ pub struct Clock {
 }
 
 /// What ends a sync, at which event: a request, an answer, or a message written.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub enum End {
+    #[default]
     Itself,
     /// At once, whatever is under way.
     Kill(u64),
     /// SIGTERM.
     Stop(u64),
+    /// SIGTERM, at a request for a single item.
+    StopAtItem(u64),
     /// The reader closes the pipe.
     Close(u64),
 }
@@ -124,20 +133,11 @@ pub fn beginning() -> DateTime<Utc> {
     Options::default().now
 }
 
-const NAMES: [(&str, f64); 12] = [
-    ("sessions", 0.3),
-    ("rooms", 0.3),
-    ("active_room_peers", 0.1),
-    ("templates", 0.25),
-    ("template_settings", 0.08),
-    ("templates_destinations", 0.08),
-    ("analytics_events", 0.3),
-    ("recordings", 0.3),
-    ("webhook_events", 0.25),
-    ("live_streams", 0.2),
-    ("external_streams", 0.2),
-    ("peer_quality", 0.25),
-];
+/// The streams, those where more can go wrong more than once.
+const NAMES: &str = "sessions sessions sessions rooms rooms rooms templates templates template_settings recordings \
+    templates_destinations recordings recordings live_streams live_streams external_streams external_streams \
+    analytics_events analytics_events analytics_events webhook_events webhook_events peer_quality peer_quality \
+    active_room_peers";
 
 impl Plan {
     pub fn of(seed: u64) -> Plan {
@@ -147,16 +147,32 @@ impl Plan {
         let days = pick(&mut rng, &[3000, 3000, 3000, 400, 20, 2]);
         let runner = Runner {
             merges: rng.f64() < 0.4,
-            keeps_full: rng.bool() && std::env::var_os("SIM_KEEPS").is_some(),
+            keeps_full: rng.bool(),
             keeps_tail: rng.bool(),
             loses: (rng.f64() < 0.08).then(|| rng.usize(1..8)),
+            memory: pick(&mut rng, &[usize::MAX, usize::MAX, 1, 3, 10]),
         };
-        let config = json!({
+        let mut config = json!({
             "analytics_rooms": pick(&mut rng, &["all", "auto", "auto", "recent"]),
             "recording_urls": pick(&mut rng, &["presigned", "presigned", "none"]),
             "num_workers": pick(&mut rng, &[1, 2, 3, 10]),
+            "lookback_hours": pick(&mut rng, &[0, 0, 0, 0, 0, 1, 100]),
+            "personal_data": pick(&mut rng, &["keep", "keep", "keep", "keep", "hash", "drop"]),
+            "personal_data_salt": "sixteen letters and more",
         });
-        let syncs = (0..rng.usize(2..=5)).map(|_| Sync::draw(&mut rng, world.lag)).collect();
+        // The key of a person without an id is made from the name, so that it hides the name, too.
+        let has_people = |name: &str| ["analytics_events", "peer_quality", "active_room_peers"].contains(&name);
+        if streams.iter().any(|chosen| has_people(chosen.name)) {
+            config["personal_data"] = "keep".into();
+        }
+        if rng.f64() < 0.1 {
+            config["analytics_event_types"] = json!(["peer.leave", "client.join.failed", "track.add.success"]);
+        }
+        let count = pick(&mut rng, &[2, 2, 2, 3, 3, 4, 5, 8]);
+        let mut syncs: Vec<Sync> = (0..count).map(|_| Sync::draw(&mut rng, world.lag, &streams)).collect();
+        if rng.f64() < 0.1 && world.lag.is_zero() {
+            syncs.iter_mut().for_each(|sync| *sync = Sync { meanwhile: vec![Meanwhile::Switch], ..sync.quietened() });
+        }
         Plan { seed, world, config, start_date: beginning() - TimeDelta::days(days), streams, runner, syncs }
     }
 
@@ -175,50 +191,35 @@ impl Plan {
             with(&|plan| drop(plan.streams.remove(number)));
         }
         for (number, sync) in self.syncs.iter().enumerate() {
-            let quiet = sync.quietened();
-            if !sync.faults.is_empty() || sync.busy > 0.0 {
-                with(&|plan| (plan.syncs[number].faults.clear(), plan.syncs[number].busy = 0.0).1);
-            }
+            with(&|plan| (plan.syncs[number].faults.clear(), plan.syncs[number].busy = 0.0).1);
             for fault in 0..sync.faults.len() {
                 with(&|plan| drop(plan.syncs[number].faults.remove(fault)));
             }
             for moment in 0..sync.meanwhile.len() {
                 with(&|plan| _ = plan.syncs[number].meanwhile.remove(moment));
             }
-            if sync.end != End::Itself {
-                with(&|plan| plan.syncs[number].end = End::Itself);
-            }
-            if sync.clock.ahead != TimeDelta::zero() || sync.clock.jump.is_some() || sync.clock.date != DateHeader::True
-            {
-                with(&|plan| plan.syncs[number].clock = quiet.clock.clone());
-            }
-            if sync.rare > 0.0 {
-                with(&|plan| plan.syncs[number].rare = 0.0);
-            }
-            if sync.slow > 0 || sync.latency.1 > 0 {
-                with(&|plan| (plan.syncs[number].slow, plan.syncs[number].latency) = (0, (0, 0)));
-            }
+            with(&|plan| plan.syncs[number].end = End::Itself);
+            with(&|plan| plan.syncs[number].clock = sync.quietened().clock);
+            with(&|plan| plan.syncs[number].rare = 0.0);
+            with(&|plan| (plan.syncs[number].slow, plan.syncs[number].latency) = (0, (0, 0)));
         }
         for number in 0..self.world.flips.len() {
             with(&|plan| _ = plan.world.flips.remove(number));
         }
-        if self.world.lag > TimeDelta::zero() {
-            with(&|plan| plan.world.lag = TimeDelta::zero());
-        }
-        if self.world.page < 100 {
-            with(&|plan| plan.world.page = 100);
-        }
-        if self.runner.merges || self.runner.loses.is_some() {
-            with(&|plan| (plan.runner.merges, plan.runner.loses) = (false, None));
-        }
-        if self.config["num_workers"] != 1 {
-            with(&|plan| plan.config["num_workers"] = 1.into());
+        with(&|plan| plan.world.lag = TimeDelta::zero());
+        with(&|plan| plan.world.page = 100);
+        with(&|plan| (plan.runner.merges, plan.runner.loses) = (false, None));
+        with(&|plan| plan.runner.memory = usize::MAX);
+        let simplest =
+            json!({"num_workers": 1, "lookback_hours": 0, "personal_data": "keep", "analytics_rooms": "all"});
+        for (key, value) in simplest.as_object().into_iter().flatten() {
+            with(&|plan| plan.config[key] = value.clone());
         }
         for count in 0..counts_of(&mut self.world.counts.clone()).len() {
-            if *counts_of(&mut self.world.counts.clone())[count] > 0 {
-                with(&|plan| *counts_of(&mut plan.world.counts)[count] /= 2);
-            }
+            with(&|plan| *counts_of(&mut plan.world.counts)[count] /= 2);
         }
+        let same = format!("{self:?}");
+        plans.retain(|plan| format!("{plan:?}") != same);
         plans
     }
 }
@@ -242,13 +243,11 @@ fn pick<T: Clone>(rng: &mut Rng, from: &[T]) -> T {
 }
 
 fn streams(rng: &mut Rng) -> Vec<Chosen> {
-    let mut names: Vec<&'static str> =
-        NAMES.iter().filter(|(_, likely)| rng.f64() < *likely).map(|(name, _)| *name).collect();
-    if names.is_empty() {
-        names.push(NAMES[rng.usize(0..NAMES.len())].0);
-    }
+    let all: Vec<&'static str> = NAMES.split_whitespace().collect();
+    let mut names: Vec<&'static str> = (0..rng.usize(1..=3)).map(|_| pick(rng, &all)).collect();
+    names.sort_unstable();
+    names.dedup();
     rng.shuffle(&mut names);
-    names.truncate(4);
     let is_full = rng.f64() < 0.2;
     names
         .into_iter()
@@ -271,7 +270,7 @@ fn streams(rng: &mut Rng) -> Vec<Chosen> {
 
 impl World {
     fn draw(rng: &mut Rng) -> World {
-        let size = pick(rng, &[3, 8, 8, 20, 40]);
+        let size = pick(rng, &[2, 2, 3, 3, 6, 6, 10, 20]);
         let mut few = |most: usize| rng.usize(0..=most);
         let counts = Counts {
             rooms: 1 + few(size / 2),
@@ -295,7 +294,10 @@ impl World {
             _ => (0..Readings::flips()).filter(|_| rng.f64() < 0.12).collect(),
         };
         let lag = TimeDelta::seconds(pick(rng, &[0, 0, 0, 60, 300, 540]));
-        World { counts, flips, lag, page: pick(rng, &[1, 2, 3, 5, 10, 25, 100]) }
+        // 100ms has no smaller pages than 10, and one item alone does not show that a list is in another order.
+        let is_unordered = |flip: &usize| Readings::documented().flip(*flip).starts_with("recordings ");
+        let least = if flips.iter().any(is_unordered) { 10 } else { 1 };
+        World { counts, flips, lag, page: pick(rng, &[1, 2, 3, 5, 10, 10, 25, 100, 100]).max(least) }
     }
 
     pub fn options(&self, seed: u64) -> Options {
@@ -317,12 +319,12 @@ impl World {
 }
 
 impl Sync {
-    fn draw(rng: &mut Rng, lag: TimeDelta) -> Sync {
+    fn draw(rng: &mut Rng, lag: TimeDelta, streams: &[Chosen]) -> Sync {
         let event = |rng: &mut Rng| {
-            let most = pick(rng, &[20, 60, 200, 600]);
+            let most = pick(rng, &[20, 40, 80, 300]);
             rng.u64(1..most)
         };
-        let clock = Clock {
+        let mut clock = Clock {
             ahead: TimeDelta::seconds(pick(rng, &[0, 0, 0, 0, 0, 3, -3, 30, -30, 300, -300])),
             drift: pick(rng, &[0, 0, 0, 0, 5, -5]),
             jump: (rng.f64() < 0.05).then(|| (event(rng), TimeDelta::seconds(rng.i64(-4000..4000)))),
@@ -335,106 +337,104 @@ impl Sync {
                 _ => DateHeader::True,
             },
         };
+        // Where 100ms does not tell the time, nobody can tell that this machine's clock is far ahead.
+        if !matches!(clock.date, DateHeader::True | DateHeader::Skewed(_)) {
+            clock.jump = clock.jump.map(|(at, by)| (at, -by.abs()));
+        }
         let end = match rng.u8(0..10) {
             0..2 => End::Kill(event(rng)),
-            2..4 => End::Stop(event(rng)),
-            4 => End::Close(event(rng)),
+            2 => End::Stop(event(rng)),
+            3..5 => End::StopAtItem(rng.u64(1..12)),
+            5 => End::Close(event(rng)),
             _ => End::Itself,
         };
-        let meanwhile = (0..rng.usize(0..=3)).map(|_| Meanwhile::draw(rng, lag)).collect();
+        let much_to_read = (matches!(end, End::StopAtItem(_)) && lag.is_zero()).then_some(Meanwhile::Hour);
+        let meanwhile = (0..rng.usize(0..=2)).map(|_| Meanwhile::draw(rng, lag)).chain(much_to_read).collect();
         Sync {
             seed: rng.u64(..),
             meanwhile,
-            faults: faults(rng),
-            latency: pick(rng, &[(0, 0), (5, 40), (5, 40), (50, 3_000), (1_000, 50_000)]),
-            busy: pick(rng, &[0.0, 0.0, 0.02, 0.3]),
+            faults: faults(rng, streams),
+            latency: pick(rng, &[(0, 0), (5, 40), (5, 40), (50, 3_000), (1_000, 20_000)]),
+            busy: pick(rng, &[0.0, 0.0, 0.02, 0.2]),
             clock,
             end,
-            slow: pick(rng, &[0, 0, 0, 10, 2_000, 90_000]),
+            slow: pick(rng, &[0, 0, 0, 10, 2_000, 70_000]),
             rare: pick(rng, &[0.0, 0.0, 0.1, 0.5, 0.9]),
         }
     }
 
     /// The same sync on a day on which nothing goes wrong.
     pub fn quietened(&self) -> Sync {
-        let clock = Clock { ahead: TimeDelta::zero(), drift: 0, jump: None, date: DateHeader::True };
-        Sync {
-            seed: self.seed,
-            meanwhile: Vec::new(),
-            faults: Vec::new(),
-            latency: (0, 10),
-            busy: 0.0,
-            clock,
-            end: End::Itself,
-            slow: 0,
-            rare: 0.0,
-        }
+        Sync { seed: self.seed, latency: (0, 10), ..Sync::default() }
     }
 
-    /// Whether the world stands still while it reads, and its clocks are good enough to read all of it.
+    /// Whether the world stands still while it reads, and nobody takes it for an earlier one: webhook events are asked
+    /// for up to the present moment, and what is missing comes with the next sync.
     pub fn is_still(&self) -> bool {
-        self.busy == 0.0
+        let Clock { ahead, drift, jump, date } = &self.clock;
+        self.busy == 0.0 && *ahead >= TimeDelta::zero() && *drift >= 0 && jump.is_none() && *date == DateHeader::True
     }
 }
 
 impl Meanwhile {
     fn draw(rng: &mut Rng, lag: TimeDelta) -> Meanwhile {
-        match rng.u8(0..10) {
-            0..3 => Meanwhile::Quiet(TimeDelta::seconds(pick(rng, &[1, 60, 540, 620, 3_600, 86_400, 400_000]))),
-            3..7 => Meanwhile::Little(pick(rng, &[1, 2, 20, 120, 700, 3_600])),
+        match rng.u8(0..9) {
+            0..2 => Meanwhile::Quiet(TimeDelta::seconds(pick(rng, &[1, 60, 540, 620, 3_600, 86_400, 400_000]))),
+            2..5 => Meanwhile::Little(pick(rng, &[1, 2, 20, 120, 700, 3_600])),
             // With the lag a change must show within the settling time.
-            7 if lag.is_zero() => Meanwhile::Stamp(rng.i64(0..540)),
-            _ => Meanwhile::Hour,
+            5 if lag.is_zero() => Meanwhile::Stamp(rng.i64(0..540)),
+            6 if lag.is_zero() => Meanwhile::Switch,
+            _ if lag.is_zero() => Meanwhile::Hour,
+            // The fake hides all changes of one round as long as the last of them.
+            _ => Meanwhile::Little(20),
         }
     }
 }
 
-/// What goes wrong in one sync: nothing, one kind of thing now and then, or a bit of everything.
-fn faults(rng: &mut Rng) -> Vec<FaultRule> {
+/// What goes wrong in one sync: nothing, one kind of thing now and then, or a bit of everything; and what is refused.
+fn faults(rng: &mut Rng, streams: &[Chosen]) -> Vec<FaultRule> {
     let kinds = match rng.u8(0..10) {
-        0..4 => 0,
-        4..7 => 1,
+        0..5 => 0,
+        5..7 => 1,
         7..9 => 3,
         _ => 10,
     };
-    (0..kinds)
-        .map(|_| FaultRule {
-            route: pick(rng, &ROUTES).to_owned(),
-            when: match rng.u8(0..4) {
-                0 => When::Nth(rng.u64(1..20)),
-                1 => When::First(rng.u64(1..8)),
-                _ => When::Probability(pick(rng, &[0.02, 0.1, 0.4])),
-            },
-            fault: fault(rng),
-            stop_after: (rng.f64() < 0.5).then(|| rng.u64(1..6)),
-        })
-        .collect()
+    let rule = |rng: &mut Rng| {
+        let fault = fault(rng);
+        let when = match rng.u8(0..4) {
+            // Tokens that lead back do so each time.
+            _ if matches!(fault, Fault::RepeatedPageToken | Fault::EarlierPageToken) => When::Always,
+            0 => When::Nth(rng.u64(1..20)),
+            1 => When::First(rng.u64(1..8)),
+            _ => When::Probability(pick(rng, &[0.02, 0.1, 0.4])),
+        };
+        let stop_after = (when != When::Always && rng.bool()).then(|| rng.u64(1..6));
+        let route = pick(rng, &ROUTES.split_whitespace().collect::<Vec<_>>()).to_owned();
+        FaultRule { route, when, fault, stop_after }
+    };
+    let mut rules: Vec<FaultRule> = (0..kinds).map(|_| rule(rng)).collect();
+    let items: Vec<&str> = streams.iter().flat_map(|chosen| items_of(chosen.name)).copied().collect();
+    if rng.f64() < 0.2 && !items.is_empty() {
+        let when = [When::Nth(rng.u64(1..10)), When::Probability(0.3), When::Always, When::Always];
+        let fault = Fault::Status(pick(rng, &[400, 403, 404, 409, 410, 422, 451]));
+        rules.push(FaultRule {
+            route: format!("{}*", pick(rng, &items)),
+            when: pick(rng, &when),
+            fault,
+            stop_after: None,
+        });
+    }
+    rules
 }
 
-const ROUTES: [&str; 15] = [
-    "*",
-    "*",
-    "*",
-    "/v2/sessions",
-    "/v2/rooms",
-    "/v2/templates",
-    "/v2/templates/*",
-    "/v2/recordings",
-    "/v2/recordings/*",
-    "/v2/recording-assets",
-    "/v2/recording-assets/*",
-    "/v2/live-streams*",
-    "/v2/external-streams*",
-    "/v2/analytics/events",
-    "/v2/analytics/*",
-];
+const ROUTES: &str = "* * * /v2/sessions /v2/rooms /v2/templates /v2/templates/* /v2/recordings /v2/recordings/* \
+    /v2/recording-assets /v2/recording-assets/* /v2/live-streams* /v2/external-streams* /v2/analytics/events \
+    /v2/analytics/*";
 
 /// One thing that can go wrong and that a client can recover from, now or in a later sync.
-///
-/// A new fault of the fake is one more line here. If it ends in a gap that is told instead of a recovery, it belongs
-/// to `refusals`.
+/// A new fault of the fake is one more line here. What may end in a gap that is told is drawn in [`faults`].
 fn fault(rng: &mut Rng) -> Fault {
-    match rng.u8(0..24) {
+    match rng.u8(0..27) {
         0 => Fault::TooManyRequests(RetryHint::Seconds(rng.u64(0..40))),
         1 => Fault::TooManyRequests(RetryHint::HttpDate(rng.u64(0..40))),
         2 => Fault::TooManyRequests(RetryHint::Message(rng.u64(0..4_000))),
@@ -449,7 +449,7 @@ fn fault(rng: &mut Rng) -> Fault {
         11 => Fault::HtmlPage,
         12 => Fault::InvalidJson,
         13 => Fault::EmptyBody,
-        14 => Fault::CorruptGzip,
+        14 => Fault::RepeatedPageToken,
         15 => Fault::NoDate,
         16 => Fault::UnknownFields,
         17 => Fault::SmallerLimit(rng.u32(1..4)),
@@ -458,6 +458,9 @@ fn fault(rng: &mut Rng) -> Fault {
         20 => Fault::VoidTokens,
         21 => Fault::Unauthorized,
         22 => Fault::EchoToken { status: 500, part: pick(rng, &[TokenPart::Whole, TokenPart::Middle]) },
+        23 => Fault::EarlierPageToken,
+        24 => Fault::IgnoresTimes,
+        25 => Fault::Says(pick(rng, &[r#"{"code":500,"message":"internal error"}"#, r#"{"error":"busy"}"#]).to_owned()),
         _ => Fault::Delay { milliseconds: rng.u64(0..5_000), jitter: rng.u64(0..60_000) },
     }
 }

@@ -21,6 +21,10 @@ use crate::plan::{End, Sync};
 
 /// Without a byte for so long, the network gives an answer up, as the product's does.
 const SILENCE: Duration = Duration::from_secs(60);
+/// No sync makes more requests for the little that these worlds hold.
+pub const MOST_REQUESTS: u64 = 20_000;
+/// A world that grows with every request would never have been read.
+const MOST_CHANGES: u64 = 12;
 
 /// One sync as it goes on: all that its wire, its reader and its end share.
 pub struct Scene {
@@ -32,14 +36,22 @@ pub struct Scene {
     tells: bool,
 }
 
-struct State {
+/// What has happened so far.
+#[derive(Default)]
+pub struct State {
     rng: Rng,
     events: u64,
-    requests: u64,
+    pub requests: u64,
+    /// Those of them for single items.
+    items: u64,
+    /// How often the world has changed meanwhile.
+    changes: u64,
     is_dead: bool,
     is_closed: bool,
-    output: Vec<u8>,
-    story: Vec<String>,
+    /// What a fault refused, and the status.
+    pub refused: Vec<(String, u16)>,
+    pub output: Vec<u8>,
+    pub story: Vec<String>,
 }
 
 impl std::fmt::Debug for Scene {
@@ -50,15 +62,7 @@ impl std::fmt::Debug for Scene {
 
 impl Scene {
     pub fn new(fake: Arc<Fake>, sync: &Sync, tells: bool) -> Arc<Scene> {
-        let state = State {
-            rng: Rng::with_seed(sync.seed),
-            events: 0,
-            requests: 0,
-            is_dead: false,
-            is_closed: false,
-            output: Vec::new(),
-            story: Vec::new(),
-        };
+        let state = State { rng: Rng::with_seed(sync.seed), ..State::default() };
         Arc::new(Scene { fake, sync: sync.clone(), state: Mutex::new(state), over: Notify::new(), tells })
     }
 
@@ -75,17 +79,15 @@ impl Scene {
     }
 
     /// Something has happened: maybe it is time for the end, or for a clock to jump.
-    fn event(&self) {
+    fn event(&self, is_of_an_item: bool) {
         let mut state = self.state();
         state.events += 1;
-        let events = state.events;
-        match self.sync.end {
-            End::Kill(at) if at == events => state.is_dead = true,
-            End::Close(at) if at == events => state.is_closed = true,
-            End::Stop(at) if at == events => {}
-            _ => drop(state),
-        }
-        if matches!(self.sync.end, End::Kill(at) | End::Stop(at) if at == events) {
+        state.items += u64::from(is_of_an_item);
+        let (events, items) = (state.events, state.items);
+        state.is_dead |= self.sync.end == End::Kill(events);
+        state.is_closed |= self.sync.end == End::Close(events);
+        drop(state);
+        if [End::Kill(events), End::Stop(events), End::StopAtItem(items)].contains(&self.sync.end) {
             self.over.notify_one();
         }
         if let Some((_, by)) = self.sync.clock.jump.filter(|(at, _)| *at == events) {
@@ -99,10 +101,9 @@ impl Scene {
         self.state().is_dead = true;
     }
 
-    /// What was written, how many requests it took, and the story.
-    pub fn finish(&self) -> (Vec<u8>, u64, Vec<String>) {
-        let mut state = self.state();
-        (std::mem::take(&mut state.output), state.requests, std::mem::take(&mut state.story))
+    /// What came of it.
+    pub fn finish(&self) -> State {
+        std::mem::take(&mut *self.state())
     }
 
     fn millis(&self, from: u64, to: u64) -> Duration {
@@ -110,10 +111,8 @@ impl Scene {
     }
 
     /// How long the reader takes for the next message.
-    pub async fn read_slowly(&self) {
-        if self.sync.slow > 0 {
-            sleep(self.millis(0, self.sync.slow)).await;
-        }
+    pub fn pause(&self) -> Duration {
+        self.millis(0, self.sync.slow)
     }
 
     /// The world goes on to the present moment; now and then with something that happens in it.
@@ -122,7 +121,10 @@ impl Scene {
         if seconds < 1 {
             return;
         }
-        let is_busy = self.sync.busy > 0.0 && self.state().rng.f64() < self.sync.busy;
+        let mut state = self.state();
+        let is_busy = state.changes < MOST_CHANGES && state.rng.f64() < self.sync.busy;
+        state.changes += u64::from(is_busy);
+        drop(state);
         if is_busy {
             self.fake.advance_seconds(seconds as u64);
             self.tell(|| format!("the world changes, within {seconds} s"));
@@ -133,43 +135,49 @@ impl Scene {
 
     async fn answer(self: Arc<Self>, url: Url, authorization: HeaderValue) -> Result<Received, Problem> {
         self.state().requests += 1;
-        self.event();
+        if self.state().requests > MOST_REQUESTS {
+            // Whoever goes round in a circle without a wait does so for ever.
+            self.over.notify_one();
+            std::future::pending::<()>().await;
+        }
+        self.event(url.path().matches('/').count() > 2);
         let (least, most) = self.sync.latency;
         sleep(self.millis(least / 2, most / 2)).await;
         self.move_on();
         let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
         let token = authorization.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
         let answered = self.fake.answer(&target, token);
+        // That there is nothing is also said without a body, and of an expired file with 400.
+        let says_nothing = answered.status == 200 && answered.body.is_empty()
+            || answered.status == 400 && target.ends_with("/presigned-url");
+        let status = if says_nothing { 404 } else { answered.status };
+        if answered.faults.is_some() && [400, 403, 404, 409, 410, 422, 451].contains(&status) {
+            self.state().refused.push((target.clone(), status));
+        }
         sleep(answered.delay + self.millis(least / 2, most / 2)).await;
         self.tell(|| {
             let fault = answered.faults.as_ref().map(|names| format!(" [{names}]")).unwrap_or_default();
             format!("GET {target} → {}, {} bytes{fault}", answered.status, answered.body.len())
         });
-        self.event();
-        let broken = |what: &str| Err(Problem::NoAnswer(what.to_owned()));
+        self.event(false);
         let mut body = Bytes::from(answered.body);
         let half = body.len() / 2;
         let (pause, error) = match answered.wire {
-            Some(Fault::ResetBeforeHeaders | Fault::ResetWithinHeaders) => return broken("connection reset"),
+            Some(Fault::ResetBeforeHeaders | Fault::ResetWithinHeaders) => {
+                return Err(Problem::NoAnswer("connection reset".into()));
+            }
             Some(Fault::ResetWithinBody | Fault::TruncatedBody | Fault::ShortContentLength) => {
-                body.truncate(half);
                 (Duration::ZERO, Some("connection reset"))
             }
-            Some(Fault::CorruptGzip) => {
-                body.truncate(half);
-                (Duration::ZERO, Some("corrupt deflate stream"))
+            Some(Fault::StalledBody { milliseconds }) if Duration::from_millis(milliseconds) < SILENCE => {
+                (Duration::from_millis(milliseconds), None)
             }
-            Some(Fault::EndlessStall) => {
-                body.truncate(half);
-                (SILENCE, Some("the answer timed out"))
-            }
-            Some(Fault::StalledBody { milliseconds }) if Duration::from_millis(milliseconds) >= SILENCE => {
-                body.truncate(half);
-                (SILENCE, Some("the answer timed out"))
-            }
-            Some(Fault::StalledBody { milliseconds }) => (Duration::from_millis(milliseconds), None),
+            Some(Fault::EndlessStall | Fault::StalledBody { .. }) => (SILENCE, Some("the answer timed out")),
             _ => (Duration::ZERO, None),
         };
+        if error.is_some() {
+            body.truncate(half);
+        }
         let mut headers = HeaderMap::new();
         for (name, value) in answered.headers {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_str(&value).expect("a header"));
@@ -203,7 +211,7 @@ pub struct Pipe(pub Arc<Scene>);
 impl std::io::Write for Pipe {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let was_dead = self.0.state().is_dead;
-        self.0.event();
+        self.0.event(false);
         let mut state = self.0.state();
         if state.is_closed {
             return Err(std::io::ErrorKind::BrokenPipe.into());

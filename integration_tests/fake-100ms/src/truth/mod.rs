@@ -54,27 +54,28 @@ struct Expected {
 }
 
 impl Truth {
-    /// The truth of this moment: all of it, or what a read that begins at `start_date` gives.
-    pub(crate) fn of(workspace: &Workspace, start_date: Option<Time>) -> Truth {
+    /// The truth of this moment about the streams that `is_wanted`: all of it, or what a read that begins at
+    /// `start_date` gives.
+    pub(crate) fn of(workspace: &Workspace, start_date: Option<Time>, is_wanted: impl Fn(&str) -> bool) -> Truth {
         // The emitted form sorts as the times do: fixed width, UTC.
         let start = start_date.map(to_microseconds);
-        let collect = |expected: Vec<Expected>| collect(expected, start.as_deref());
-        let streams = [
-            ("sessions", collect(sessions::sessions(workspace))),
-            ("rooms", collect(rooms::rooms(workspace))),
-            ("active_room_peers", collect(sessions::active_room_peers(workspace))),
-            ("templates", collect(templates::templates(workspace))),
-            ("template_settings", collect(templates::settings(workspace))),
-            ("templates_destinations", collect(templates::destinations(workspace))),
-            ("analytics_events", collect(events_and_moves(workspace))),
-            ("recordings", collect(recordings::recordings(workspace))),
-            ("webhook_events", collect(webhooks::events(workspace))),
-            ("live_streams", collect(broadcasts::records(workspace, Kind::Live))),
-            ("external_streams", collect(broadcasts::records(workspace, Kind::External))),
-            ("peer_quality", collect(quality::records(workspace))),
+        let streams: [(&str, fn(&Workspace) -> Vec<Expected>); 12] = [
+            ("sessions", sessions::sessions),
+            ("rooms", rooms::rooms),
+            ("active_room_peers", sessions::active_room_peers),
+            ("templates", templates::templates),
+            ("template_settings", templates::settings),
+            ("templates_destinations", templates::destinations),
+            ("analytics_events", events_and_moves),
+            ("recordings", recordings::recordings),
+            ("webhook_events", webhooks::events),
+            ("live_streams", |workspace| broadcasts::records(workspace, Kind::Live)),
+            ("external_streams", |workspace| broadcasts::records(workspace, Kind::External)),
+            ("peer_quality", quality::records),
         ];
-        let named = |(name, records): (&str, Records)| (name.to_owned(), records);
-        Truth { streams: streams.into_iter().map(named).collect() }
+        let wanted = streams.into_iter().filter(|(name, _)| is_wanted(name));
+        let named = wanted.map(|(name, expect)| (name.to_owned(), collect(expect(workspace), start.as_deref())));
+        Truth { streams: named.collect() }
     }
 }
 
