@@ -219,8 +219,8 @@ impl Config {
         let outer = typed.keys().map(|key| ("", key));
         let misspelt = outer.chain(inner).filter_map(|(place, key)| {
             let known: &[&str] = if place.is_empty() { &KEYS } else { &CREDENTIAL_KEYS };
-            let meant = nearest(key, known.iter().copied())
-                .filter(|_| !key.starts_with('_') && !known.contains(&key.as_str()))?;
+            let is_known = key.starts_with('_') || known.contains(&key.as_str());
+            let meant = if is_known { None } else { nearest(key, known.iter().copied()) }?;
             Some(format!(
                 "The setting {} is not known and has no effect: use `{place}{meant}` if that is what you mean.",
                 shown(&format!("{place}{key}"))
