@@ -157,7 +157,7 @@ def test_the_manifest_for_kubernetes_fits_the_image(page, image, folder, fake):
     job = yaml.safe_load(manifest)["spec"]
     pod = job["jobTemplate"]["spec"]["template"]["spec"]
     [container] = pod["containers"]
-    assert container["image"] == image and job["concurrencyPolicy"] == "Forbid"
+    assert container["image"] == f"registry.example.com/{image}" and job["concurrencyPolicy"] == "Forbid"
     rights = pod["securityContext"]
     # A secret and a volume belong to root and to the group that `fsGroup` names.
     (folder / "data").mkdir()
@@ -186,7 +186,7 @@ def test_the_dag_for_airflow_starts_the_same_command(page, root):
     calls = [node for node in ast.walk(ast.parse(dag)) if isinstance(node, ast.Call)]
     [operator] = [call for call in calls if getattr(call.func, "id", "") == "DockerOperator"]
     given = {keyword.arg: keyword.value for keyword in operator.keywords}
-    assert ast.literal_eval(given["image"]) == container["image"]
+    assert ast.literal_eval(given["image"]) == IMAGE
     told = [argument.replace("/config/", "/data/") for argument in container["args"]]
     assert ast.literal_eval(given["command"]) == told
 
@@ -209,5 +209,5 @@ def test_meltano_is_given_our_image_and_the_whole_key(page, connector, fake):
 def test_the_versions_are_those_that_run_here(page, root):
     pinned = (root / "integration_tests/acceptance/requirements.txt").read_text().splitlines()
     for package, title in [("airbyte", "PyAirbyte"), ("airbyte-serverless", "airbyte-serverless")]:
-        [version] = [line.split("==")[1] for line in pinned if line.startswith(f"{package}==")]
+        [version] = [line.split("==")[1].split()[0] for line in pinned if line.startswith(f"{package}==")]
         assert f"[{title}](#{title.lower()}) {version}" in page

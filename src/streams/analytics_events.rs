@@ -141,6 +141,8 @@ pub(super) struct AnalyticsEvents {
     swept_at: Option<Timestamp>,
     /// Rooms whose errors have been asked for.
     asked: Mutex<HashSet<String>>,
+    /// Rooms of this sweep that have lately changed: they need not be asked again when they were switched.
+    swept: Mutex<HashSet<String>>,
     /// How many more of the rooms that were tried whole had one page of events than had several.
     short_rooms: AtomicI64,
     /// How often a room was read again because its token had died.
@@ -168,6 +170,7 @@ impl Stream for AnalyticsEvents {
             reading,
             swept_at,
             asked: Mutex::default(),
+            swept: Mutex::default(),
             short_rooms: AtomicI64::new(0),
             restarts: Mutex::default(),
             has_swept: AtomicBool::new(has_swept),
@@ -361,9 +364,15 @@ impl AnalyticsEvents {
                 (times.created >= self.reading.due || times.changed >= edited_from)
                     && locked(&self.asked).insert(id.clone().into_owned())
             };
+            let is_first_of_sweep = || {
+                times.changed >= self.reading.began() - SETTLING && locked(&self.swept).insert(id.clone().into_owned())
+            };
             let is_wanted = match list {
-                ENABLED | DISABLED => true,
-                SWITCHED => times.changed >= self.reading.began() - SETTLING,
+                ENABLED | DISABLED => {
+                    is_first_of_sweep();
+                    true
+                }
+                SWITCHED => is_first_of_sweep(),
                 _ => is_new(),
             };
             if is_wanted {
