@@ -45,6 +45,9 @@ pub struct Truth {
 
 type Records = BTreeMap<String, Value>;
 
+/// What a stream holds.
+type RecordsOf = fn(&Workspace) -> Vec<Expected>;
+
 /// One expected record: its key, its cursor as emitted, and the whole.
 struct Expected {
     key: String,
@@ -59,7 +62,7 @@ impl Truth {
     pub(crate) fn of(workspace: &Workspace, start_date: Option<Time>, is_wanted: impl Fn(&str) -> bool) -> Truth {
         // The emitted form sorts as the times do: fixed width, UTC.
         let start = start_date.map(to_microseconds);
-        let streams: [(&str, fn(&Workspace) -> Vec<Expected>); 12] = [
+        let streams: [(&str, RecordsOf); 12] = [
             ("sessions", sessions::sessions),
             ("rooms", rooms::rooms),
             ("active_room_peers", sessions::active_room_peers),
