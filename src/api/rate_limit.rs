@@ -5,7 +5,9 @@
 //! the time that the answer names, or for a fraction of a second that grows with the share of requests refused. After
 //! the pause fewer requests are in flight. Below one in flight there is a gap between two requests. The more requests
 //! are served without a refusal, the faster the limit grows again (TCP's CUBIC does the same), up to the bound for all.
-//! A limit that endpoints share is found by each of them in the same way.
+//! A limit that endpoints share is found by each of them in the same way. An endpoint that is asked for the first time
+//! while another one is limited begins with one request in flight, and until its first 429 each request served allows
+//! one more.
 //!
 //! A request that a limit holds back does not count as in flight, so it does not slow down other endpoints.
 
@@ -26,12 +28,18 @@ const CUT: f64 = 0.8;
 const CUT_BY_TIME: f64 = 0.4;
 /// The n-th request served since a cut raises the limit by n divided by this: back from a cut after some 16 requests.
 const GROWTH: f64 = 400.0;
+/// A request served after a gap counts as one for each of these, up to `MOST_COUNTED`: an endpoint whose share of a
+/// common limit was taken by others gets it back in seconds once they are done.
+const COUNTED_GAP: Duration = Duration::from_millis(500);
+const MOST_COUNTED: f64 = 8.0;
 /// Below one in flight, a refusal that names no wait cuts only after this many served, or as the second in a row:
 /// where requests are refused at random, asking ever less often changes nothing.
 const SERVED_BEFORE_CUT: u32 = 8;
 const REFUSED_IN_A_ROW: u32 = 2;
-/// No limit is smaller: its pauses do the rest.
-const SMALLEST: f64 = 0.002;
+/// No gap between two requests is longer: where the server names its waits, and where it does not and others may be
+/// using up the limit. Limits that are still lower are kept by the pauses.
+const LONGEST_GAP: Duration = Duration::from_secs(15);
+const LONGEST_GAP_WITHOUT_HINT: Duration = Duration::from_secs(2);
 /// The pause after a 429 without a hint, were all requests refused. It grows with the square of the share refused.
 const PAUSE: Duration = Duration::from_secs(2);
 /// How much of the smoothed share and latency the last answer makes up.
@@ -103,9 +111,13 @@ impl RateLimits {
         if let Some(endpoint) = endpoints.get(name) {
             return Arc::clone(endpoint);
         }
+        let mut limit = Limit::new(self.workers);
+        if endpoints.values().any(|endpoint| lock(&endpoint.limit).is_in_force()) {
+            limit.most = 1.0;
+        }
         let endpoint = Arc::new(Endpoint {
             line: tokio::sync::Mutex::default(),
-            limit: Mutex::new(Limit::new(self.workers)),
+            limit: Mutex::new(limit),
             freed: Notify::new(),
             has_answered: AtomicBool::new(false),
         });
@@ -181,12 +193,16 @@ impl Limit {
         }
     }
 
+    fn is_in_force(&self) -> bool {
+        self.most < self.workers
+    }
+
     fn blocked(&self, now: Instant) -> Option<Blocked> {
         if self.paused_until > now {
             return Some(Blocked::Until(self.paused_until));
         }
         // Without a limit in force, the bound for all is the only one.
-        let is_full = self.most < self.workers && self.in_flight >= (self.most as usize).max(1);
+        let is_full = self.is_in_force() && self.in_flight >= (self.most as usize).max(1);
         is_full.then_some(Blocked::Full)
     }
 
@@ -213,8 +229,10 @@ impl Limit {
         let took = took.as_secs_f64();
         let is_first = self.latency == 0.0;
         self.latency += (took - self.latency) * if is_first { 1.0 } else { LATENCY_OF_LAST };
-        self.served = self.served.saturating_add(1);
-        let growth = f64::from(self.served) / GROWTH * self.most.min(1.0);
+        let counted = if self.most < 1.0 { self.gap().as_secs_f64() / COUNTED_GAP.as_secs_f64() } else { 1.0 };
+        self.served = self.served.saturating_add(counted.clamp(1.0, MOST_COUNTED) as u32);
+        let was_refused = self.refused_at.is_some();
+        let growth = if was_refused { f64::from(self.served) / GROWTH * self.most.min(1.0) } else { 1.0 };
         self.most = (self.most + growth).min(self.workers);
     }
 
@@ -224,7 +242,7 @@ impl Limit {
         if self.refused_at.is_none_or(|refused_at| sent_at >= refused_at) {
             self.refused_at = Some(now);
             self.in_a_row = self.in_a_row.saturating_add(1);
-            self.cut(named.is_some());
+            self.cut(named.is_some(), policy);
         }
         let backoff =
             PAUSE.mul_f64(self.share_refused.powi(2)).saturating_mul(1 << self.in_a_row.saturating_sub(1).min(16));
@@ -236,13 +254,15 @@ impl Limit {
         self.paused_until - now
     }
 
-    fn cut(&mut self, is_by_time: bool) {
+    fn cut(&mut self, is_by_time: bool, policy: &Policy) {
         let helps = is_by_time || self.served >= SERVED_BEFORE_CUT || self.in_a_row >= REFUSED_IN_A_ROW;
         if self.most <= 1.0 && !helps {
             return;
         }
         let part = if is_by_time && self.most > 1.0 { CUT_BY_TIME } else { CUT.min(1.0 - self.share_refused) };
-        self.most = (self.most * part).max(SMALLEST);
+        let longest_gap = policy.scale(if is_by_time { LONGEST_GAP } else { LONGEST_GAP_WITHOUT_HINT });
+        let smallest = (self.latency / longest_gap.as_secs_f64()).min(1.0);
+        self.most = (self.most * part).max(smallest);
         self.served = 0;
     }
 }
@@ -419,6 +439,20 @@ mod tests {
             assert!(ratio(took, 70.5) < 1.4, "{requests:?}: {took:?} where 70.5 s are possible");
             assert!(refused <= 13, "{requests:?}: {refused} % refused");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_comes_later_begins_with_one_request_while_another_is_limited() {
+        let limits = RateLimits::new(10, Policy::patient());
+        limits.enter("rooms").await.succeeded(LATENCY);
+        limits.enter("sessions").await.refused(Some(SECOND));
+        let first = limits.enter("templates").await;
+        assert!(tokio::time::timeout(SECOND, limits.enter("templates")).await.is_err(), "two are in flight");
+        first.succeeded(LATENCY);
+        let both = join_all((0..2).map(|_| limits.enter("templates"))).await;
+        // What was asked before goes on as before.
+        let others = join_all((0..8).map(|_| limits.enter("rooms"))).await;
+        drop((both, others));
     }
 
     #[tokio::test(start_paused = true)]
