@@ -282,7 +282,7 @@ fn a_429_without_a_hint_costs_a_fraction_of_a_second() {
 fn a_bound_on_requests_in_flight_is_found() {
     let plan = FaultPlan::new().latency(50, 0).on("*", When::Always, Fault::TooManyInFlight(3));
     let (ratio, refused) = cost(plan, |served| served * 0.05 / 3.0);
-    assert!(ratio < 4.0, "{ratio:.1} times as long as possible");
+    assert!(ratio < 5.0, "{ratio:.1} times as long as possible");
     // Where more endpoints than three are read, one request of each is too much.
     assert!(refused < 0.35, "{:.0} % refused", 100.0 * refused);
 }

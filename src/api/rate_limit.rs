@@ -39,7 +39,7 @@ const REFUSED_IN_A_ROW: u32 = 2;
 /// No gap between two requests is longer: where the server names its waits, and where it does not and others may be
 /// using up the limit. Limits that are still lower are kept by the pauses.
 const LONGEST_GAP: Duration = Duration::from_secs(15);
-const LONGEST_GAP_WITHOUT_HINT: Duration = Duration::from_secs(2);
+const LONGEST_GAP_WITHOUT_HINT: Duration = Duration::from_secs(5);
 /// The pause after a 429 without a hint, were all requests refused. It grows with the square of the share refused.
 const PAUSE: Duration = Duration::from_secs(2);
 /// How much of the smoothed share and latency the last answer makes up.

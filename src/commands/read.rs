@@ -222,7 +222,8 @@ async fn job(
     }
     let (until, latest) = match &saved.position {
         Position::Resumed(resume) => (Some(resume.until), resume.latest),
-        Position::Fresh | Position::Finished => (None, None),
+        Position::Finished(began) => (Some(*began), None),
+        Position::Fresh => (None, None),
     };
     let since = Since { cursor: saved.cursor, start_date, longer: config.lookback, until };
     let client = Arc::new(client.another());

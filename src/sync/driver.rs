@@ -82,7 +82,7 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(job: Job, workers: usize, output: Output, together: Together) -> Self {
         let description = job.description;
-        let is_finished = job.position == Position::Finished;
+        let is_finished = matches!(job.position, Position::Finished(_));
         let mut driver = Self {
             description,
             stream: job.stream,

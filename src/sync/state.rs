@@ -54,8 +54,8 @@ pub enum Position {
     Fresh,
     /// In the middle of a sync.
     Resumed(Resume),
-    /// Nowhere: a full refresh that an earlier attempt has finished.
-    Finished,
+    /// Nowhere: a full refresh that an earlier attempt has finished, which began then.
+    Finished(Timestamp),
 }
 
 /// What a saved state says.
@@ -101,7 +101,7 @@ pub struct Attempt {
 pub fn began(description: &Description, saved: Option<&Value>, start_date: Timestamp) -> Option<Timestamp> {
     match read(description, saved, SyncMode::FullRefresh, start_date, None).ok()?.position {
         Position::Resumed(resume) => Some(resume.until),
-        Position::Fresh | Position::Finished => None,
+        Position::Fresh | Position::Finished(_) => None,
     }
 }
 
@@ -124,10 +124,11 @@ pub fn read(
     let resume = read_resume(saved, description)?;
     let ignored = ignored_keys(field, description, saved);
     if mode == SyncMode::FullRefresh {
-        let position = match (cursor, resume) {
-            _ if attempt.is_some_and(|attempt| was_completed(saved, attempt)) => Position::Finished,
+        let finished = attempt.filter(|attempt| was_completed(saved, *attempt));
+        let position = match (finished, cursor, resume) {
+            (Some(attempt), ..) => Position::Finished(attempt.began),
             // The rest of a full refresh; that of an incremental sync would leave out what came before it.
-            (Some(cursor), Some(resume)) if cursor <= start_date => Position::Resumed(resume),
+            (None, Some(cursor), Some(resume)) if cursor <= start_date => Position::Resumed(resume),
             _ => Position::Fresh,
         };
         return Ok(Saved { goes_on: position != Position::Fresh, position, ignored, ..fresh });
@@ -331,7 +332,10 @@ mod tests {
         };
         let (soon, late) = ("2024-07-01T23:00:00Z", "2024-07-02T01:00:00Z");
         assert_eq!(position(&complete, None), Position::Fresh);
-        assert_eq!(position(&complete, Some(("2020-01-02T00:00:00Z", soon))), Position::Finished);
+        assert_eq!(
+            position(&complete, Some(("2020-01-02T00:00:00Z", soon))),
+            Position::Finished(at("2020-01-02T00:00:00Z"))
+        );
         assert_eq!(position(&complete, Some(("2020-01-02T00:00:00Z", late))), Position::Fresh);
         assert_eq!(position(&complete, Some(("2020-01-01T00:00:00Z", soon))), Position::Fresh);
         let undated = json!({"__ab_full_refresh_sync_complete": true});
@@ -379,7 +383,7 @@ mod tests {
                 SyncMode::FullRefresh => full_refresh_complete("updated_at", Some(at(NOW)), at(NOW)),
             };
             merge(&mut kept, &end);
-            let expected = if mode == SyncMode::Incremental { Position::Fresh } else { Position::Finished };
+            let expected = if mode == SyncMode::Incremental { Position::Fresh } else { Position::Finished(at(NOW)) };
             let saved = begin(kept.clone(), mode).unwrap();
             assert_eq!(saved.position, expected);
             // The next full refresh begins while the old mark is still there, and is cut.
