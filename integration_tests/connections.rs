@@ -184,10 +184,10 @@ fn a_clock_that_is_set_during_a_read_does_not_end_it() {
 
 #[test]
 fn a_slow_destination_makes_no_request_time_out() {
-    let counts = Counts { rooms: 10, sessions: 300, peers_with_stats: 300, ..Counts::default() };
+    let counts = Counts { rooms: 10, sessions: 100, peers_with_stats: 300, ..Counts::default() };
     let fake = Fake::start(Options { seed: 71, scale: Scale::Custom(counts), ..Options::default() });
     // A silent answer is given up after 3 s here, and the destination pauses for longer.
-    fake.set_faults(FaultPlan::new().latency(500, 0));
+    fake.set_faults(FaultPlan::new().latency(100, 0));
     let config = config_with(&fake, json!({"extra_streams": ["peer_quality"]}));
     let running = Call::read(&config, &catalog(&["peer_quality"], "full_refresh"));
     let mut running = running.variable("SOURCE_100MS_TIME_SCALE", "0.05").start();
