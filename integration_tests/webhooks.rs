@@ -288,6 +288,19 @@ fn a_period_whose_pages_move_is_read_again_and_not_for_ever() {
 }
 
 #[test]
+fn a_history_whose_pages_never_end_is_an_error_and_no_loop() {
+    let fake = fake_with(Readings::documented(), 40);
+    let endless = Fault::SetMember { key: "has_next".to_owned(), json: "true".to_owned() };
+    fake.set_faults(FaultPlan::new().on(WEBHOOKS, When::Always, endless));
+    let run = call(&fake).variable("SOURCE_100MS_TIME_SCALE", "0.01").run();
+    let transcript = run.transcript();
+    let [error] = transcript.errors()[..] else { panic!("{}", run.report(&fake)) };
+    assert!(error.message.contains("does not end"), "{}", error.message);
+    assert!(fake.total_requests() < 10_000, "{} requests", fake.total_requests());
+    assert!(!run.status.success());
+}
+
+#[test]
 fn a_cut_read_of_events_goes_on_with_what_was_left() {
     let fake = fake_with(Readings::documented(), 20_000);
     let whole = read(&fake);
