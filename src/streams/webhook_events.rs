@@ -224,7 +224,7 @@ impl WebhookEvents {
 
     /// Reads all that happened from `after` to `end`; to this moment, when there is no end.
     async fn read(&self, mut after: Timestamp, end: Option<Timestamp>) -> Result<Outcome, StreamError> {
-        let mut read = Vec::new();
+        let (mut read, mut is_even) = (Vec::new(), true);
         for _ in 0..MOST_LOOKS {
             let now = Timestamp::from(self.reading.client.now());
             let ends = end.map_or(now, |end| now.min(end + ATTEMPTS));
@@ -241,9 +241,12 @@ impl WebhookEvents {
             read.push(content);
             let last = first.pages.filter(|_| has_next).unwrap_or(1);
             let (mut has_moved, mut has_aged) = (false, false);
+            is_even = true;
             let mut take = |page: Option<WebhookPage<Result<Deliveries, StreamError>>>| -> Result<bool, StreamError> {
                 let Some(page) = page else { return Ok(false) };
                 has_moved |= page.total != total;
+                // A page of another size does not follow the one before it.
+                is_even &= page.pages == first.pages || page.total != total;
                 has_aged |= page.begins != begins;
                 read.push(page.content?);
                 Ok(page.has_next)
@@ -255,8 +258,7 @@ impl WebhookEvents {
             while has_next {
                 number += 1;
                 if number > most_pages(first.pages) {
-                    let endless = Problem::Inconsistent("a period of the webhook history does not end".into());
-                    return Err(ApiError::unsent(endless, "/v2/analytics/webhooks".into()).into());
+                    return Err(inconsistent("a period of the webhook history does not end"));
                 }
                 has_next = take(self.page(after, end, ends, number).await?)?;
             }
@@ -267,9 +269,12 @@ impl WebhookEvents {
                 let from = (self.oldest() + took).floor_to_second();
                 self.lose(after, from);
                 after = after.max(from);
-            } else if !has_moved {
+            } else if !has_moved && is_even {
                 break;
             }
+        }
+        if !is_even {
+            return Err(inconsistent("the pages of a period of the webhook history differ in size"));
         }
         Ok(Outcome::Read(last_of_each(read)))
     }
@@ -389,6 +394,10 @@ fn parts_of(after: Timestamp, end: Option<Timestamp>, ends: Timestamp, parts: u6
 fn most_pages(said: Option<u64>) -> u64 {
     const MANY: u64 = 1_000;
     said.unwrap_or_default().saturating_mul(2).max(MANY)
+}
+
+fn inconsistent(what: &str) -> StreamError {
+    ApiError::unsent(Problem::Inconsistent(what.into()), "/v2/analytics/webhooks".into()).into()
 }
 
 fn moment(time: Timestamp) -> DateTime<Utc> {
