@@ -91,17 +91,24 @@ pub struct Remark {
     pub sentence: String,
     /// Whether something is missing, so that somebody should look.
     pub is_warning: bool,
+    /// Whether it is items that the state takes for read.
+    pub is_gap: bool,
 }
 
 impl Remark {
     /// Something is missing.
     pub fn warning(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), is_warning: true }
+        Self { sentence: sentence.into(), is_warning: true, is_gap: false }
+    }
+
+    /// Items are missing, and the state takes them for read.
+    pub fn gap(sentence: impl Into<String>) -> Self {
+        Self { is_gap: true, ..Self::warning(sentence) }
     }
 
     /// Good to know.
     pub fn note(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), is_warning: false }
+        Self { sentence: sentence.into(), is_warning: false, is_gap: false }
     }
 }
 

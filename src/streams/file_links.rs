@@ -23,7 +23,7 @@ pub(super) struct FileLinks {
 /// What came of asking for a link.
 pub(super) enum Link {
     To(String),
-    /// 100ms no longer has the file, or does not want to give it.
+    /// 100ms does not have the file any more.
     None,
     /// It may be had later.
     Failed,
@@ -54,7 +54,7 @@ impl FileLinks {
         match client.presigned_url(file).await {
             Err(error) if concerns_one_link(&error.problem) => {
                 self.skipped.lacks(&error);
-                Ok(if error.problem.is_retryable() { Link::Failed } else { Link::None })
+                Ok(Link::Failed)
             }
             answer => {
                 // That 100ms no longer has a file says nothing of the other links.

@@ -75,13 +75,14 @@ impl Recheck {
         self.now().without_link.insert(id.to_owned(), until);
     }
 
-    /// What a state saves at the time `began`; those without a link only where links can be had. As long as
-    /// something is left to read, what has been seen may have to be read once more.
+    /// What a state saves at the time `began`. As long as something is left to read, what has been seen may have to be
+    /// read once more, and whether links can be had may not be known yet; in the end, those without a link are saved
+    /// only where links can be had.
     pub(super) fn state(&self, is_finished: bool, began: Timestamp, links_work: bool) -> Value {
         let now = self.now();
         let saved = self.saved.iter().filter(|(id, _)| !is_finished || !now.seen.contains(*id));
         let mut all: BTreeMap<&str, Timestamp> = BTreeMap::new();
-        let without_link = now.without_link.iter().filter(|_| links_work);
+        let without_link = now.without_link.iter().filter(|_| links_work || !is_finished);
         for (id, until) in saved.chain(&now.unfinished).chain(without_link) {
             let latest = all.entry(id).or_insert(*until);
             *latest = (*latest).max(*until);
@@ -135,6 +136,7 @@ mod tests {
         recheck.note("b", Some(at(72)));
         assert_eq!(ids(&recheck.state(true, at(2), true)), ["a", "b"]);
         assert_eq!(ids(&recheck.state(true, at(2), false)), ["b"]);
+        assert_eq!(ids(&recheck.state(false, at(2), false)), ["a", "b"], "the link of another item may still work");
     }
 
     #[test]

@@ -147,7 +147,7 @@ impl Skipped {
             };
             let more = if *gaps as usize > named.len() { " and others" } else { "" };
             let named: Vec<String> = named.iter().map(|refusal| format!("`{}`", refusal.endpoint)).collect();
-            return vec![Remark::warning(format!(
+            return vec![Remark::gap(format!(
                 "{gaps} of {asked} {things} could not be read and {are} missing in this sync: {why} ({}{more}).",
                 named.join(", ")
             ))];

@@ -227,6 +227,9 @@ impl WebhookEvents {
         let (mut read, mut is_even) = (Vec::new(), true);
         for _ in 0..MOST_LOOKS {
             let now = Timestamp::from(self.reading.client.now());
+            if after >= now && self.reading.since.until.is_some_and(|until| now < until) {
+                return Err(inconsistent("100ms says a time before that of the earlier answers"));
+            }
             let ends = end.map_or(now, |end| now.min(end + ATTEMPTS));
             let Some(first) = self.page(after, end, ends, 1).await? else { break };
             let (total, begins, mut has_next) = (first.total, first.begins, first.has_next);

@@ -73,6 +73,7 @@ pub(super) struct Driver {
     is_resumed: bool,
     is_finished: bool,
     has_told_of_windows: bool,
+    has_told_of_gaps: bool,
     format: Format,
     /// The saved state, as it came; what it says stays when its cursor lies in the future.
     state: Option<Value>,
@@ -102,6 +103,7 @@ impl Driver {
             is_resumed: matches!(job.position, Position::Resumed(_)),
             is_finished,
             has_told_of_windows: false,
+            has_told_of_gaps: false,
             format: job.format,
             state: job.state,
             lies_in_the_future: false,
@@ -153,7 +155,7 @@ impl Driver {
 
     /// Logs what the stream has to say that is at least so important.
     async fn remark(&self, least: Level) -> Result<(), OutputClosed> {
-        for Remark { sentence, is_warning } in self.stream.remarks() {
+        for Remark { sentence, is_warning, .. } in self.stream.remarks() {
             let level = if is_warning { Level::Warn } else { Level::Info };
             if is_warning || least == Level::Info {
                 self.output.log(level, sentence).await?;
@@ -372,6 +374,7 @@ impl Driver {
             self.begin_next_list();
             let most = if seams::rarely() { 0 } else { PENDING_BYTES };
             let state = self.progress.state(self.backlog.slices(most), self.stream.remember(false));
+            self.tell_of_gaps().await?;
             self.output.state(self.description.name, state).await?;
         }
         if self.last_words.elapsed() < SIGN_OF_LIFE {
@@ -380,6 +383,19 @@ impl Driver {
         self.last_words = Instant::now();
         let sofar = format!("Reading `{}`: {} so far.", self.description.name, self.account());
         self.output.log(Level::Info, sofar).await
+    }
+
+    /// Says for the first time that something is missing which the state takes for read: a process that is killed
+    /// has nothing to say in the end.
+    async fn tell_of_gaps(&mut self) -> Result<(), OutputClosed> {
+        if self.has_told_of_gaps {
+            return Ok(());
+        }
+        for gap in self.stream.remarks().into_iter().filter(|remark| remark.is_gap) {
+            self.has_told_of_gaps = true;
+            self.output.log(Level::Warn, format!("So far, {}", gap.sentence)).await?;
+        }
+        Ok(())
     }
 
     async fn complete(mut self) -> Result<(), OutputClosed> {
