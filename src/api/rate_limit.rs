@@ -6,8 +6,8 @@
 //! the pause fewer requests are in flight. Below one in flight there is a gap between two requests. The more requests
 //! are served without a refusal, the faster the limit grows again (TCP's CUBIC does the same), up to the bound for all.
 //! A limit that endpoints share is found by each of them in the same way. An endpoint that is asked for the first time
-//! while another one is limited begins with one request in flight, and until its first 429 each request served allows
-//! one more.
+//! while another one is limited in time begins with one request in flight, and until its first 429 each request served
+//! allows one more.
 //!
 //! A request that a limit holds back does not count as in flight, so it does not slow down other endpoints.
 
@@ -21,11 +21,13 @@ use tokio::time::Instant;
 
 use super::retry::{Policy, scaled};
 
-/// A refusal cuts the requests in flight to this part, or by the share refused if that is more. It cuts to
-/// `CUT_BY_TIME` when the server named a wait: then it counts requests in time, and slightly fewer in flight would be
-/// refused all the same.
-const CUT: f64 = 0.8;
+/// A refusal without a hint cuts the requests in flight to this part, or by the share refused if that is more.
+const CUT: f64 = 0.87;
+/// One that names a wait comes from a server that counts requests in time: slightly fewer in flight would be refused all
+/// the same.
 const CUT_BY_TIME: f64 = 0.4;
+/// At one in flight and below, where the gaps between requests count.
+const CUT_OF_GAPS: f64 = 0.8;
 /// The n-th request served since a cut raises the limit by n divided by this: back from a cut after some 16 requests.
 const GROWTH: f64 = 400.0;
 /// A request served after a gap counts as one for each of these, up to `MOST_COUNTED`: an endpoint whose share of a
@@ -112,7 +114,7 @@ impl RateLimits {
             return Arc::clone(endpoint);
         }
         let mut limit = Limit::new(self.workers);
-        if endpoints.values().any(|endpoint| lock(&endpoint.limit).is_in_force()) {
+        if endpoints.values().any(|endpoint| lock(&endpoint.limit).is_in_force_by_time()) {
             limit.most = 1.0;
         }
         let endpoint = Arc::new(Endpoint {
@@ -165,6 +167,8 @@ struct Limit {
     in_flight: usize,
     /// How many requests may be in flight. Below one it is the part of the time in which there is one.
     most: f64,
+    /// Whether the last refusal that cut it named a wait.
+    is_by_time: bool,
     /// Successes since the last cut.
     served: u32,
     /// How long a request takes, in seconds, smoothed.
@@ -184,6 +188,7 @@ impl Limit {
             workers: workers as f64,
             in_flight: 0,
             most: workers as f64,
+            is_by_time: false,
             served: 0,
             latency: 0.0,
             share_refused: 0.0,
@@ -195,6 +200,11 @@ impl Limit {
 
     fn is_in_force(&self) -> bool {
         self.most < self.workers
+    }
+
+    /// Whether requests are counted in time, as far as is known.
+    fn is_in_force_by_time(&self) -> bool {
+        self.is_in_force() && self.is_by_time
     }
 
     fn blocked(&self, now: Instant) -> Option<Blocked> {
@@ -259,7 +269,12 @@ impl Limit {
         if self.most <= 1.0 && !helps {
             return;
         }
-        let part = if is_by_time && self.most > 1.0 { CUT_BY_TIME } else { CUT.min(1.0 - self.share_refused) };
+        self.is_by_time = is_by_time;
+        let part = match (self.most > 1.0, is_by_time) {
+            (true, true) => CUT_BY_TIME,
+            (true, false) => CUT.min(1.0 - self.share_refused),
+            (false, _) => CUT_OF_GAPS.min(1.0 - self.share_refused),
+        };
         let longest_gap = policy.scale(if is_by_time { LONGEST_GAP } else { LONGEST_GAP_WITHOUT_HINT });
         let smallest = (self.latency / longest_gap.as_secs_f64()).min(1.0);
         self.most = (self.most * part).max(smallest);
