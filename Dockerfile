@@ -1,7 +1,7 @@
 # The image a platform runs: a shell, the binary, and nothing else.
 #
 #   docker build -t source-100ms:dev .
-#   docker buildx build --platform linux/amd64,linux/arm64 -t source-100ms:dev .
+#   docker buildx build --platform linux/amd64,linux/arm64 -t source-100ms:dev .     (arm64 is untested)
 #
 # Without a registry, put a binary that is already built into a base that is already here:
 #
@@ -28,11 +28,11 @@ WORKDIR /airbyte
 ENV AIRBYTE_ENTRYPOINT="/airbyte/source-100ms"
 ENTRYPOINT ["/airbyte/source-100ms"]
 LABEL io.airbyte.name=registry.example.com/source-100ms
-LABEL io.airbyte.version=0.1.0
+LABEL io.airbyte.version=0.2.0
 # The commit, and where its source is published; a build without them has no value there.
 ARG SOURCE_COMMIT
 ARG SOURCE_URL
-LABEL org.opencontainers.image.version=0.1.0
+LABEL org.opencontainers.image.version=0.2.0
 LABEL org.opencontainers.image.revision=${SOURCE_COMMIT}
 LABEL org.opencontainers.image.source=${SOURCE_URL}
 LABEL org.opencontainers.image.licenses=MIT

@@ -32,28 +32,20 @@ fn of_clone() -> Option<String> {
 }
 
 fn git(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+    output_of("git", arguments)
+}
+
+fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())?;
     let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
     (!text.is_empty()).then_some(text)
 }
 
 fn of_environment() -> Option<String> {
-    let commit = std::env::var("SOURCE_COMMIT").ok().filter(|commit| !commit.is_empty());
-    let commit = commit.map(|commit| commit.chars().take(9).collect::<String>());
-    let day = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok()).map(day);
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let commit = variable("SOURCE_COMMIT").map(|commit| commit.chars().take(9).collect::<String>());
+    let day = variable("SOURCE_DATE_EPOCH")
+        .and_then(|seconds| output_of("date", &["-u", "-d", &format!("@{seconds}"), "+%Y-%m-%d"]));
     let known: Vec<String> = [commit, day].into_iter().flatten().collect();
     (!known.is_empty()).then(|| known.join(", "))
-}
-
-/// The day of a Unix time, as `YYYY-MM-DD` (Howard Hinnant's `civil_from_days`).
-fn day(seconds: i64) -> String {
-    let days = seconds.div_euclid(86_400) + 719_468;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
 }

@@ -1,19 +1,76 @@
-//! `read --output FOLDER`: what a second process, a crash, a user or a planted file may find there and do to it.
+//! `read --output FOLDER`: locks, crashes, users and planted files.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fake_100ms::{Counts, Fake, FaultPlan, Options, Scale};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::bad_input::flaws_of;
-use crate::harness::{Call, Finished, Running, assert_same_records, config, config_with, short_pages, until_answered};
+use crate::harness::{
+    BINARY, Call, Desk, Finished, Running, assert_same_records, config, config_with, fake, flaws_of, short_pages,
+    texts, until_answered,
+};
 use crate::messages::{FailureType, Level};
+
+#[test]
+fn a_folder_is_filled_and_gone_on_with() {
+    let fake = fake(34);
+    let desk = Desk::new(&config(&fake));
+    let line =
+        "source-100ms read --config config.json --streams sessions,rooms,active_room_peers --incremental --output data";
+    let truth = fake.truth();
+    for round in 0..2 {
+        let said = desk.good(line);
+        assert!(!said.contains("{\"type\""), "messages instead of sentences: {said}");
+        for stream in ["sessions", "rooms"] {
+            let anew = format!("`{stream}` changed since 2018-01-01T00:00:00.000000Z.");
+            assert_eq!(said.contains(&anew), round == 0, "round {round}: {said}");
+        }
+        for stream in ["sessions", "rooms", "active_room_peers"] {
+            let (records, lines) = desk.records(&format!("data/{stream}.jsonl"), "id");
+            assert_same_records(stream, &records, &truth.streams[stream]);
+            // The peers are read whole each time, into an empty file.
+            assert!(lines == records.len() || (round == 1 && stream != "active_room_peers"), "{stream}: {lines}");
+        }
+        let states: Value = serde_json::from_str(&desk.text("data/state.json")).expect("the state is JSON");
+        assert_eq!(states.as_array().map(Vec::len), Some(3));
+    }
+    fake.reset_requests();
+    desk.good(&line.replace(" --incremental", ""));
+    let (records, lines) = desk.records("data/sessions.jsonl", "id");
+    assert_same_records("sessions", &records, &truth.streams["sessions"]);
+    assert_eq!(lines, records.len(), "a full refresh is written into an empty file");
+    // The state of a folder is one that `--state` takes.
+    desk.good("source-100ms read --config config.json --streams rooms --incremental --state data/state.json --json");
+}
+
+#[test]
+fn an_interrupted_read_says_what_is_safe() {
+    let fake = fake(43);
+    fake.set_faults(fake_100ms::FaultPlan::new().on(
+        "/v2/rooms",
+        fake_100ms::When::Always,
+        fake_100ms::Fault::Status(503),
+    ));
+    let desk = Desk::new(&config(&fake));
+    let mut command = desk.command(BINARY);
+    command.args(["read", "--config", "config.json", "--streams", "templates,rooms", "--output", "data"]);
+    command.env("SOURCE_100MS_TIME_SCALE", "1");
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill(1) exists").success());
+    let output = child.wait_with_output().expect("the process ends");
+    let (_, stderr) = texts(&output);
+    assert!(stderr.contains("Stopped. Saved with their state: ") && stderr.contains("templates"), "{stderr}");
+    assert!(stderr.contains("Run the same command again to continue from there."), "{stderr}");
+    let _ = std::io::stdout().flush();
+}
 
 /// A folder that reads write into.
 struct Folder {
@@ -204,7 +261,7 @@ fn a_full_read_that_was_cut_is_continued_and_then_takes_the_place_of_the_file() 
     cut();
     assert_eq!(folder.text("sessions.jsonl"), before);
     let read = folder.full(&config(&fake), "sessions,active_room_peers").run().good(&fake);
-    let goes_on = read.logs(Level::Info).iter().any(|line| line.contains("going on where the last sync stopped"));
+    let goes_on = read.logs(Level::Info).iter().any(|line| line.contains("continuing where the last sync stopped"));
     assert!(goes_on, "{:?}", read.logs(Level::Info));
     folder.assert_holds("sessions", &fake);
     folder.assert_holds("active_room_peers", &fake);

@@ -1,51 +1,29 @@
-//! What changes between and during syncs: everything is read again that changed, and little else.
+//! What changes between and during syncs, look-backs, what a second sync writes and costs.
 
-use chrono::TimeDelta;
-use fake_100ms::{Counts, Fake, Options, Readings, Scale};
+use chrono::{TimeDelta, Utc};
+use fake_100ms::{Counts, Fake, Options, Scale};
 use serde_json::{Value, json};
 
-use crate::harness::{Call, INCREMENTAL, STREAMS, catalog, config, config_with, fake, requests_by_route, states};
-use crate::platform::Connection;
+use crate::harness::{INCREMENTAL, an_hour_ago, fake, requests_by_route, sync, workspace_of_many_pages};
+use crate::platform::{Connection, Keeps, Warehouse};
 
 #[test]
 fn after_every_round_of_changes_the_warehouse_is_up_to_date() {
-    for seed in 20..=23 {
-        let fake = fake(seed);
-        let mut connection = Connection::new(&fake);
-        connection.sync();
-        connection.assert_is_complete();
-        for _ in 0..5 {
-            let changes = fake.advance();
-            let transcript = connection.sync();
-            connection.assert_is_up_to_date();
-            for stream in INCREMENTAL.into_iter().filter(|stream| *stream != "analytics_events") {
-                let emitted = transcript.by_key(stream).0;
-                assert!(
-                    changes.streams[stream].iter().all(|key| emitted.contains_key(key)),
-                    "{stream} misses a change"
-                );
-            }
+    let fake = fake(20);
+    let mut connection = Connection::new(&fake);
+    connection.sync();
+    connection.assert_is_complete();
+    for _ in 0..5 {
+        let changes = fake.advance();
+        let transcript = connection.sync();
+        connection.assert_is_up_to_date();
+        for stream in INCREMENTAL.into_iter().filter(|stream| *stream != "analytics_events") {
+            let emitted = transcript.by_key(stream).0;
+            assert!(changes.streams[stream].iter().all(|key| emitted.contains_key(key)), "{stream} misses a change");
         }
-        connection.sync_after_a_day();
-        connection.assert_is_complete();
     }
-}
-
-#[test]
-fn each_reading_of_the_documents_is_followed_incrementally() {
-    for (name, readings) in Readings::alternatives() {
-        eprintln!("reading: {name}");
-        let fake = Fake::start(Options { seed: 31, readings, ..Options::default() });
-        let mut connection = Connection::new(&fake);
-        connection.sync();
-        for _ in 0..2 {
-            fake.advance();
-            connection.sync();
-        }
-        // A filter of events that finds nothing is made up for within a day.
-        connection.sync_after_a_day();
-        connection.assert_is_complete();
-    }
+    connection.sync_after_a_day();
+    connection.assert_is_complete();
 }
 
 #[test]
@@ -116,37 +94,6 @@ fn a_small_change_costs_in_proportion() {
 }
 
 #[test]
-fn recent_rooms_give_the_same_events_for_fewer_requests() {
-    let fake = fake(52);
-    let mut all = Connection::new(&fake);
-    let mut recent = Connection::new(&fake);
-    recent.config = config_with(&fake, json!({"analytics_rooms": "recent"}));
-    all.sync();
-    recent.sync();
-    fake.reset_requests();
-    fake.advance();
-    recent.sync();
-    let asked = requests_by_route(&fake)["/v2/analytics/events"].as_u64().unwrap();
-    let rooms = fake.truth().streams["rooms"].len() as u64;
-    assert!(asked < rooms, "{asked} of {rooms} rooms were asked");
-    // All but events of rooms nobody has entered lately.
-    let look_back = (fake.now() - TimeDelta::hours(2)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let truth = &fake.truth().streams["analytics_events"];
-    let missed: Vec<_> =
-        truth.iter().filter(|(key, _)| !recent.records["analytics_events"].contains_key(*key)).collect();
-    let sessions = &fake.truth().streams["sessions"];
-    let is_excusable = |event: &Value| match event["session_id"].as_str() {
-        None => true,
-        // An event of a session that was over before the look-back is there after the next sweep.
-        Some(session) => sessions.get(session).is_none_or(|session| {
-            session["stopped_at"].as_str().is_some_and(|stopped_at| stopped_at <= look_back.as_str())
-        }),
-    };
-    let inexcusable: Vec<_> = missed.iter().filter(|(_, event)| !is_excusable(event)).collect();
-    assert!(inexcusable.is_empty(), "{inexcusable:#?}");
-}
-
-#[test]
 fn the_cursor_does_not_pass_the_beginning_of_the_sync() {
     let fake = Fake::start(Options { seed: 53, max_page: 10, ..Options::default() });
     let began = fake.now();
@@ -160,34 +107,100 @@ fn the_cursor_does_not_pass_the_beginning_of_the_sync() {
     }
 }
 
+const STATE_BYTES: usize = 64 * 1024;
+
+fn many_rooms(rooms: usize, lag: TimeDelta) -> Fake {
+    let counts = Counts { rooms, sessions: 0, recordings: 0, events_per_room: 0, varied: false, ..Counts::default() };
+    Fake::start(Options { seed: 70, scale: Scale::Custom(counts), lag, ..Options::default() })
+}
+
+fn rooms_written(connection: &mut Connection<'_>) -> usize {
+    let written = connection.sync().records_of("rooms").count();
+    let bytes = connection.states["rooms"].to_string().len();
+    assert!(bytes < STATE_BYTES, "a state of {bytes} bytes");
+    written
+}
+
 #[test]
-fn streams_without_cursor_are_read_whole_whatever_is_asked() {
-    let fake = fake(54);
-    let first = Call::read(&config(&fake), &catalog(&STREAMS, "incremental")).run().good(&fake);
-    let saved = states(&first.last_states());
-    let second = Call::read(&config(&fake), &catalog(&STREAMS, "incremental")).file("state", &saved).run().good(&fake);
-    for stream in STREAMS.iter().filter(|stream| !INCREMENTAL.contains(stream)) {
-        assert_eq!(first.by_key(stream), second.by_key(stream), "{stream}");
-        let state = &second.last_states()[*stream];
-        assert_eq!(*state, json!({"__ab_no_cursor_state_message": true}));
+fn any_number_of_records_with_one_time_of_change_is_written_once() {
+    for (age, rooms) in [(TimeDelta::days(2), 3_000), (TimeDelta::minutes(21), 1_100), (TimeDelta::days(400), 999)] {
+        let fake = many_rooms(rooms, TimeDelta::zero());
+        fake.switch_rooms(rooms, fake.now() - age);
+        let mut connection = Connection::of(&fake, &["rooms"]);
+        let written: Vec<usize> = (0..3).map(|_| rooms_written(&mut connection)).collect();
+        assert_eq!(written, [rooms, 0, 0], "changed {age} ago");
+        connection.assert_is_complete();
     }
 }
 
 #[test]
-fn a_recording_far_older_than_the_look_back_comes_again_with_a_new_file() {
-    let fake = fake(55);
-    let mut connection = Connection::new(&fake);
-    connection.sync();
-    let horizon = (fake.now() - TimeDelta::hours(80)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let mut came_again = 0;
-    for _ in 0..6 {
-        fake.advance();
-        let transcript = connection.sync();
-        came_again += transcript
-            .records_of("recordings")
-            .filter(|record| record.data["created_at"].as_str() < Some(&horizon))
-            .count();
+fn many_records_that_have_just_changed_settle_and_none_is_lost_to_lag() {
+    let lag = TimeDelta::minutes(9);
+    let fake = many_rooms(2_500, lag);
+    let mut connection = Connection::of(&fake, &["rooms"]);
+    rooms_written(&mut connection);
+    fake.switch_rooms(2_500, fake.now());
+    // Some of them show at once, the others minutes later.
+    for _ in 0..4 {
+        fake.let_time_pass(TimeDelta::minutes(3));
+        rooms_written(&mut connection);
     }
-    assert!(came_again > 0, "no late file arrived for an old recording: the test proves nothing");
-    connection.assert_is_up_to_date();
+    connection.assert_is_complete();
+    fake.let_time_pass(TimeDelta::minutes(30));
+    rooms_written(&mut connection);
+    assert_eq!(rooms_written(&mut connection), 0);
+    fake.switch_rooms(3, fake.now());
+    fake.let_time_pass(lag);
+    assert_eq!(rooms_written(&mut connection), 3);
+    connection.assert_is_complete();
+}
+
+#[test]
+fn a_change_and_its_way_back_end_as_they_are() {
+    for keeps in [Keeps::Whole, Keeps::Merged] {
+        let fake = fake(71);
+        let changed = fake.now();
+        fake.switch_rooms(2, changed);
+        let mut connection = Connection::of(&fake, &["rooms"]);
+        *connection = Warehouse::that_keeps(keeps);
+        rooms_written(&mut connection);
+        for round in 0..4 {
+            fake.switch_rooms(2, changed);
+            assert_eq!(rooms_written(&mut connection), 2, "round {round}");
+            connection.assert_is_complete();
+            assert_eq!(rooms_written(&mut connection), 0, "round {round}");
+        }
+    }
+}
+
+#[test]
+fn what_becomes_visible_later_is_read_later() {
+    for lag in [TimeDelta::seconds(2), TimeDelta::minutes(5)] {
+        let fake = workspace_of_many_pages(Options { now: an_hour_ago(), seed: 52, lag, ..Options::default() });
+        let mut warehouse = Warehouse::default();
+        sync(&fake, &mut warehouse);
+        for _ in 0..4 {
+            fake.advance_seconds(2);
+            sync(&fake, &mut warehouse);
+        }
+        fake.let_time_pass(lag);
+        sync(&fake, &mut warehouse);
+        warehouse.assert_is(&fake.truth());
+    }
+}
+
+#[test]
+fn two_syncs_without_a_change_write_nothing_twice() {
+    for now in [an_hour_ago(), Utc::now() - TimeDelta::seconds(1), Options::default().now] {
+        let fake = workspace_of_many_pages(Options { now, seed: 55, ..Options::default() });
+        fake.advance();
+        let mut warehouse = Warehouse::default();
+        sync(&fake, &mut warehouse);
+        for _ in 0..2 {
+            let again = sync(&fake, &mut warehouse);
+            for stream in INCREMENTAL {
+                assert_eq!(again.records_of(stream).count(), 0, "{stream}, when it is {now}");
+            }
+        }
+    }
 }

@@ -1,14 +1,16 @@
-//! The rate limit: everybody pauses, the platform is told at once, and the pace is found.
+//! The rate limit: pauses, what is said of them, and the pace that is found.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fake_100ms::{Counts, Fake, Fault, FaultPlan, LoggedRequest, Options, RetryHint, Scale, When};
 use serde_json::json;
 
-use crate::faults::{Lasting, fails_alone};
-use crate::harness::{Call, Finished, INCREMENTAL, STREAMS, assert_same_records, catalog, config_with, until_answered};
+use crate::harness::{
+    Call, Finished, INCREMENTAL, Lasting, STREAMS, assert_same_records, catalog, config_with, ends_within, fails_alone,
+    first_read, until_answered,
+};
 use crate::messages::{CheckStatus, FailureType, Level, Message, Reason, Status, StreamStatus, Trace, Transcript};
 use crate::platform::{examine, read_all, read_on};
 
@@ -136,7 +138,7 @@ fn settles_into_a_limit(hint: RetryHint) {
     // Each of the endpoints finds the limit by itself, within a few hundred requests. One endpoint alone, and more
     // requests, are measured by the benchmark.
     assert!(refused * 3 < answers.len(), "{name}: {refused} of {} requests were refused", answers.len());
-    assert!(took < 2.0 * ideal + 5.0, "{name}: it took {took:.1} s where {ideal:.1} s are possible");
+    assert!(took < 3.0 * ideal + 5.0, "{name}: it took {took:.1} s where {ideal:.1} s are possible");
 }
 
 #[test]
@@ -154,22 +156,26 @@ fn never_more_requests_than_workers() {
 fn after_a_429_fewer_are_in_flight_until_it_goes_well() {
     // Slow answers, so that the number in flight shows, and one stream, whose links are most of them.
     const LINKS: &str = "/v2/recording-assets/{id}/presigned-url";
+    let pause = Fault::TooManyRequests(RetryHint::Seconds(40));
+    let plan = FaultPlan::new().latency(200, 0).on(LINKS, When::Nth(60), pause);
+    let run = grows_again("links", plan.clone());
+    assert_same_records("recordings", &run.0.by_key("recordings").0, &run.1.truth().streams["recordings"]);
+    // "Not found" has passed the limit, too.
+    grows_again("files that are gone", plan.on(LINKS, When::Always, Fault::NotFound));
+}
+
+/// Reads recordings, whose 60th link is refused, and looks at how many requests are in flight afterwards.
+fn grows_again(name: &str, plan: FaultPlan) -> (Transcript, Fake) {
     let counts = Counts { recordings: 500, ..Counts::default() };
     let fake = Fake::start(Options { seed: 34, scale: Scale::Custom(counts), ..Options::default() });
-    let pause = Fault::TooManyRequests(RetryHint::Seconds(40));
-    fake.set_faults(FaultPlan::new().latency(200, 0).on(LINKS, When::Nth(60), pause));
+    fake.set_faults(plan);
     let read = Call::read(&config_with(&fake, json!({})), &catalog(&["recordings"], "incremental"));
-    let mut running = read.variable("SOURCE_100MS_TIME_SCALE", "0.05").start();
-    let mut stdout = running.child.stdout.take().expect("stdout is piped");
-    let reader = std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        stdout.read_to_end(&mut bytes).map(|_| bytes)
-    });
+    let running = read.variable("SOURCE_100MS_TIME_SCALE", "0.05").start().with_reader();
     until_answered(&fake, 60);
     while !answers(&fake).iter().any(|(_, status)| *status == 429) {
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!(fake.max_in_flight(), 10);
+    assert_eq!(fake.max_in_flight(), 10, "{name}");
     // Into the pause of 2 s; what was in flight has been answered by then.
     std::thread::sleep(Duration::from_millis(700));
     fake.reset_requests();
@@ -177,17 +183,15 @@ fn after_a_429_fewer_are_in_flight_until_it_goes_well() {
     let shrunk = fake.max_in_flight();
     until_answered(&fake, 150);
     let grown = fake.max_in_flight();
-    assert!(shrunk <= 4, "{shrunk} in flight right after the pause");
-    assert!(grown >= 7, "only {grown} in flight after 150 good answers");
-    let stdout = reader.join().expect("it reads").expect("stdout is readable");
-    let run = Finished { stdout, ..running.finish() };
-    assert_same_records("recordings", &run.good(&fake).by_key("recordings").0, &fake.truth().streams["recordings"]);
+    assert!(shrunk <= 4, "{name}: {shrunk} in flight right after the pause");
+    assert!(grown >= 9, "{name}: only {grown} in flight after 150 good answers");
+    (running.finish().good(&fake), fake)
 }
 
 /// Hides how often was tried: before a limit that stays, time decides.
 fn uncounted(sentence: &str) -> String {
     let words: Vec<&str> = sentence.split(' ').collect();
-    let is_count = |at: usize| words.get(at + 1).is_some_and(|next| matches!(*next, "times" | "tries"));
+    let is_count = |at: usize| words.get(at + 1).is_some_and(|next| matches!(*next, "times" | "tries" | "attempts"));
     let uncounted = |(at, word): (usize, &&str)| if is_count(at) { "[n]".to_owned() } else { (*word).to_owned() };
     words.iter().enumerate().map(uncounted).collect::<Vec<_>>().join(" ")
 }
@@ -279,13 +283,54 @@ fn a_429_without_a_hint_costs_a_fraction_of_a_second() {
     let refused = Fault::TooManyRequests(RetryHint::Nothing);
     let plan = FaultPlan::new().latency(50, 0).on("*", When::Probability(0.05), refused);
     let (ratio, _) = cost(&STREAMS, plan, |served| served * 0.05 / 10.0);
-    assert!(ratio < 6.0, "{ratio:.1} times as long as without");
+    assert!(ratio < 3.0, "{ratio:.1} times as long as without");
 }
 
 #[test]
 fn a_bound_on_requests_in_flight_is_found() {
     let plan = FaultPlan::new().latency(50, 0).on("*", When::Always, Fault::TooManyInFlight(3));
-    let (ratio, refused) = cost(&["recordings"], plan, |served| served * 0.05 / 3.0);
-    assert!(ratio < 3.0, "{ratio:.1} times as long as possible");
-    assert!(refused < 0.15, "{:.0} % refused", 100.0 * refused);
+    // Where more endpoints than three are read, one request of each is too much.
+    for (streams, slower, most_refused) in [(&["recordings"][..], 3.0, 0.15), (&STREAMS, 5.0, 0.35)] {
+        let (ratio, refused) = cost(streams, plan.clone(), |served| served * 0.05 / 3.0);
+        assert!(ratio < slower, "{streams:?}: {ratio:.1} times as long as possible");
+        assert!(refused < most_refused, "{streams:?}: {:.0} % refused", 100.0 * refused);
+    }
+}
+
+/// How long a first sync of many sessions takes, when the n-th request is refused.
+fn time_with_a_429(nth: Option<u64>) -> (Duration, Transcript) {
+    let counts = Counts {
+        sessions: 10_000,
+        peers_per_session: 1,
+        varied: false,
+        rooms: 20,
+        recordings: 5,
+        events_per_room: 1,
+        ..Counts::default()
+    };
+    let fake = Fake::start(Options { scale: Scale::Custom(counts), gzip: false, seed: 75, ..Options::default() });
+    let mut plan = FaultPlan::new().latency(5, 0);
+    if let Some(nth) = nth {
+        plan = plan.on("/v2/sessions", When::Nth(nth), Fault::TooManyRequests(RetryHint::Seconds(3)));
+    }
+    fake.set_faults(plan);
+    let began = Instant::now();
+    let run = ends_within(
+        first_read(&fake, &["sessions"]).variable("SOURCE_100MS_TIME_SCALE", "1"),
+        Duration::from_secs(200),
+    );
+    let took = began.elapsed();
+    let transcript = run.good(&fake);
+    assert_eq!(transcript.by_key("sessions").0.len(), 10_000);
+    (took, transcript)
+}
+
+#[test]
+fn an_early_429_costs_its_pause_and_little_more() {
+    let (usual, _) = time_with_a_429(None);
+    for nth in [1, 5] {
+        let (took, _) = time_with_a_429(Some(nth));
+        eprintln!("{usual:.1?} without a 429, {took:.1?} with one as answer {nth}");
+        assert!(took < usual + Duration::from_secs(3 + 3), "{took:?} instead of {usual:?} for a pause of 3 s");
+    }
 }

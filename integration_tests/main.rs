@@ -10,66 +10,71 @@ mod messages;
 /// What a platform keeps, and what it may expect of any output.
 mod platform;
 
-/// Errors with a good status and answers with nothing in them, at every endpoint.
+/// Errors with a good status, and answers with nothing in them.
 mod answers;
-/// What attacks found: clocks, lag, hostile answers, planted secrets.
-mod attacks;
-/// What is refused, and in which words.
-mod bad_input;
-/// Without a platform around: names, pipes, folders, terminals, typing errors.
-mod by_hand;
-/// When something was created, changed and ended, whatever 100ms says of it.
-mod change_times;
-/// Columns that a catalog selects and nobody knows.
-mod columns;
-/// `spec`, `check`, `discover`, `--help`: what they answer, and one record of every stream.
-mod commands;
-/// What lies between the connector and 100ms: proxies, certificates, clocks, slow destinations, large answers.
-mod connections;
-/// Joins, leaves and events: what is there, and what it costs to know what happened.
-mod engagement;
-/// The streams on request: truth, changes, kills, `check`, and what each of them promises.
-mod extra_streams;
-/// What goes wrong on the wire: what passes is ridden out, what stays ends one stream and no other.
-mod faults;
-/// Recordings and streams with their files: finished later, belonging to nothing, links to them.
-mod files;
-/// `read --output`: locks, crashes, users and planted files.
+/// `--catalog`: odd but legal catalogs, selected columns, columns that 100ms has added.
+mod catalog;
+/// `check`: what it asks, and what it answers.
+mod check;
+/// Clocks that differ: of the server, of this machine, of a state.
+mod clocks;
+/// Arguments, help, completions, standard input, typing errors.
+mod command_line;
+/// `--config`: odd but legal settings, and the form that asks for them.
+mod configuration;
+/// Tokens: minted, pasted, refused, expiring.
+mod credentials;
+/// `discover`: the catalog, with and without the API.
+mod discover;
+/// `analytics_events`: joins and leaves, events by room and session, and what it costs to find what is new.
+mod events;
+/// `read --output FOLDER`: locks, crashes, users and planted files.
 mod folder;
-/// What looks odd and must work all the same.
-mod good_input;
-/// The import table, and that schemas agree with the code.
+/// Full refreshes that were finished, cut or given a state.
+mod full_refresh;
+/// Imports, circles, and what is generated from the code.
 mod house;
-/// Changes between and during syncs, look-backs, what a second sync costs.
+/// What changes between and during syncs, look-backs, what a second sync writes and costs.
 mod incremental;
-/// No key comes twice in a sync, but for a later state of the same thing.
-mod keys;
+/// What `--config`, `--catalog` and `--state` refuse, and in which words.
+mod input_files;
 /// The rate limit: pauses, what is said of them, and the pace that is found.
 mod limits;
-/// Secrets by their names, their places and their forms; and what only looks like one.
-mod masking;
-/// Which way requests go: past proxies, and never inside.
+/// Proxies, certificates, private addresses, slow destinations.
 mod network;
-/// People in sessions: their ids, and the measurements of their calls.
-mod peers;
-/// Names, ids of users and free text: kept, hashed or dropped.
+/// Pages: tokens that come back, limits that are wrong, pages that are too large or too small.
+mod pages;
+/// `peer_quality`: measurements of calls, and people who have none.
+mod peer_quality;
+/// Personal data: kept, hashed or dropped.
 mod privacy;
-/// Every stream, in full: records, schemas, requests, readings, selection of columns, secrets.
-mod read;
-/// Single items that are refused or not there: gaps, and streams that are not complete.
+/// `recordings`, `live_streams` and `external_streams`: files that are finished later, and links to them.
+mod recordings;
+/// Single items that are refused or not there.
 mod refusals;
-/// Kills and what they cost: states, resuming, full refresh.
+/// Kills at any byte: states that claim only what was written, nothing lost.
 mod resume;
-/// `--state`: every form of a state, and the messages of a read.
-mod saved_states;
-/// Settings as forms and templates of settings leave them, and times in their spellings.
-mod settings;
-/// What a sync writes again: records at its edge, changes and their way back, finished full reads.
-mod settling;
+/// What goes wrong on the wire: faults that pass are survived, faults that stay end one stream.
+mod retries;
+/// Secrets by their names, places and forms; and what only looks like one.
+mod secrets;
+/// `sessions` and `active_room_peers`: people without an id, live rooms, ends that nobody tells.
+mod sessions;
 /// Signals, pipes, full disks and slow readers.
 mod signals;
-/// Bad days on end, with kills.
-/// Values that cannot be written as they came, and columns that 100ms has added.
+/// `--state`: every form of a state, states of other programs, cursors in the future.
+mod state;
+/// Every stream in full: records, keys, schemas, requests, under every reading of the documents.
+mod streams;
+/// `templates` and its two children: settings, destinations, ids that cannot stand in a path.
+mod templates;
+/// What a person at a terminal sees.
+mod terminal;
+/// When something was created, changed and ended, in every spelling.
+mod times;
+/// Values that cannot be written as they came.
 mod values;
-/// The webhook history: what it costs, several deliveries of one event, and what a wait does.
-mod webhooks;
+/// `webhook_events`: what the history costs, several deliveries of one event, what moves while it is read.
+mod webhook_events;
+/// Windows of time: servers that ignore them, lists in no order.
+mod windows;

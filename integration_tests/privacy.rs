@@ -1,7 +1,4 @@
-//! What becomes of personal data: nothing of it comes out that was to be hidden, and nothing else changes.
-//!
-//! Which columns are personal is said here a second time, by hand: the connector's own lists cannot vouch for
-//! themselves.
+//! Personal data: kept, hashed or dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,18 +6,13 @@ use base64::Engine;
 use fake_100ms::{Fake, Fault, FaultPlan, Options, When};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
+use source_100ms::streams::{self, Personal};
 
-use crate::harness::{Call, Finished, assert_same_records, catalog, config, config_with, every_stream, fake, states};
+use crate::harness::{
+    Call, Finished, SALT, assert_same_records, catalog, config, config_with, every_stream, fake, settings,
+};
 use crate::messages::{CheckStatus, Level, Transcript};
 use crate::platform::Connection;
-
-const SALT: &str = "5alt-of-the-tests-0123456789";
-fn settings(fake: &Fake, choice: &str) -> Value {
-    match choice {
-        "hash" => config_with(fake, json!({"personal_data": "hash", "personal_data_salt": SALT})),
-        choice => config_with(fake, json!({"personal_data": choice})),
-    }
-}
 
 fn read(fake: &Fake, choice: &str) -> Finished {
     Call::read(&settings(fake, choice), &catalog(&every_stream(), "full_refresh")).argument("--debug").run()
@@ -326,29 +318,12 @@ fn documented(stream: &str) -> (BTreeSet<String>, BTreeSet<String>) {
 
 #[test]
 fn the_tables_of_fields_say_which_columns_are_personal() {
-    for stream in source_100ms::streams::every() {
-        let owned = |columns: &[&str]| columns.iter().map(|column| (*column).to_owned()).collect::<BTreeSet<_>>();
-        assert_eq!(documented(stream.name), (owned(stream.personal), owned(stream.people)), "{}", stream.name);
-    }
-}
-
-#[test]
-fn the_salt_is_said_nowhere() {
-    let fake = fake(207);
-    let echo = Fault::Says(format!("{{\"message\":\"{SALT}\"}}"));
-    fake.set_faults(FaultPlan::new().on("/v2/rooms", When::Always, echo));
-    let with_salt = settings(&fake, "hash");
-    let streams = catalog(&["rooms", "sessions"], "full_refresh");
-    // Somebody pasted it where the name of a stream belongs, and sentences repeat what they complain about.
-    let state = states([(&SALT.to_owned(), &json!({"updated_at": "2024-01-01T00:00:00Z"}))]);
-    for call in [
-        Call::check(&with_salt),
-        Call::discover(&with_salt),
-        Call::read(&with_salt, &streams).file("state", &state).argument("--debug"),
-    ] {
-        let run = call.run();
-        let said = [run.stdout.as_slice(), run.stderr.as_bytes()].concat();
-        assert!(!String::from_utf8(said).unwrap().contains(&SALT[..12]), "{}", run.arguments[0]);
+    for stream in streams::every() {
+        let columns = |personal: Personal| {
+            let columns = stream.table.columns.iter().filter(|column| column.personal == personal);
+            columns.map(|column| column.name.to_owned()).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(documented(stream.name), (columns(Personal::Yes), columns(Personal::Inside)), "{}", stream.name);
     }
 }
 

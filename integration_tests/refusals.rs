@@ -1,23 +1,56 @@
-//! Single items that are refused or not there: what is a gap, and what makes a stream incomplete.
+//! Single items that are refused or not there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fake_100ms::{Counts, Fake, Fault, FaultPlan, ListOrder, Options, Readings, Scale, Truth, When};
+use fake_100ms::{Fake, Fault, FaultPlan, When};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Call, Finished, assert_same_records, catalog, config_with, fake, requests_by_route, short_pages, states,
+    Reader, STREAMS, always, assert_same_records, fake, first_read, for_each, short_pages, until_answered,
 };
-use crate::messages::{FailureType, Level, Status, Transcript};
+use crate::messages::{FailureType, Level};
+use crate::platform::{examine, read_all};
+
+#[test]
+fn a_child_that_is_gone_is_skipped() {
+    let children = [
+        ("/v2/active-rooms/{room_id}/peers", "active_room_peers"),
+        ("/v2/templates/{id}/settings", "template_settings"),
+        ("/v2/templates/{id}/destinations", "templates_destinations"),
+        ("/v2/analytics/events", "analytics_events"),
+    ];
+    for_each(&children, |(route, stream)| {
+        let fake = short_pages(23);
+        fake.set_faults(FaultPlan::new().on(route, When::First(4), Fault::NotFound));
+        let run = read_all(&fake).run();
+        let transcript = run.good(&fake);
+        examine(&run, &fake);
+        let truth = fake.truth();
+        for other in STREAMS.iter().filter(|other| *other != stream) {
+            assert_same_records(other, &transcript.by_key(other).0, &truth.streams[*other]);
+        }
+        let (records, truth) = (transcript.by_key(stream).0, &truth.streams[*stream]);
+        assert!(!records.is_empty() && records.len() < truth.len(), "{} of {} in {stream}", records.len(), truth.len());
+        assert!(records.keys().all(|key| truth.contains_key(key)), "{stream}");
+        let beginning = route.split('{').next().expect("a route");
+        let is_about = |log: &&&str| log.contains(beginning) && log.ends_with("skipped.");
+        let told = transcript.logs(Level::Debug).iter().filter(is_about).count();
+        // Some rooms have nobody in them besides.
+        assert!(told >= 4, "{stream}: {told} of 4 are named: {:?}", transcript.logs(Level::Debug));
+    });
+}
 
 const PEERS: &str = "/v2/active-rooms/{room_id}/peers";
+
 const SETTINGS: &str = "/v2/templates/{id}/settings";
+
 const DESTINATIONS: &str = "/v2/templates/{id}/destinations";
+
 const CONFIGURATIONS: &str = "/v2/templates/{id}/recordings";
+
 const EVENTS: &str = "/v2/analytics/events";
+
 const STATS: &str = "/v2/analytics/peer-stats";
-const RECORDING: &str = "/v2/recordings/{id}";
-const LINK: &str = "/v2/recording-assets/{id}/presigned-url";
 
 /// The endpoints about one item, and the stream that asks them.
 const CHILDREN: [(&str, &str); 6] = [
@@ -31,65 +64,6 @@ const CHILDREN: [(&str, &str); 6] = [
 
 const REFUSALS: [Fault; 5] =
     [Fault::Status(400), Fault::RoomDisabled, Fault::Status(409), Fault::Status(422), Fault::Status(451)];
-
-fn always(route: &str, fault: Fault) -> FaultPlan {
-    FaultPlan::new().on(route, When::Always, fault)
-}
-
-/// A connection that reads one stream, what it has written, and its last state.
-struct Reader<'f> {
-    fake: &'f Fake,
-    stream: &'static str,
-    config: Value,
-    records: BTreeMap<String, Value>,
-    state: BTreeMap<String, Value>,
-}
-
-impl<'f> Reader<'f> {
-    fn new(fake: &'f Fake, stream: &'static str) -> Self {
-        let config = config_with(fake, json!({"extra_streams": ["peer_quality"]}));
-        Reader { fake, stream, config, records: BTreeMap::new(), state: BTreeMap::new() }
-    }
-
-    fn call(&self) -> Call {
-        let call = Call::read(&self.config, &catalog(&[self.stream], "incremental"));
-        call.file("state", &states(&self.state)).argument("--debug")
-    }
-
-    fn load(&mut self, run: &Finished) -> Transcript {
-        let transcript = run.transcript();
-        transcript.assert_in_order();
-        self.records.extend(transcript.by_key(self.stream).0);
-        self.state.extend(transcript.last_states());
-        transcript
-    }
-
-    /// A sync that reads the stream to its end.
-    fn completes(&mut self) -> Transcript {
-        let run = self.call().run();
-        run.good(self.fake);
-        self.load(&run)
-    }
-
-    /// A sync that ends with one error of the stream.
-    fn fails(&mut self, kind: FailureType) -> Transcript {
-        let run = self.call().run();
-        let transcript = self.load(&run);
-        assert_eq!(run.status.code(), Some(1), "{}", run.report(self.fake));
-        assert_eq!(transcript.statuses_of(self.stream).last(), Some(&Status::Incomplete));
-        let errors = transcript.errors();
-        assert!(errors.len() == 1 && errors[0].failure_type == kind, "{errors:?}");
-        transcript
-    }
-
-    fn pending(&self) -> &Value {
-        &self.state[self.stream]["resume"]["pending"]
-    }
-
-    fn assert_is(&self, truth: &Truth) {
-        assert_same_records(self.stream, &self.records, &truth.streams[self.stream]);
-    }
-}
 
 fn kind_of(refusal: &Fault) -> FailureType {
     if *refusal == Fault::RoomDisabled { FailureType::ConfigError } else { FailureType::SystemError }
@@ -239,8 +213,8 @@ fn what_is_refused_by_one_process_is_asked_again_by_the_next() {
             let fake = short_pages(47);
             let mut reader = Reader::new(&fake, stream);
             fake.set_faults(always(route, Fault::Status(400)).latency(4, 4));
-            let mut running = reader.call().start();
-            crate::harness::until_answered(&fake, 10 + 8 * seed);
+            let mut running = reader.call().start().with_reader();
+            until_answered(&fake, 10 + 8 * seed);
             if seed % 2 == 0 {
                 running.signal("TERM");
             } else {
@@ -277,52 +251,53 @@ fn one_refused_item_does_not_stop_a_stream_for_ever() {
 }
 
 #[test]
-fn a_recording_that_is_refused_by_itself_is_a_gap_among_others_and_else_pending() {
-    // Out of order, each recording is asked for alone.
-    let readings = Readings { recording_order: ListOrder::Shuffled, ..Readings::documented() };
-    let fake = Fake::start(Options { seed: 49, readings, ..Options::default() });
-    for urls in ["presigned", "none"] {
-        let read = |fault| {
-            let mut reader = Reader::new(&fake, "recordings");
-            reader.config["recording_urls"] = urls.into();
-            fake.set_faults(fault);
-            reader
-        };
-        let truth = fake.truth();
-        let chosen = truth.streams["recordings"].keys().next().unwrap();
-        let mut reader = read(always(&RECORDING.replace("{id}", chosen), Fault::Status(403)));
-        let told = reader.completes();
-        assert!(told.logs(Level::Warn).iter().any(|log| log.contains(chosen)), "{:?}", told.logs(Level::Warn));
-        assert_eq!(reader.records.len(), truth.streams["recordings"].len() - 1);
-
-        let mut reader = read(always(RECORDING, Fault::Status(409)));
-        reader.fails(FailureType::SystemError);
-        fake.clear_faults();
-        reader.completes();
-        assert_eq!(reader.records.len(), truth.streams["recordings"].len());
-    }
-}
-
-/// As in workspaces with HIPAA.
-#[test]
-fn links_that_are_never_given_are_not_waited_for() {
-    let counts = Counts { recordings: 400, files_per_recording: Some(1), ..Counts::default() };
-    let fake = Fake::start(Options { seed: 50, scale: Scale::Custom(counts), ..Options::default() });
-    fake.set_faults(always(LINK, Fault::Status(500)));
-    let transcript = Reader::new(&fake, "recordings").completes();
-    let asked = requests_by_route(&fake)[LINK].as_u64().unwrap();
-    assert!((40..=2 * 120).contains(&asked), "{asked} requests for links that are never given");
-    let told = transcript.logs(Level::Warn);
-    assert!(told.len() == 1 && told[0].contains("400 of 400 links"), "{told:?}");
-    let records = transcript.by_key("recordings").0;
-    assert!(records.len() == 400 && records.values().all(|record| record["url"].is_null()));
-}
-
-#[test]
 fn a_workspace_without_refusals_hears_of_none() {
     let fake = fake(51);
     for (_, stream) in CHILDREN {
         let transcript = Reader::new(&fake, stream).completes();
         assert_eq!(transcript.logs(Level::Warn), [""; 0], "{stream}");
+    }
+}
+
+/// A child that is refused is named, and all others are read.
+#[test]
+fn a_child_that_is_refused_costs_nobody_else() {
+    let fake = fake(66);
+    let truth = fake.truth();
+    let mut plan = FaultPlan::new();
+    let mut refused: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let templates: Vec<&String> = truth.streams["templates"].keys().collect();
+    for (place, status) in [(0, 400), (2, 403), (4, 422)] {
+        let id = templates[place];
+        plan = plan.on(&format!("/v2/templates/{id}/settings"), When::Always, Fault::Status(status));
+        plan = plan.on(
+            &format!("/v2/templates/{}/destinations", templates[place + 1]),
+            When::Always,
+            Fault::Status(status),
+        );
+        refused.entry("template_settings").or_default().push(id.clone());
+        refused.entry("templates_destinations").or_default().push(templates[place + 1].clone());
+    }
+    let rooms: Vec<&String> = truth.streams["rooms"].keys().collect();
+    for (place, status) in [(0, 400), (3, 409), (7, 422), (9, 451)] {
+        plan = plan.on(&format!("/v2/analytics/events?room_id={}", rooms[place]), When::Always, Fault::Status(status));
+        refused.entry("analytics_events").or_default().push(rooms[place].clone());
+    }
+    fake.set_faults(plan);
+    let streams = ["template_settings", "templates_destinations", "analytics_events"];
+    let transcript = first_read(&fake, &streams).run().good(&fake);
+    for stream in streams {
+        let read = transcript.by_key(stream).0;
+        let ids = &refused[stream];
+        let belongs = |record: &Value| {
+            ids.iter().any(|id| record["template_id"] == id.as_str() || record["room_id"] == id.as_str())
+        };
+        for (key, record) in &truth.streams[stream] {
+            assert!(read.contains_key(key) || belongs(record), "{stream}: {key} is missing");
+        }
+        for id in ids {
+            let said = transcript.logs(Level::Warn);
+            assert!(said.iter().any(|log| log.contains(id)), "{stream}: nobody names {id}: {said:#?}");
+        }
     }
 }

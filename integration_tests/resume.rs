@@ -1,11 +1,11 @@
-//! Cut and go on: kills at any byte, states that claim only what was written, nothing lost.
+//! Kills at any byte: states that claim only what was written, nothing lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fake_100ms::{Counts, Fake, FaultPlan, Options, Scale};
+use fake_100ms::Fake;
 use serde_json::Value;
 
-use crate::harness::{Call, INCREMENTAL, STREAMS, catalog, config, states};
+use crate::harness::{Call, INCREMENTAL, STREAMS, busy_fake, catalog, config, states};
 use crate::messages::{Message, Transcript};
 use crate::platform::Warehouse;
 
@@ -21,18 +21,6 @@ fn uncovered(transcript: &Transcript, mut uncovered: BTreeMap<String, usize>) ->
         }
     }
     uncovered
-}
-
-fn busy_fake(seed: u64) -> Fake {
-    let counts = Counts {
-        sessions: 12_000,
-        rooms: 300,
-        recordings: 900,
-        events_per_room: 60,
-        templates: 40,
-        ..Counts::default()
-    };
-    Fake::start(Options { seed, scale: Scale::Custom(counts), gzip: false, ..Options::default() })
 }
 
 /// Reads with kills until a run comes to its end; checks the promises of every piece of output.
@@ -139,18 +127,4 @@ fn states_come_at_least_every_few_thousand_records() {
         let has_rest = last.stream.stream_state.get("resume").is_some_and(|resume| !resume.is_null());
         assert!(!has_rest, "{stream} ends with a state that is not final");
     }
-}
-
-#[test]
-fn streams_are_read_side_by_side() {
-    let fake = busy_fake(7);
-    fake.set_faults(FaultPlan::new().latency(5, 0));
-    let transcript = Call::read(&config(&fake), &catalog(&STREAMS, "full_refresh")).run().good(&fake);
-    let place = |stream: &str| {
-        transcript.messages.iter().position(|m| matches!(m, Message::Record { record } if record.stream == stream))
-    };
-    let last = STREAMS.iter().filter_map(|stream| place(stream)).max().unwrap();
-    let all = transcript.records().count();
-    assert!(last < all / 2, "the last stream begins after {last} of {all} messages");
-    assert!(fake.max_in_flight() <= 10, "{} requests at once", fake.max_in_flight());
 }

@@ -1,4 +1,4 @@
-//! Signals and pipes: however the process is ended, what it wrote is whole and true.
+//! Signals, pipes, full disks and slow readers.
 
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
@@ -7,11 +7,51 @@ use std::time::{Duration, Instant};
 
 use fake_100ms::{Counts, Fake, Fault, FaultPlan, Options, RetryHint, Scale, When};
 
-use crate::harness::{Call, Finished, Running, STREAMS, assert_same_records, catalog, config, masked, short_pages};
+use crate::harness::{
+    BINARY, Call, Desk, Finished, Running, STREAMS, assert_same_records, catalog, config, fake, masked, short_pages,
+    workspace_of_many_pages,
+};
 use crate::messages::{Status, Transcript};
 use crate::platform::{Warehouse, assert_completes, assert_no_secret, examine, read_all};
 
+#[test]
+fn a_signal_ends_the_wait_for_a_file_that_nobody_writes() {
+    let fake = fake(40);
+    let desk = Desk::new(&config(&fake));
+    std::fs::write(desk.path("catalog.json"), catalog(&["rooms"], "incremental").to_string()).unwrap();
+    assert!(desk.command("mkfifo").arg("pipe").status().expect("mkfifo(1) exists").success());
+    for arguments in [
+        "check --config pipe",
+        "discover --config pipe",
+        "read --config pipe --catalog catalog.json",
+        "read --config config.json --catalog pipe",
+        "read --config config.json --catalog catalog.json --state pipe",
+        "read --config config.json --catalog catalog.json --state -",
+    ] {
+        let mut command = desk.command(BINARY);
+        // A pipe that stays open and empty.
+        command.args(arguments.split(' ')).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        std::thread::sleep(Duration::from_millis(300));
+        let began = Instant::now();
+        assert!(Command::new("kill").arg(child.id().to_string()).status().expect("kill(1) exists").success());
+        let status = loop {
+            if let Some(status) = child.try_wait().expect("the process can be waited for") {
+                break status;
+            }
+            // Two seconds are for a read that has something to save.
+            if began.elapsed() > Duration::from_millis(1_800) {
+                let _ = child.kill();
+                panic!("`{arguments}` does not end at once");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15), "{arguments}: {status}");
+    }
+}
+
 const SIGINT: i32 = 2;
+
 const SIGTERM: i32 = 15;
 
 /// Docker kills after 10 s, and the design promises 5; a busy machine may take a little longer.
@@ -136,6 +176,18 @@ fn a_reader_that_goes_away_ends_it_quietly() {
     }
 }
 
+#[test]
+fn a_reader_that_goes_away_ends_the_wait_for_another_try() {
+    let fake = short_pages(44);
+    fake.set_faults(FaultPlan::new().on("*", When::Always, Fault::Status(503)));
+    let mut running = read_all(&fake).variable("SOURCE_100MS_TIME_SCALE", "100").start();
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    drop(running.child.stdout.take());
+    let status = running.wait(SOON).expect("it ends soon");
+    assert!(status.code().is_some_and(|code| code != 0), "{status:?}");
+    assert_eq!(running.finish().stderr, "");
+}
+
 /// The binary with its output where the harness would not put it.
 fn run_into(stdout: Stdio, arguments: &[String]) -> std::process::Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_source-100ms"));
@@ -214,4 +266,25 @@ fn a_reader_that_stalls_costs_time_but_no_memory() {
     let transcript = run.good(&fake);
     assert_no_secret(&run, &fake.secrets());
     assert_same_records("sessions", &transcript.by_key("sessions").0, &fake.truth().streams["sessions"]);
+}
+
+#[test]
+fn sigterm_ends_a_call_that_waits_for_its_files() {
+    for flag in ["config", "catalog"] {
+        let fake = workspace_of_many_pages(Options { seed: 81, ..Options::default() });
+        let call = match flag {
+            "config" => Call::new("check"),
+            _ => Call::new("read").file("config", &config(&fake)),
+        };
+        let pipe = call.path("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo(1) exists").success());
+        let mut running = call.argument(format!("--{flag}")).argument(pipe.display().to_string()).start();
+        std::thread::sleep(Duration::from_millis(700));
+        running.signal("TERM");
+        let status = running.wait(Duration::from_secs(6));
+        if status.is_none() {
+            running.child.kill().expect("the process can be killed");
+        }
+        assert_eq!(status.and_then(|status| status.signal()), Some(15), "{flag}");
+    }
 }

@@ -7,25 +7,24 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::airbyte::FailureType::{ConfigError, SystemError, TransientError};
 use crate::airbyte::{FailureType, Message};
-use crate::api::{ApiError, GaveUp, Problem, TokenProblem};
-use crate::config::ConfigError;
+use crate::api::{ApiError, GiveUpReason, Problem, TokenProblem};
+use crate::config::Mistakes;
 use crate::streams::StreamError;
 
 /// Something that ends a command or a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Who can mend it.
     pub kind: FailureType,
     /// For the person who set up the connection.
     pub message: String,
     /// For somebody who looks for the cause.
     pub internal: String,
-    /// Whether others fail for the same reason.
     pub reach: Reach,
 }
 
-/// Whom a failure concerns.
+/// What else fails for the same reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// Everything that sends requests to 100ms, because signing in fails.
@@ -43,7 +42,7 @@ pub enum Reach {
 /// What is being done when something goes wrong, which decides what there is to hope for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
-    /// A sync, which the next one goes on with.
+    /// A sync, which the next one continues.
     Sync,
     /// A question that somebody waits for, such as `check`.
     Question,
@@ -53,60 +52,45 @@ impl Occasion {
     /// What to hope for when nothing can be done.
     fn later(self) -> &'static str {
         match self {
-            Self::Sync => "the next sync goes on from here",
+            Self::Sync => "the next sync continues from here",
             Self::Question => "try again later",
         }
     }
 }
 
-impl Occasion {
-    /// Who does not wait that long.
-    fn waits(self) -> &'static str {
-        match self {
-            Self::Sync => "a sync waits",
-            Self::Question => "this command waits",
-        }
-    }
-}
-
 impl Failure {
-    /// The user can mend it.
+    /// The user can fix it.
     pub fn config(message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind: FailureType::ConfigError, internal: message.clone(), message, reach: Reach::Single }
+        Self { kind: ConfigError, internal: message.clone(), message, reach: Reach::Single }
     }
 
     /// A request failed for good, on this `occasion`.
     pub fn of(error: &ApiError, occasion: Occasion) -> Self {
-        let Said { kind, reach, message } = sentence(error, occasion);
-        Self { kind, message, internal: error.to_string(), reach }
+        let (kind, reach) = kind_and_reach(error);
+        Self { kind, message: sentence(error, occasion), internal: error.to_string(), reach }
     }
 
-    /// Whether everything that asks 100ms fails in this way.
+    /// Whether everything that sends requests to 100ms fails in this way.
     pub fn concerns_all(&self) -> bool {
         matches!(self.reach, Reach::Credentials | Reach::Network)
     }
 
     /// Whether `other` is the same trouble met at another place.
     pub fn is_same_trouble(&self, other: &Self) -> bool {
-        let is_passing = |failure: &Self| failure.kind == FailureType::TransientError;
-        self.message == other.message || (is_passing(self) && is_passing(other))
+        self.message == other.message || (self.kind == TransientError && other.kind == TransientError)
     }
 
-    /// We must mend it: a promise inside the connector was broken.
+    /// We must fix it: a promise inside the connector was broken.
     pub fn internal(what: impl Into<String>) -> Self {
-        let message = "The connector has a bug: report it with the log of this sync.".to_owned();
-        Self { kind: FailureType::SystemError, message, internal: what.into(), reach: Reach::Single }
+        Self::system("The connector has a bug: report it with the log of this sync.", what)
     }
 
     /// No thread can be started.
     pub fn thread(error: &std::io::Error) -> Self {
-        Self {
-            kind: FailureType::TransientError,
-            message: "The operating system does not let this process start a thread: raise the limit on processes and threads (`ulimit -u`, or the `pids` limit of the container), or give it more memory.".to_owned(),
-            internal: format!("a thread cannot be started: {error}"),
-            reach: Reach::Single,
-        }
+        let message = "The operating system does not let this process start a thread: raise the limit on processes and threads (`ulimit -u`, or the `pids` limit of the container), or give it more memory.";
+        let internal = format!("a thread cannot be started: {error}");
+        Self { kind: TransientError, message: message.to_owned(), internal, reach: Reach::Single }
     }
 
     /// A file named on the command line cannot be used: `flag` says which.
@@ -123,47 +107,43 @@ impl Failure {
 
     /// A page token or an id that repeats a secret, and which no state may hold.
     pub fn secret_in_pages(stream: &str) -> Self {
-        Self {
-            kind: FailureType::SystemError,
-            message: format!(
-                "100ms answered `{stream}` with a page token or an id that repeats one of your secrets, such as the token of the request: reading on would write it into the saved state; report it to 100ms."
-            ),
-            internal: "a page token or an id holds a secret".into(),
-            reach: Reach::Single,
-        }
+        let message = format!(
+            "100ms answered `{stream}` with a page token or an id that repeats one of your secrets, such as the token of the request: reading on would write it into the saved state; report it to 100ms."
+        );
+        Self::system(message, "a page token or an id holds a secret")
+    }
+
+    fn system(message: impl Into<String>, internal: impl Into<String>) -> Self {
+        Self { kind: SystemError, message: message.into(), internal: internal.into(), reach: Reach::Single }
     }
 
     /// As an error message of the protocol.
     pub fn to_message(&self, stream: Option<&str>) -> Message {
-        Message::error(self.kind, self.message.clone(), self.internal.clone(), stream)
+        let Self { kind, message, internal, .. } = self.clone();
+        Message::Error { kind, message, internal, stream: stream.map(str::to_owned) }
     }
 }
 
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
-        Self::config(format!("The setting {error}."))
+impl From<Mistakes> for Failure {
+    fn from(mistakes: Mistakes) -> Self {
+        Self::config(mistakes.to_string())
     }
 }
 
 impl From<TokenProblem> for Failure {
     fn from(problem: TokenProblem) -> Self {
-        const MEND: &str = "use app credentials, which do not expire, or paste a new token";
+        const ADVICE: &str = "use app credentials, which do not expire, or paste a new token";
         Self::config(match problem {
-            TokenProblem::NotAToken => {
-                "The setting `management_token` does not hold a management token: copy it again from the Developer section of the 100ms dashboard."
-                    .into()
-            }
+            TokenProblem::NotAToken => "The setting `management_token` does not hold a management token: copy it again from the Developer section of the 100ms dashboard.".to_owned(),
             TokenProblem::WrongType(kind) => {
                 let kind: String = kind.chars().filter(|letter| letter.is_ascii_alphanumeric()).take(20).collect();
-                format!("`management_token` is a token of type `{kind}`, not `management`: {MEND} of type management.")
+                format!("`management_token` is a token of type `{kind}`, not `management`: {ADVICE} of type management.")
             }
-            TokenProblem::Expired(date) => format!("The management token expired on {}: {MEND}.", day(date)),
-            TokenProblem::NotYetValid(date) => {
-                format!(
-                    "The management token is not valid before {}: check this machine's clock, or use app credentials.",
-                    day(date)
-                )
-            }
+            TokenProblem::Expired(date) => format!("The management token expired on {}: {ADVICE}.", day(date)),
+            TokenProblem::NotYetValid(date) => format!(
+                "The management token is not valid before {}: check this machine's clock, or use app credentials.",
+                day(date)
+            ),
         })
     }
 }
@@ -172,212 +152,171 @@ impl From<StreamError> for Failure {
     fn from(error: StreamError) -> Self {
         match error {
             StreamError::Api(error) => Self::of(&error, Occasion::Sync),
-            StreamError::Record(error) => Self {
-                kind: FailureType::SystemError,
-                message: format!(
+            StreamError::Record(error) => {
+                let message = format!(
                     "100ms sent something this connector cannot read: {error}; no record was skipped, so report this with the log of the sync."
-                ),
-                internal: error.to_string(),
-                reach: Reach::Single,
-            },
+                );
+                Self::system(message, error.to_string())
+            }
         }
     }
 }
 
-/// What is said of a failed request.
-struct Said {
-    kind: FailureType,
-    reach: Reach,
-    message: String,
+/// The table of failed requests: who can fix it, and what else fails for the same reason.
+fn kind_and_reach(error: &ApiError) -> (FailureType, Reach) {
+    match &error.problem {
+        Problem::Refused { status: 401, .. } | Problem::Credentials(_) => (ConfigError, Reach::Credentials),
+        Problem::Refused { status: 403, .. } => (ConfigError, Reach::Permission),
+        Problem::Refused { .. } if is_wait_too_long(error) => (TransientError, Reach::Single),
+        Problem::Refused { status: 429, .. } => (TransientError, Reach::Limit),
+        Problem::Refused { status: 408 | 425 | 500..=599, .. } => (TransientError, Reach::Single),
+        Problem::Refused { status: 300..=399, .. } => (ConfigError, Reach::Network),
+        Problem::Refused { status: 404, .. } => (ConfigError, Reach::Single),
+        Problem::Refused { status: 400, message, .. } if is_about_event_types(error, message) => {
+            (ConfigError, Reach::Single)
+        }
+        Problem::Proxy { .. } if error.problem.is_refused_by_proxy() => (ConfigError, Reach::Network),
+        Problem::NotSent(_) | Problem::Proxy { .. } => (TransientError, Reach::Network),
+        Problem::CertificateDates { .. } | Problem::Certificate(_) | Problem::NotPublic => {
+            (ConfigError, Reach::Network)
+        }
+        Problem::NoAnswer(_)
+        | Problem::TooSlow(_)
+        | Problem::TooLarge(_)
+        | Problem::Unreadable(_)
+        | Problem::Inconsistent(_) => (TransientError, Reach::Single),
+        Problem::Refused { .. } | Problem::BadId => (SystemError, Reach::Single),
+    }
 }
 
-/// The table: what went wrong with a request, and what the user reads.
-fn sentence(error: &ApiError, occasion: Occasion) -> Said {
-    use FailureType::{ConfigError, SystemError, TransientError};
+/// The table of failed requests: what the user reads.
+fn sentence(error: &ApiError, occasion: Occasion) -> String {
     let (endpoint, later) = (&error.endpoint, occasion.later());
-    let tried = tried(error.tries, error.elapsed);
-    let said = |kind, reach, message| Said { kind, reach, message };
+    let failed = match error.tries {
+        0 | 1 => "1 attempt failed".to_owned(),
+        tries => format!("{tries} attempts in {} failed", seconds(error.elapsed)),
+    };
     match &error.problem {
-        Problem::Refused { status, message, retry_after } => refusal(error, *status, message, *retry_after, occasion),
+        Problem::Refused { status, message, retry_after } => {
+            refusal(error, *status, message, retry_after.unwrap_or_default(), &failed, occasion)
+        }
         Problem::Credentials(what) => {
-            said(ConfigError, Reach::Credentials, format!("The credentials cannot be used, because {what}: copy them again from the 100ms dashboard."))
+            format!("The credentials cannot be used, because {what}: copy them again from the 100ms dashboard.")
         }
-        Problem::NotSent(what) => said(
-            TransientError,
-            Reach::Network,
-            format!(
-                "There is no connection to 100ms, although `{endpoint}` was requested {tried} ({what}): check `api_url`, and whether this machine reaches the internet; {later}."
-            ),
+        Problem::NotSent(what) => format!(
+            "Could not reach 100ms: {failed} (`{endpoint}`, {what}). Check `api_url` and whether this machine reaches the internet; {later}."
         ),
-        Problem::Proxy { variable, address, what } if error.problem.is_refused_by_proxy() => said(
-            ConfigError,
-            Reach::Network,
-            format!(
-                "The proxy `{address}`, which the environment variable `{variable}` names, asks for a user and a password, or does not accept those it was given ({what}): write the variable as `http://user:password@host:port`."
-            ),
+        Problem::Proxy { variable, address, what } if error.problem.is_refused_by_proxy() => format!(
+            "The proxy `{address}` of the environment variable `{variable}` asks for a user and a password, or does not accept those it was given ({what}): write the variable as `http://user:password@host:port`."
         ),
-        Problem::Proxy { variable, address, what } => said(
-            TransientError,
-            Reach::Network,
-            format!(
-                "The proxy `{address}`, which the environment variable `{variable}` names, does not lead to 100ms, although `{endpoint}` was requested {tried} ({what}): check the variable, and whether the proxy runs and lets this host pass, or list it in `NO_PROXY`; {later}."
-            ),
+        Problem::Proxy { variable, address, what } => format!(
+            "Could not reach 100ms through the proxy `{address}` of the environment variable `{variable}`: {failed} (`{endpoint}`, {what}). Check the variable and whether the proxy runs and lets this host pass, or list the host in `NO_PROXY`; {later}."
         ),
-        Problem::CertificateDates { date, now, is_expired } => {
-            let is = if *is_expired { "expired on" } else { "is not valid before" };
-            said(
-                ConfigError,
-                Reach::Network,
-                format!(
-                    "The certificate of the server at `api_url` {is} {}, and this machine's clock says {}: set this machine's clock if it is wrong; else the certificate must be renewed where it comes from, the server or a corporate proxy in between.",
-                    day(*date),
-                    day(*now)
-                ),
-            )
+        Problem::CertificateDates { date, now, is_expired } => format!(
+            "The certificate of the server at `api_url` {} {}, and this machine's clock says {}: set this machine's clock if it is wrong; else the certificate must be renewed where it comes from, the server or a corporate proxy in between.",
+            if *is_expired { "expired on" } else { "is not valid before" },
+            day(*date),
+            day(*now)
+        ),
+        Problem::Certificate(what) => format!(
+            "The certificate of the server at `api_url` is not trusted ({what}): check `api_url`, and if there is a corporate proxy in between, set `SSL_CERT_FILE` to a PEM file with the certificate of its authority."
+        ),
+        Problem::NotPublic => {
+            "The setting `api_url` leads to a loopback or private address, which is not allowed here: use a public address.".to_owned()
         }
-        Problem::Certificate(what) => said(
-            ConfigError,
-            Reach::Network,
-            format!(
-                "The certificate of the server at `api_url` is not trusted ({what}): check `api_url`, and if there is a corporate proxy in between, set `SSL_CERT_FILE` to a PEM file with the certificate of its authority."
-            ),
+        Problem::NoAnswer(what) => format!(
+            "100ms did not answer `{endpoint}` completely: {failed} ({what}). Nothing is wrong with your settings; {later}."
         ),
-        Problem::NotPublic => said(
-            ConfigError,
-            Reach::Network,
-            "The setting `api_url` leads to a loopback or private address, which is not allowed here: use a public address.".to_owned(),
+        problem @ (Problem::TooSlow(_) | Problem::TooLarge(_)) => format!(
+            "The answer to `{endpoint}` did not come to an end: {failed} ({problem}). Nothing is wrong with your settings; {later}."
         ),
-        Problem::NoAnswer(what) => said(
-            TransientError,
-            Reach::Single,
-            format!(
-                "100ms did not answer `{endpoint}` completely, although it was requested {tried} ({what}): nothing is wrong with your settings; {later}."
-            ),
+        Problem::Unreadable(what) => format!(
+            "The answer to `{endpoint}` could not be read as JSON: {failed} ({what}). Check whether a proxy or a login page answers in its place; {later}."
         ),
-        Problem::TooSlow(_) | Problem::TooLarge(_) => said(
-            TransientError,
-            Reach::Single,
-            format!(
-                "The answer to `{endpoint}` does not come to an end, although it was requested {tried} ({}): nothing is wrong with your settings; {later}.",
-                error.problem
-            ),
+        Problem::Inconsistent(what) => format!(
+            "The pages of `{endpoint}` contradict each other ({what}), and reading on could lose records. Nothing is wrong with your settings; {later}."
         ),
-        Problem::Unreadable(what) => said(
-            TransientError,
-            Reach::Single,
-            format!(
-                "The answer to `{endpoint}` cannot be read as JSON, although it was requested {tried} ({what}): check whether a proxy or a login page answers in its place; {later}."
-            ),
-        ),
-        Problem::Inconsistent(what) => said(
-            TransientError,
-            Reach::Single,
-            format!(
-                "The pages of `{endpoint}` contradict each other ({what}), and reading on could lose records: nothing is wrong with your settings; {later}."
-            ),
-        ),
-        Problem::BadId => said(
-            SystemError,
-            Reach::Single,
-            format!(
-                "100ms sent an id that cannot be requested at `{endpoint}`, because it is empty, `.` or `..`: report it with the log of this sync."
-            ),
+        Problem::BadId => format!(
+            "100ms sent an id that cannot be requested at `{endpoint}`, because it is empty, `.` or `..`: report it with the log of this sync."
         ),
     }
 }
 
 /// The part of the table for what 100ms, or a server in its place, refused.
-fn refusal(error: &ApiError, status: u16, message: &str, retry_after: Option<Duration>, occasion: Occasion) -> Said {
-    use FailureType::{ConfigError, SystemError, TransientError};
-    let (endpoint, later, why) = (&error.endpoint, occasion.later(), quoted(message));
-    let tried = tried(error.tries, error.elapsed);
-    let said = |kind, reach, message| Said { kind, reach, message };
+fn refusal(
+    error: &ApiError,
+    status: u16,
+    message: &str,
+    retry_after: Duration,
+    failed: &str,
+    occasion: Occasion,
+) -> String {
+    let (endpoint, later) = (&error.endpoint, occasion.later());
+    // The vendor's own sentence, when there is one.
+    let why = match message.trim_end_matches('.') {
+        "" => String::new(),
+        message => format!(", \"{message}\""),
+    };
+    let (clocks, or_clock) = clocks(error);
     match status {
-        401 => said(ConfigError, Reach::Credentials, unauthorized(error, &why)),
-        403 => said(ConfigError, Reach::Permission, forbidden(error, &why, occasion)),
-        _ if matches!(error.gave_up, GaveUp::WaitTooLong(_)) => said(
-            TransientError,
-            Reach::Single,
+        401 => {
+            let (what, advice) = if error.is_minted {
+                ("app access key and app secret", "copy both again from the 100ms dashboard")
+            } else {
+                ("management token", "paste a new one, or use app credentials, which do not expire")
+            };
+            format!("100ms did not accept the {what} at `{endpoint}` (401{why}){clocks}: {advice}{or_clock}.")
+        }
+        403 => {
+            let who = if error.is_minted { "these app credentials" } else { "this management token" };
+            let or = match occasion {
+                Occasion::Sync => ", or leave this stream out of the sync",
+                Occasion::Question => "",
+            };
             format!(
-                "100ms answered {status} to `{endpoint}` and asks to wait {}, which is longer than {}: nothing is wrong with your settings; {later}.",
-                wait(retry_after.unwrap_or_default()),
-                occasion.waits()
-            ),
+                "100ms does not let {who} read `{endpoint}` (403{why}){clocks}: grant the permission in the 100ms dashboard{or}{or_clock}."
+            )
+        }
+        _ if is_wait_too_long(error) => format!(
+            "100ms answered {status} to `{endpoint}` and asks to wait {}, which is longer than {} waits. Nothing is wrong with your settings; {later}.",
+            wait(retry_after),
+            if occasion == Occasion::Sync { "a sync" } else { "this command" }
         ),
-        429 if occasion == Occasion::Question => said(
-            TransientError,
-            Reach::Limit,
-            format!(
-                "100ms limits the rate of requests to `{endpoint}` at the moment, so that nothing can be said about it: nothing is known to be wrong with your settings; {later}."
-            ),
+        429 if occasion == Occasion::Question => format!(
+            "100ms limits the rate of requests to `{endpoint}` at the moment, so it could not be checked. Nothing is known to be wrong with your settings; {later}."
         ),
-        429 => said(
-            TransientError,
-            Reach::Limit,
-            format!(
-                "100ms limited the rate of requests to `{endpoint}`, although it was requested {tried}: nothing is wrong with your settings; {later}, and a lower `num_workers` helps."
-            ),
+        429 => format!(
+            "100ms limits the rate of requests to `{endpoint}`: {failed}. Nothing is wrong with your settings; {later}, and a lower `num_workers` helps."
         ),
-        408 | 425 | 500..=599 => said(
-            TransientError,
-            Reach::Single,
-            format!("100ms answered {status} to `{endpoint}` {tried}: nothing is wrong with your settings; {later}."),
+        408 | 425 | 500..=599 => {
+            let tried = match error.tries {
+                0 | 1 => "once".to_owned(),
+                tries => format!("{tries} times in {}", seconds(error.elapsed)),
+            };
+            format!("100ms answered {status} to `{endpoint}` {tried}. Nothing is wrong with your settings; {later}.")
+        }
+        300..=399 => format!(
+            "The server at `api_url` answered {status} (a redirect) to `{endpoint}`: check `api_url`, or leave it out for `https://api.100ms.live`."
         ),
-        300..=399 => said(
-            ConfigError,
-            Reach::Network,
-            format!(
-                "The server at `api_url` answered {status} (a redirect) to `{endpoint}`: check `api_url`, or leave it out for `https://api.100ms.live`."
-            ),
+        404 => format!(
+            "The server at `api_url` does not know `{endpoint}` (404): check `api_url`, or leave it out for `https://api.100ms.live`."
         ),
-        404 => said(
-            ConfigError,
-            Reach::Single,
-            format!(
-                "The server at `api_url` does not know `{endpoint}` (404): check `api_url`, or leave it out for `https://api.100ms.live`."
-            ),
+        400 if is_about_event_types(error, message) => format!(
+            "100ms does not accept the types of events that `analytics_event_types` asks for (400{why}): choose among those that 100ms documents, or leave it empty for all."
         ),
-        400 if is_about_events(endpoint) && message.to_ascii_lowercase().contains("type") => said(
-            ConfigError,
-            Reach::Single,
-            format!(
-                "100ms does not accept the types of events that `analytics_event_types` asks for (400{why}): choose among those that 100ms documents, or leave it empty for all."
-            ),
-        ),
-        _ => said(
-            SystemError,
-            Reach::Single,
-            format!("100ms refused `{endpoint}` ({status}{why}): report it with the log of this sync."),
-        ),
+        _ => format!("100ms refused `{endpoint}` ({status}{why}): report it with the log of this sync."),
     }
 }
 
-/// Whether `endpoint`, which may name a room behind it, is the only one that takes a setting of the user's in its query.
-fn is_about_events(endpoint: &str) -> bool {
-    endpoint.split('?').next().is_some_and(|path| path.ends_with("/analytics/events"))
+fn is_wait_too_long(error: &ApiError) -> bool {
+    matches!(error.gave_up, GiveUpReason::WaitTooLong(_))
 }
 
-fn unauthorized(error: &ApiError, why: &str) -> String {
-    let (what, mend) = if error.is_minted {
-        ("app access key and app secret", "copy both again from the 100ms dashboard")
-    } else {
-        ("management token", "paste a new one, or use app credentials, which do not expire")
-    };
-    let (clocks, besides) = clocks(error);
-    format!("100ms did not accept the {what} at `{}` (401{why}){clocks}: {mend}{besides}.", error.endpoint)
-}
-
-fn forbidden(error: &ApiError, why: &str, occasion: Occasion) -> String {
-    let who = if error.is_minted { "these app credentials" } else { "this management token" };
-    let or = match occasion {
-        Occasion::Sync => ", or leave this stream out of the sync",
-        Occasion::Question => "",
-    };
-    let (clocks, besides) = clocks(error);
-    format!(
-        "100ms does not let {who} read `{}` (403{why}){clocks}: grant the permission in the 100ms dashboard{or}{besides}.",
-        error.endpoint
-    )
+/// Whether the types of events are refused. Their endpoint, which may name a room behind it, is the only one that
+/// takes a setting of the user's in its query.
+fn is_about_event_types(error: &ApiError, message: &str) -> bool {
+    let path = error.endpoint.split('?').next().unwrap_or_default();
+    path.ends_with("/analytics/events") && message.to_ascii_lowercase().contains("type")
 }
 
 /// What the clocks have to do with a refused token, which is not valid before or after its time: what they say,
@@ -406,20 +345,9 @@ fn wait(wait: Duration) -> String {
     }
 }
 
-/// The vendor's sentence behind a status, when there is one.
-fn quoted(message: &str) -> String {
-    match message.trim_end_matches('.') {
-        "" => String::new(),
-        message => format!(", \"{message}\""),
-    }
-}
-
-fn tried(tries: u32, elapsed: Duration) -> String {
-    match (tries, elapsed.as_secs_f64()) {
-        (0 | 1, _) => "once".to_owned(),
-        (tries, seconds) if seconds < 10.0 => format!("{tries} times in {seconds:.1} s"),
-        (tries, seconds) => format!("{tries} times in {seconds:.0} s"),
-    }
+fn seconds(elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs_f64();
+    if seconds < 10.0 { format!("{seconds:.1} s") } else { format!("{seconds:.0} s") }
 }
 
 #[cfg(test)]
@@ -430,7 +358,7 @@ mod tests {
     fn failure(problem: Problem) -> Failure {
         let error = ApiError {
             problem,
-            gave_up: GaveUp::TriesExhausted,
+            gave_up: GiveUpReason::TriesExhausted,
             endpoint: "/v2/rooms".into(),
             tries: 6,
             elapsed: Duration::from_secs(94),
@@ -447,7 +375,6 @@ mod tests {
     #[test]
     fn statuses_have_their_kind() {
         let kinds = [401, 403, 404, 302, 400, 429, 500, 503].map(|status| refused(status).kind);
-        use FailureType::{ConfigError, SystemError, TransientError};
         assert_eq!(
             kinds,
             [
@@ -469,7 +396,7 @@ mod tests {
         let sentence = |server: i64, is_minted: bool| {
             let error = ApiError {
                 problem: Problem::Refused { status: 401, message: String::new(), retry_after: None },
-                gave_up: GaveUp::NotRetryable,
+                gave_up: GiveUpReason::NotRetryable,
                 endpoint: "/v2/rooms".into(),
                 tries: 2,
                 elapsed: Duration::from_secs(1),
@@ -489,11 +416,11 @@ mod tests {
     }
 
     #[test]
-    fn event_types_that_100ms_refuses_are_the_users_to_mend() {
+    fn event_types_that_100ms_refuses_are_the_users_to_fix() {
         let refused = |endpoint: &str, message: &str| {
             let error = ApiError {
                 problem: Problem::Refused { status: 400, message: message.into(), retry_after: None },
-                gave_up: GaveUp::NotRetryable,
+                gave_up: GiveUpReason::NotRetryable,
                 endpoint: endpoint.into(),
                 tries: 1,
                 elapsed: Duration::ZERO,
@@ -526,7 +453,7 @@ mod tests {
     fn sentences_say_what_where_and_what_to_do() {
         assert_eq!(
             refused(503).message,
-            "100ms answered 503 to `/v2/rooms` 6 times in 94 s: nothing is wrong with your settings; the next sync goes on from here."
+            "100ms answered 503 to `/v2/rooms` 6 times in 94 s. Nothing is wrong with your settings; the next sync continues from here."
         );
         assert!(refused(403).message.contains("`/v2/rooms` (403, \"why\")"));
         let expired: Failure = TokenProblem::Expired("2025-05-03T10:00:00Z".parse().unwrap()).into();

@@ -20,6 +20,7 @@ pub mod commands;
 pub mod config;
 pub mod failure;
 pub mod nearest;
+mod records;
 pub mod redact;
 pub mod seams;
 pub mod streams;

@@ -1,6 +1,7 @@
 //! The program: takes arguments and signals, and returns the exit code.
 
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use clap::Parser;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::emulate_default_handler;
 use source_100ms::commands::{Arguments, Ending, Environment, run};
+use tokio::io::Interest;
+use tokio::net::unix::pipe::Sender;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// After a signal: time to write what is complete. Needed only when the reader is slow; one that has
 /// stopped reading without closing the pipe (a client's preview) should not have to wait long.
@@ -33,16 +36,31 @@ fn main() -> ExitCode {
 }
 
 async fn run_until_signalled(arguments: Arguments) -> ExitCode {
-    let (stop, stopped) = watch::channel(false);
-    let command = run(arguments, Environment::of_process(), std::io::stdout(), stopped);
+    let stop = CancellationToken::new();
+    let command = run(arguments, Environment::of_process(), std::io::stdout(), stop.clone());
     tokio::pin!(command);
     tokio::select! {
         ended = &mut command => exit_code(ended),
         signal = next_signal() => {
-            stop.send_replace(true);
+            stop.cancel();
             let _ = tokio::time::timeout(GRACE, command).await;
             end_by(signal)
         }
+        () = reader_gone() => {
+            stop.cancel();
+            let _ = tokio::time::timeout(GRACE, command).await;
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Waits until nobody can read standard output any more: what is written would find out, but in a long wait
+/// nothing is. Never ends where standard output is no pipe.
+async fn reader_gone() {
+    let stdout = std::io::stdout().as_fd().try_clone_to_owned().and_then(Sender::from_owned_fd_unchecked);
+    match stdout {
+        Ok(stdout) if stdout.ready(Interest::ERROR).await.is_ok() => {}
+        _ => std::future::pending().await,
     }
 }
 
@@ -68,18 +86,16 @@ fn end_by(signal: i32) -> ! {
 }
 
 fn exit_code((ending, written): (Ending, std::io::Result<()>)) -> ExitCode {
-    match written {
+    match (written, ending) {
         // The reader has gone away: it knows.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
-        Err(error) => {
+        (Err(error), _) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        (Err(error), _) => {
             let _ = writeln!(std::io::stderr(), "source-100ms: the output cannot be written: {error}");
             ExitCode::FAILURE
         }
-        Ok(()) => match ending {
-            Ending::Well => ExitCode::SUCCESS,
-            // As for every other command line that cannot be understood.
-            Ending::Misused => ExitCode::from(2),
-            Ending::Failed | Ending::Stopped => ExitCode::FAILURE,
-        },
+        (Ok(()), Ending::Well) => ExitCode::SUCCESS,
+        // As for every other command line that cannot be understood.
+        (Ok(()), Ending::Misused) => ExitCode::from(2),
+        (Ok(()), Ending::Failed | Ending::Stopped) => ExitCode::FAILURE,
     }
 }

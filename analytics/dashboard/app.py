@@ -60,7 +60,8 @@ def usage() -> None:
     left, right = st.columns([2, 3])
     by = left.segmented_control("By", ["app", "room", "template", "region"], default="app") or "app"
     measures = ["sessions", "participant_minutes", "session_minutes", "joins"]
-    measure = right.segmented_control("Measure", measures, default="sessions") or "sessions"
+    words = {"format_func": lambda name: name.replace("_", " "), "default": "sessions"}
+    measure = right.segmented_control("Measure", measures, **words) or "sessions"
     totals(days)
     column = {
         "app": "app_id",
@@ -322,12 +323,17 @@ def one_session(sessions: pandas.DataFrame, stays: pandas.DataFrame) -> None:
         row.Index: f"{row.started_at:%Y-%m-%d %H:%M} · {row.room_name or row.room_id} · {row.people} people"
         for row in sessions.itertuples()
     }
-    chosen = st.selectbox(f"One of {len(sessions)} sessions", list(names), format_func=names.get)
+    label = "The session" if len(names) == 1 else f"One of {len(names)} sessions"
+    chosen = st.selectbox(label, list(names), format_func=names.get)
     st.markdown("\n".join(f"- {sentence}" for sentence in told(sessions.loc[chosen])))
     lines = ask("select moment, kind, person, sentence from {session_timeline} where session_id = :chosen order by line", chosen=chosen)
     if not stays.empty and st.toggle("Only failures, and this person"):
         lines = lines[(lines.kind == "failure") | lines.person.isin(stays.person.unique())]
     table(lines[["moment", "kind", "sentence"]])
+
+
+def counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count or 'no'} {what}s"
 
 
 def told(session: pandas.Series) -> list[str]:
@@ -341,7 +347,7 @@ def told(session: pandas.Series) -> list[str]:
     return [
         f"The session took place in the room “{room}”, started on {session.started_at:%Y-%m-%d at %H:%M} UTC and {length}.",
         f"{session.people} people joined {session.joins} times; at most {session.peak_people} were in it at the same time.",
-        f"{session.left_early} stays ended early, and {session.rejoins} times somebody joined again.",
+        f"{counted(session.left_early, 'stay').capitalize()} ended early; joined again: {counted(session.rejoins, 'time')}.",
         f"Somebody {failed}." if failed else "No failure was reported.",
         RECORDING[session.recording_outcome],
     ]

@@ -14,8 +14,9 @@ from connector import EXTRA
 class Fake:
     """A workspace of 100ms on loopback; its truth is what a correct connector must emit."""
 
-    def __init__(self, binary: Path, seed: int = 1, scale: str = "small"):
+    def __init__(self, binary: Path, seed: int = 1, scale: str = "small", now: str | None = None):
         command = [str(binary), "--port", "0", "--seed", str(seed), "--scale", scale]
+        command += ["--now", now] if now else []
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         said = dict(self._process.stdout.readline().strip().split(": ", 1) for _ in range(4))
         self.url = said["url"]

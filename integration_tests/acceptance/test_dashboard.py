@@ -15,6 +15,7 @@ import duckdb
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from fake import Fake
 from pages import blocks, section
 from test_analytics import Truth
 
@@ -134,7 +135,7 @@ def test_the_numbers_are_those_of_the_workspace(filled, truth):
     assert filled.metric("Sessions") == len(truth.sessions)
     assert filled.metric("People") == len({stay["person"] for stay in truth.stays})
     assert filled.metric("Hours of people") == round(sum(stay["minutes"] for stay in truth.stays) / 60)
-    for choice in ("room", "template", "region", "participant_minutes", "joins"):
+    for choice in ("room", "template", "region", "participant minutes", "joins"):
         filled.choose(choice)
     filled.open("recordings")
     filled.choose("All")
@@ -167,6 +168,21 @@ def test_an_empty_database_says_what_to_do(dashboard, tmp_path):
         empty.open(path)
         [said] = empty.texts(EMPTY)
         assert "is not there yet" in said and "dbt build" in said and "docs/analytics.md" in said
+
+
+def test_duckdb_alone_answers_a_question_of_the_folder(connector, fake_binary, root, tmp_path):
+    """The lines of the page, which need no other package, after two reads."""
+    [lines] = blocks(section((root / "docs/analytics.md").read_text(), "After the demo"), "python")
+    account = Fake(fake_binary, scale="company", now="2026-03-03T15:20:00Z")
+    (tmp_path / "config.json").write_text(json.dumps(account.config()))
+    read = ["read", "--config", "config.json", "--streams", "sessions", "--incremental", "--output", "demo-output"]
+    for _ in range(2):
+        subprocess.run([connector.binary, *read], cwd=tmp_path, check=True, capture_output=True)
+        account.advance()
+    told = subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, check=True, capture_output=True, text=True)
+    days = [line for line in told.stdout.splitlines() if "2026-0" in line]
+    assert len(days) == 14 and "2026-03-03" in days[0], told
+    account.close()
 
 
 def test_one_command_opens_a_folder_that_holds_a_part_of_the_streams_without_names(connector, fake, root, browser, tmp_path):

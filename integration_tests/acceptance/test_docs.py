@@ -9,37 +9,18 @@ import pytest
 from connector import EXTRA, STREAMS, configured
 from pages import blocks, section
 
-# Where each block of code in README and docs is run, by page and heading; the file names the heading.
-RUN_BY = {
-    "README.md": {
-        "Try it": ".ci/run",
-        "Use it": "test_readme.py",
-        "With cargo": "test_readme.py",
-        "With Docker": "test_readme.py",
-        "On a platform": "test_readme.py",
-    },
-    "docs/100ms.md": {
-        "GDPR": "test_docs.py",
-        "By hand": "test_walkthrough.py",
-        "Try it without a 100ms account": "test_walkthrough.py",
-    },
-    "docs/runners.md": {
-        "PyAirbyte": "test_runners.py",
-        "airbyte-serverless": "test_runners.py",
-        # Parsed only: no registry can be reached in a test, and its Python is too old.
-        "Meltano": "test_runners.py",
-        "Docker alone, and cron": "test_runners.py",
-        # Compared with the image, and started with its rights.
-        "Kubernetes CronJob": "test_runners.py",
-        # Compared with the line for Kubernetes.
-        "Airflow's DockerOperator": "test_runners.py",
-    },
-    "docs/analytics.md": {"After the demo": "test_dashboard.py", "In your dbt project": "test_analytics.py"},
-    "docs/performance.md": {"See it again": ".ci/run"},
-    # The form of a state, whose keys are compared with one that is written.
-    "docs/architecture.md": {"The central idea: slices": "test_docs.py"},
-    "docs/adding-a-stream.md": {},
-    "CHANGELOG.md": {},
+# The columns that the manifest of Airbyte's own connector declares. Its other columns have the names of ids.
+OLD_COLUMNS = {
+    "sessions": "_id active app_id created_at customer_id ended_at id peers room_id updated_at user_id",
+    "rooms": "description app_id created_at customer customer_id enabled id large_room name region template template_id "
+    "updated_at",
+    "active_room_peers": "uuid",
+    "templates": "_id appId createdAt customer customerId destinations id name plugins roles settings updatedAt",
+    "template_settings": "region retry roomState subscribeDegradation uuid",
+    "templates_destinations": "uuid",
+    "analytics_events": "version type data id timestamp",
+    "recordings": "asset_types created_at destination id meeting_url recording_assets room_id session_id started_at "
+    "started_by status stopped_by updated_at",
 }
 SECTIONS = [
     "Prerequisites",
@@ -51,7 +32,6 @@ SECTIONS = [
     "Personal data",
     "Data type map",
     "Limitations & Troubleshooting",
-    "IP allow list",
     "Changelog",
 ]
 
@@ -88,7 +68,7 @@ def test_prerequisites_name_every_required_field(page, spec):
 
 
 def test_the_table_of_fields_is_the_spec(page, spec):
-    told = {(title, key.strip("`")) for title, key, *_ in rows(section(page, "Step 2: Set up the source"))}
+    told = {(title, key.strip("`")) for title, key, *_ in rows(section(page, "Step 3: Set up the source"))}
     assert told == set(fields(spec))
 
 
@@ -164,6 +144,39 @@ def kind_of(leaf: dict) -> str:
     return next(kind for kind in kinds if kind != "null")
 
 
+def test_the_move_from_airbytes_connector_accounts_for_every_column(page, root):
+    """Each old column is told or has the same name in the new table, and each new one is told or is old."""
+    told: dict[str, tuple[set, set]] = {}
+    for stream, old, new in rows(section(page, "From Airbyte's own 100ms connector")):
+        stream = stream.strip("`") or current
+        current = stream
+        before, after = told.setdefault(stream, (set(), set()))
+        before |= set(names(old))
+        after |= set(names(new))
+    assert told.keys() == OLD_COLUMNS.keys()
+    for stream, (before, after) in told.items():
+        old = set(OLD_COLUMNS[stream].split())
+        new = json.loads((root / f"schemas/{stream}.json").read_text())["properties"].keys()
+        assert old - before <= new, (stream, old - before - new)
+        assert new - after <= old, (stream, new - after - old)
+
+
+def test_the_table_of_frequencies_is_made_by_the_program_it_names(page, root):
+    """A short day in a small workspace: the columns are those of the table, and its streams are known."""
+    told = section(page, "How often to sync")
+    day = root / "integration_tests/day-of-syncs"
+    assert day.name in told
+    command = [day, "--hours=1", "--scale=small", "templates", "webhook_events", "recordings recording_urls=none"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    [head, _, *counted] = [line.strip("|").split("|") for line in done.stdout.splitlines()]
+    [shown] = [line.strip("|").split("|") for line in told.splitlines() if line.startswith("| Stream |")]
+    assert [len(row) for row in (head, *counted)] == [7] * 4 and len(shown) == 8
+    for row in counted:
+        first, quiet, changed, often, hourly, daily = (int(cell.replace(",", "")) for cell in row[1:])
+        assert first > 0 and hourly == changed and often >= hourly + 3 * quiet - 3 and daily > 0
+    assert {name for row in rows(told) for name in names(row[0])} <= {*STREAMS}
+
+
 def test_every_sentence_under_troubleshooting_is_one_of_ours(page, root):
     """Of each sentence its longest piece between two gaps, where names, numbers and times stand."""
     source = "".join(path.read_text() for path in (root / "src").rglob("*.rs"))
@@ -175,9 +188,23 @@ def test_every_sentence_under_troubleshooting_is_one_of_ours(page, root):
         assert longest in source, sentence
 
 
-def test_links_within_the_page_lead_somewhere(page):
-    anchors = {title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)$", page, re.MULTILINE)}
-    assert set(re.findall(r"\]\(#([\w-]+)\)", page)) <= anchors
+def test_links_lead_to_files_and_headings_of_the_project(root):
+    tracked = subprocess.run(["git", "-C", root, "ls-files", "*.md"], capture_output=True, text=True, check=True)
+    paths = [root / name for name in tracked.stdout.split()]
+    assert len(paths) > 5
+    for path in paths:
+        for link in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text()):
+            file, _, heading = link.partition("#")
+            assert not file.startswith("/"), (path, link)
+            there = (path.parent / file).resolve() if file else path
+            assert there.exists(), (path, link)
+            assert not heading or heading in anchors(there.read_text()), (path, link)
+
+
+def anchors(page: str) -> set[str]:
+    """How links name the headings: in small letters, with dashes for blanks and without punctuation."""
+    titles = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_nothing_is_linked_without_tls(page):
@@ -203,25 +230,6 @@ def test_the_map_names_every_module_and_each_folder_its_files(root):
         files = {path.stem for path in folder.glob("*.rs")} - {"mod", "tests", "test_server"}
         # A stream's file is named like the stream.
         assert not files - named - set(STREAMS), folder
-
-
-def test_every_block_of_code_is_run_somewhere(root):
-    pages = [root / "README.md", root / "CHANGELOG.md", *(root / "docs").glob("*.md")]
-    assert {str(path.relative_to(root)) for path in pages} == set(RUN_BY)
-    for path in pages:
-        heading, found, is_code = "", set(), False
-        for line in path.read_text().splitlines():
-            if line.lstrip().startswith("```"):
-                is_code = not is_code
-            elif line.startswith("#") and not is_code:
-                heading = line.lstrip("#").strip()
-            if re.match(r" *```(sh|python|sql|yaml|json)$", line):
-                found.add(heading)
-        told = RUN_BY[str(path.relative_to(root))]
-        assert found == set(told), path
-        for heading, name in told.items():
-            runner = root / name if name.startswith(".") else root / "integration_tests/acceptance" / name
-            assert name.startswith(".") or f'"{heading}"' in runner.read_text(), (path, heading)
 
 
 def test_the_state_in_the_map_has_the_keys_of_a_real_one(root, connector, fake, catalog):

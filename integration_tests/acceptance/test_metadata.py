@@ -65,6 +65,10 @@ def test_a_local_image_has_one_name_everywhere(root):
         named = re.findall(r"[\w./-]+(?=:(?:dev|\d+\.\d+\.\d+)\b)", (root / path).read_text())
         ours = {name for name in named if name.endswith("source-100ms")}
         assert ours == {"source-100ms"}, (path, ours)
+    for path in ["docs/100ms.md", "docs/runners.md"]:
+        named = re.findall(r"[\w./-]*source-100ms(?=:(?:dev|\d+\.\d+\.\d+)\b)", (root / path).read_text())
+        # In a cluster and on a platform: the page says that the host must be replaced.
+        assert set(named) == {"source-100ms", "registry.example.com/source-100ms"}, (path, named)
 
 
 def test_versions_agree(root, metadata):
@@ -72,6 +76,7 @@ def test_versions_agree(root, metadata):
     assert f'\nversion = "{version}"\n' in (root / "Cargo.toml").read_text()
     assert f"LABEL io.airbyte.version={version}\n" in (root / "Dockerfile").read_text()
     assert f"\n| {version} " in (root / "docs/100ms.md").read_text()
+    assert f"\n## {version}" in (root / "CHANGELOG.md").read_text()
 
 
 def test_workflows_follow_githubs_schema(root):

@@ -121,7 +121,7 @@ def test_a_file_of_another_user_is_told_in_a_sentence(image, tmp_path, fake):
     tmp_path.chmod(0o755)
     check = ["docker", "run", "--rm", f"--volume={tmp_path}:/data", image, "check", "--config=/data/config.json"]
     done = subprocess.run(check, capture_output=True, text=True, timeout=60, check=False)
-    assert "may not be read by this user" in done.stdout
+    assert "you do not have permission to read it" in done.stdout
 
 
 def test_the_first_screen_says_what_it_is_for_whom_and_how_to_try_it(page, root):

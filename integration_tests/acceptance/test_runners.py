@@ -3,11 +3,13 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import duckdb
+import psycopg
 import pytest
 import yaml
 
@@ -61,7 +63,7 @@ def rows(folder: Path, table: str) -> set[str]:
 
 
 def test_pyairbyte_reads_as_the_page_says(page, folder, fake):
-    [script] = blocks(section(page, "PyAirbyte"), "python")
+    script, _ = blocks(section(page, "PyAirbyte"), "python")
     before = fake.truth()
     run([sys.executable, "-c", script], folder)
     fake.advance()
@@ -71,6 +73,35 @@ def test_pyairbyte_reads_as_the_page_says(page, folder, fake):
     assert rows(folder, "active_room_peers") == set(after["active_room_peers"])
     for stream in ("sessions", "rooms", "recordings"):
         assert rows(folder, stream) == before[stream].keys() | after[stream].keys()
+
+
+def test_pyairbyte_reads_into_postgresql_as_the_page_says(page, folder, fake, postgres):
+    """Both scripts as one: the second names the cache that takes the place of the DuckDB."""
+    told = section(page, "PyAirbyte")
+    (script, cache), [in_utc, query] = blocks(told, "python"), blocks(told, "sql")
+    [duck] = re.findall(r"^cache = .*\n", script, re.MULTILINE)
+    [database], [schema] = re.findall(r'database="(\w+)"', cache), re.findall(r'schema_name="(\w+)"', cache)
+    assert database in in_utc
+    url = postgres.create("somebody_s_warehouse")
+    script = script.replace(duck, cache.replace(f'"{database}"', '"somebody_s_warehouse"'))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(in_utc.replace(database, "somebody_s_warehouse"))
+    reach = {"PGHOST": "127.0.0.1", "PGPORT": str(postgres.port), "PGUSER": postgres.USER, "PGPASSWORD": "none"}
+    before = fake.truth()
+    run(["env", *(f"{name}={value}" for name, value in reach.items()), sys.executable, "-c", script], folder)
+    fake.advance()
+    run(["env", *(f"{name}={value}" for name, value in reach.items()), sys.executable, "-c", script], folder)
+    after = fake.truth()
+    with psycopg.connect(url) as connection:
+        def ids(table: str) -> set[str]:
+            return {id for (id,) in connection.execute(f"SELECT id FROM {schema}.{table}").fetchall()}
+
+        assert ids("active_room_peers") == set(after["active_room_peers"])
+        for stream in ("sessions", "rooms", "recordings"):
+            assert ids(stream) == before[stream].keys() | after[stream].keys()
+        assert sum(count for _, count in connection.execute(query).fetchall()) == len(ids("sessions"))
+        [(newest,)] = connection.execute(f"SELECT max(updated_at) FROM {schema}.rooms").fetchall()
+    assert newest.strftime("%Y-%m-%dT%H:%M:%S.%fZ") == max(room["updated_at"] for room in after["rooms"].values())
 
 
 def test_people_who_left_stay_where_pyairbyte_merges(fake, connector, tmp_path):

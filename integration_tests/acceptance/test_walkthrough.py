@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,10 @@ from connector import OFFERED, offered, parse_output
 from fake import Fake
 from pages import blocks as blocks_of
 from pages import section
+
+
+# The fake account of the page begins at the time of its start, which a second one would not share.
+NOW = "2026-03-03T15:20:00Z"
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +33,9 @@ def transcript(blocks, root, connector, fake_binary, tmp_path_factory):
     folder = tmp_path_factory.mktemp("walkthrough")
     (folder / "target/release").mkdir(parents=True)
     (folder / "target/release/source-100ms").symlink_to(connector.binary)
-    (folder / "target/release/fake-100ms").symlink_to(fake_binary)
+    program = folder / "target/release/fake-100ms"
+    program.write_text(f'#!/bin/sh\nexec {fake_binary} --now {NOW} "$@"\n')
+    program.chmod(0o755)
     (folder / "venv").symlink_to(sys.prefix)
     between = "echo '=== next block'\n"
     unset = {name: value for name, value in os.environ.items() if name not in ("AIRBYTE_OFFLINE_MODE", "DO_NOT_TRACK")}
@@ -48,7 +55,7 @@ def transcript(blocks, root, connector, fake_binary, tmp_path_factory):
 @pytest.fixture(scope="module")
 def truths(fake_binary):
     """What the same workspace holds, before and after an hour."""
-    same_workspace = Fake(fake_binary)
+    same_workspace = Fake(fake_binary, scale="company", now=NOW)
     before = offered(same_workspace.truth())
     same_workspace.advance()
     after = offered(same_workspace.truth())
@@ -83,16 +90,14 @@ def test_the_second_sync_reads_what_changed(transcript, truths):
     expected = {stream: len(before[stream].keys() | after[stream].keys()) for stream in OFFERED}
     second = told(transcript[3])
     read = second.pop("records read:")
-    # Late events of old sessions come with the sweep of the next day.
-    events = second.pop("analytics_events"), expected.pop("analytics_events")
-    assert len(before["analytics_events"]) <= events[0] <= events[1]
     assert second == expected
     assert 0 < read < sum(map(len, before.values())) / 2
 
 
 def test_the_question_is_answered(transcript):
-    head, *days = transcript[4].splitlines()
-    assert "session_minutes" in head and len(days) > 5
+    assert "session_minutes" in transcript[4]
+    days = re.findall(r"\b2026-0[23]-\d\d\b", transcript[4])
+    assert len(days) == 14 and days[0] == NOW[:10]
 
 
 def test_by_hand_the_second_command_appends_what_changed(root, connector, fake_binary, tmp_path):

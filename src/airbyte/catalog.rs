@@ -1,6 +1,6 @@
 //! The configured catalog: which streams and columns to read, and how.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::SyncMode;
 use super::input::{InputError, shown, unreadable};
@@ -8,9 +8,7 @@ use super::input::{InputError, shown, unreadable};
 /// What to read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfiguredStream {
-    /// The stream's name.
     pub name: String,
-    /// How to read it.
     pub sync_mode: SyncMode,
     /// The columns to write, each with its JSON schema; `None` when none is named, which means all.
     pub columns: Option<Vec<(String, Value)>>,
@@ -55,44 +53,35 @@ fn read_stream((position, entry): (usize, &Value)) -> Result<ConfiguredStream, I
         Some(Value::String(mode)) if DESTINATION_SYNC_MODES.contains(&mode.as_str()) => {}
         mode => return unreadable(wrong_mode(mode, "destination_sync_mode", &place, &DESTINATION_SYNC_MODES)),
     }
-    let columns = match stream.get("json_schema") {
-        None | Some(Value::Null) => None,
-        Some(Value::Object(schema)) => read_columns(schema, &place)?,
-        Some(_) => {
-            return unreadable(format!(
-                "has a `json_schema` that is not an object {place}: copy it from the output of `discover`"
-            ));
-        }
+    let schema = stream.get("json_schema").unwrap_or(&Value::Null);
+    let not_an_object = |key: &str| {
+        unreadable(format!("has a `{key}` that is not an object {place}: copy it from the output of `discover`"))
+    };
+    let columns = match &schema["properties"] {
+        _ if !(schema.is_null() || schema.is_object()) => return not_an_object("json_schema"),
+        Value::Null => None,
+        Value::Object(properties) if properties.is_empty() => None,
+        Value::Object(properties) => Some(properties.clone().into_iter().collect()),
+        _ => return not_an_object("json_schema.properties"),
     };
     Ok(ConfiguredStream { name: name.to_owned(), sync_mode, columns })
 }
 
 /// What is wrong with a mode that is none of the `known` ones.
 fn wrong_mode(mode: Option<&Value>, key: &str, place: &str, known: &[&str]) -> String {
-    let mend = format!("use one of `{}`", known.join("`, `"));
+    let advice = format!("use one of `{}`", known.join("`, `"));
     match mode {
-        None => format!("has no `{key}` {place}: {mend}"),
+        None => format!("has no `{key}` {place}: {advice}"),
         Some(Value::String(mode)) => {
-            format!("has `{}` as the `{key}` {place}, and there is no such mode: {mend}", shown(mode))
+            format!("has `{}` as the `{key}` {place}, and there is no such mode: {advice}", shown(mode))
         }
-        Some(_) => format!("has a `{key}` that is not a string {place}: {mend}"),
+        Some(_) => format!("has a `{key}` that is not a string {place}: {advice}"),
     }
 }
 
 /// What the platform may send (its newer modes included).
 const DESTINATION_SYNC_MODES: [&str; 6] =
     ["append", "overwrite", "append_dedup", "overwrite_dedup", "update", "soft_delete"];
-
-fn read_columns(schema: &Map<String, Value>, place: &str) -> Result<Option<Vec<(String, Value)>>, InputError> {
-    match schema.get("properties") {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(properties)) if properties.is_empty() => Ok(None),
-        Some(Value::Object(properties)) => Ok(Some(properties.clone().into_iter().collect())),
-        Some(_) => unreadable(format!(
-            "has a `json_schema.properties` that is not an object {place}: copy it from the output of `discover`"
-        )),
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,328 +1,201 @@
-//! What the connector says: messages, each written as one line.
+//! What the connector writes: messages of the protocol, and the sinks that take them.
+
+use std::io;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-/// A message of the protocol, to be written as one line.
-#[derive(Debug, Clone, Serialize)]
-#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
+/// A message of the protocol, except for records: those are made as finished lines.
+#[derive(Debug, Clone)]
 pub enum Message {
-    /// Something for the log.
     Log {
-        /// Level and text.
-        log: Log,
+        level: Level,
+        text: String,
     },
-    /// The answer to `spec`.
+    /// The answer to `spec`: the form is the JSON schema of the configuration.
     Spec {
-        /// The form of the configuration.
-        spec: Spec,
+        documentation_url: &'static str,
+        form: Value,
     },
-    /// The answer to `check`.
+    /// The answer to `check`: why the configuration does not work, as a sentence to act on, or `None` if it works.
     ConnectionStatus {
-        /// Whether the configuration works.
-        #[serde(rename = "connectionStatus")]
-        connection_status: ConnectionStatus,
+        problem: Option<String>,
     },
     /// The answer to `discover`.
-    Catalog {
-        /// The streams on offer.
-        catalog: Catalog,
-    },
-    /// How far a stream has come.
+    Catalog(Vec<Stream>),
+    /// The state of a stream, which covers all of its records that were written before.
     State {
-        /// The state, with the records it covers counted.
-        state: State,
+        stream: String,
+        state: Value,
+        /// How many of those records came after the previous state of the stream.
+        records: u64,
     },
-    /// An error or the status of a stream.
-    Trace {
-        /// What happened, when.
-        trace: Trace,
+    Status {
+        stream: String,
+        status: StreamStatus,
+        /// When the rate limit lets the stream go on, in milliseconds since 1970.
+        limited_until: Option<i64>,
+    },
+    /// Something went wrong, in `stream` or in general.
+    Error {
+        kind: FailureType,
+        /// For the person who set up the connection.
+        message: String,
+        /// For somebody who looks for the cause.
+        internal: String,
+        stream: Option<String>,
     },
 }
 
-/// A line for the log.
-#[derive(Debug, Clone, Serialize)]
-pub struct Log {
-    /// Who must act: nobody (`Debug`, `Info`), somebody some time (`Warn`), somebody now (`Error`).
-    pub level: Level,
-    /// What happened, readable alone.
-    pub message: String,
-}
-
-/// The levels the protocol knows and we use.
+/// How important a line of the log is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
-    /// For somebody who looks for the cause.
     Debug,
-    /// The course of events.
     Info,
-    /// Degraded; goes on.
+    /// Something is not as it should be, and the connector continues.
     Warn,
     /// Somebody must act.
     Error,
 }
 
-/// The form of the configuration.
-#[derive(Debug, Clone, Serialize)]
-pub struct Spec {
-    /// Where the manual is.
-    #[serde(rename = "documentationUrl")]
-    pub documentation_url: String,
-    /// JSON Schema of the configuration.
-    #[serde(rename = "connectionSpecification")]
-    pub connection_specification: Value,
-    /// Whether incremental reads exist.
-    #[serde(rename = "supportsIncremental")]
-    pub supports_incremental: bool,
-    /// The version of the protocol.
-    pub protocol_version: &'static str,
-}
-
-/// Whether the configuration works.
-#[derive(Debug, Clone, Serialize)]
-pub struct ConnectionStatus {
-    /// Yes or no.
-    pub status: CheckStatus,
-    /// Why not, in a sentence to act on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-}
-
-/// Yes or no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum CheckStatus {
-    /// It works.
-    Succeeded,
-    /// It does not.
-    Failed,
-}
-
-/// The streams on offer.
-#[derive(Debug, Clone, Serialize)]
-pub struct Catalog {
-    /// In the order a person would look for them.
-    pub streams: Vec<Stream>,
-}
-
 /// A stream on offer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Stream {
-    /// Its name.
     pub name: &'static str,
-    /// JSON Schema of its records.
     pub json_schema: Value,
-    /// How it can be read.
     pub supported_sync_modes: Vec<SyncMode>,
-    /// Whether the cursor is ours to define.
     pub source_defined_cursor: bool,
     /// The path of the cursor; empty when there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub default_cursor_field: Vec<&'static str>,
-    /// The paths of the key.
-    pub source_defined_primary_key: Vec<Vec<&'static str>>,
-    /// Whether a read that was cut goes on where it was.
+    /// The paths of the columns of the key.
+    pub source_defined_primary_key: Vec<[&'static str; 1]>,
+    /// Whether a read that was interrupted continues where it was.
     pub is_resumable: bool,
 }
 
-/// How a stream is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncMode {
-    /// Everything.
     FullRefresh,
-    /// What has changed since the last state.
     Incremental,
 }
 
-/// How far a stream has come. Always of type STREAM: platforms refuse a mixture.
-#[derive(Debug, Clone, Serialize)]
-pub struct State {
-    r#type: &'static str,
-    stream: StreamState,
-    #[serde(rename = "sourceStats")]
-    source_stats: SourceStats,
-}
-
-#[derive(Debug, Clone, Serialize)]
-struct StreamState {
-    stream_descriptor: StreamDescriptor,
-    stream_state: Value,
-}
-
-/// A stream, named.
-#[derive(Debug, Clone, Serialize)]
-pub struct StreamDescriptor {
-    /// Its name.
-    pub name: String,
-}
-
-#[derive(Debug, Clone, Serialize)]
-struct SourceStats {
-    // The protocol's type is number, and platforms were written against `3.0`.
-    #[serde(rename = "recordCount")]
-    record_count: f64,
-}
-
-/// Something that happened in a sync.
-#[derive(Debug, Clone, Serialize)]
-#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Trace {
-    /// Something went wrong.
-    Error {
-        /// Milliseconds since 1970. The platform acts on the earliest error.
-        emitted_at: i64,
-        /// What went wrong.
-        error: TraceError,
-    },
-    /// A stream came a step further.
-    StreamStatus {
-        /// Milliseconds since 1970.
-        emitted_at: i64,
-        /// Which stream, which step.
-        stream_status: StreamStatus,
-    },
-}
-
-/// What went wrong.
-#[derive(Debug, Clone, Serialize)]
-pub struct TraceError {
-    /// For the person who set up the connection.
-    pub message: String,
-    /// For somebody who looks for the cause.
-    pub internal_message: String,
-    /// Who can mend it; decides whether the platform tries again.
-    pub failure_type: FailureType,
-    /// The stream at fault.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stream_descriptor: Option<StreamDescriptor>,
-}
-
-/// Who can mend it.
+/// Who can fix a failure. It decides whether the platform tries again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureType {
-    /// The user: settings or permissions.
+    /// The user, by other settings or permissions.
     ConfigError,
-    /// Time.
+    /// Nobody: it passes.
     TransientError,
-    /// We, or the vendor.
+    /// The authors of the connector, or 100ms.
     SystemError,
 }
 
-/// Which stream, which step.
-#[derive(Debug, Clone, Serialize)]
-pub struct StreamStatus {
-    stream_descriptor: StreamDescriptor,
-    status: Progress,
-    // Exactly one reason, or the platform reads a plain RUNNING.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    reasons: Vec<Reason>,
-}
-
-/// A step in the life of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Progress {
-    /// The stream is being prepared.
+pub enum StreamStatus {
     Started,
-    /// It is being read.
     Running,
-    /// All of it was read.
     Complete,
-    /// It could not be read to the end.
     Incomplete,
 }
 
-#[derive(Debug, Clone, Serialize)]
-#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
-enum Reason {
-    RateLimited { rate_limited: RateLimited },
-}
+/// Takes what the connector writes, in the order in which it is written.
+pub trait Sink: Send {
+    /// Takes `count` records of `stream`, each of them a whole line of `lines`.
+    ///
+    /// # Errors
+    /// When they cannot be shown or stored.
+    fn records(&mut self, stream: &str, lines: &[u8], count: u64) -> io::Result<()>;
 
-#[derive(Debug, Clone, Serialize)]
-struct RateLimited {
-    quota_reset: i64,
+    /// Takes any other message.
+    ///
+    /// # Errors
+    /// When it cannot be shown or stored.
+    fn message(&mut self, message: &Message) -> io::Result<()>;
 }
 
 impl Message {
-    /// A line for the log.
-    pub fn log(level: Level, message: impl Into<String>) -> Self {
-        Self::Log { log: Log { level, message: message.into() } }
+    pub fn log(level: Level, text: impl Into<String>) -> Self {
+        Self::Log { level, text: text.into() }
     }
 
-    /// The texts that may quote somebody: what must be looked through for secrets.
-    pub fn texts_mut(&mut self) -> Vec<&mut String> {
-        match self {
-            Self::Log { log } => vec![&mut log.message],
-            Self::ConnectionStatus { connection_status } => connection_status.message.iter_mut().collect(),
-            Self::Trace { trace: Trace::Error { error, .. } } => {
-                let stream = error.stream_descriptor.iter_mut().map(|descriptor| &mut descriptor.name);
-                [&mut error.message, &mut error.internal_message].into_iter().chain(stream).collect()
+    pub fn status(stream: impl Into<String>, status: StreamStatus) -> Self {
+        Self::Status { stream: stream.into(), status, limited_until: None }
+    }
+
+    /// The message as JSON. Its keys are in the order of the protocol's definition, so that `type` comes first.
+    ///
+    /// # Errors
+    /// Never: all keys are strings.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        let (tag, key, content) = match self {
+            Self::Log { level, text } => ("LOG", "log", object([("level", json(level)), ("message", json(text))])),
+            Self::Spec { documentation_url, form } => {
+                let spec = object([
+                    ("documentationUrl", json(documentation_url)),
+                    ("connectionSpecification", form.to_string()),
+                    ("supportsIncremental", json(true)),
+                    ("protocol_version", json("0.2.0")),
+                ]);
+                ("SPEC", "spec", spec)
             }
-            Self::Trace { .. } | Self::State { .. } | Self::Spec { .. } | Self::Catalog { .. } => Vec::new(),
-        }
-    }
-
-    /// The JSON values in it that come from outside: what a state remembers, and the schemas of what was seen.
-    pub fn values_mut(&mut self) -> Vec<&mut Value> {
-        match self {
-            Self::State { state } => vec![&mut state.stream.stream_state],
-            Self::Catalog { catalog } => catalog.streams.iter_mut().map(|stream| &mut stream.json_schema).collect(),
-            Self::Log { .. } | Self::ConnectionStatus { .. } | Self::Trace { .. } | Self::Spec { .. } => Vec::new(),
-        }
-    }
-
-    /// `stream_state` of `stream`, covering `records` since its last state.
-    pub fn state(stream: &str, stream_state: Value, records: u64) -> Self {
-        Self::State {
-            state: State {
-                r#type: "STREAM",
-                stream: StreamState { stream_descriptor: descriptor(stream), stream_state },
-                source_stats: SourceStats { record_count: records as f64 },
-            },
-        }
-    }
-
-    /// A step in the life of `stream`.
-    pub fn progress(stream: &str, status: Progress) -> Self {
-        Self::stream_status(stream, status, Vec::new())
-    }
-
-    /// `stream` waits for the rate limit until `quota_reset` (milliseconds since 1970).
-    pub fn rate_limited(stream: &str, quota_reset: i64) -> Self {
-        Self::stream_status(
-            stream,
-            Progress::Running,
-            vec![Reason::RateLimited { rate_limited: RateLimited { quota_reset } }],
-        )
-    }
-
-    fn stream_status(stream: &str, status: Progress, reasons: Vec<Reason>) -> Self {
-        let stream_status = StreamStatus { stream_descriptor: descriptor(stream), status, reasons };
-        Self::Trace { trace: Trace::StreamStatus { emitted_at: now(), stream_status } }
-    }
-
-    /// Something went wrong, in `stream` or in general.
-    pub fn error(failure_type: FailureType, message: String, internal_message: String, stream: Option<&str>) -> Self {
-        let stream_descriptor = stream.map(descriptor);
-        let error = TraceError { message, internal_message, failure_type, stream_descriptor };
-        Self::Trace { trace: Trace::Error { emitted_at: now(), error } }
-    }
-
-    /// Whether configuration and credentials work; why not.
-    pub fn connection_status(status: CheckStatus, message: Option<String>) -> Self {
-        Self::ConnectionStatus { connection_status: ConnectionStatus { status, message } }
+            Self::ConnectionStatus { problem } => {
+                let status = match problem {
+                    None => object([("status", json("SUCCEEDED"))]),
+                    Some(problem) => object([("status", json("FAILED")), ("message", json(problem))]),
+                };
+                ("CONNECTION_STATUS", "connectionStatus", status)
+            }
+            Self::Catalog(streams) => ("CATALOG", "catalog", object([("streams", serde_json::to_string(streams)?)])),
+            Self::State { stream, state, records } => {
+                let stream = object([("stream_descriptor", descriptor(stream)), ("stream_state", state.to_string())]);
+                // The protocol's type is number, and platforms were written against `3.0`.
+                let stats = json!({"recordCount": *records as f64}).to_string();
+                // Always of type STREAM: platforms refuse a mixture.
+                ("STATE", "state", object([("type", json("STREAM")), ("stream", stream), ("sourceStats", stats)]))
+            }
+            Self::Status { stream, status, limited_until } => {
+                let mut content = vec![("stream_descriptor", descriptor(stream)), ("status", json(status))];
+                content.extend(limited_until.map(|until| {
+                    let limit = json!({"quota_reset": until}).to_string();
+                    // With more than one reason, the platform reads a plain RUNNING.
+                    let reason = object([("type", json("RATE_LIMITED")), ("rate_limited", limit)]);
+                    ("reasons", format!("[{reason}]"))
+                }));
+                ("TRACE", "trace", trace("STREAM_STATUS", "stream_status", content))
+            }
+            Self::Error { kind, message, internal, stream } => {
+                let texts = [("message", json(message)), ("internal_message", json(internal))];
+                let stream = stream.as_ref().map(|stream| ("stream_descriptor", descriptor(stream)));
+                let content = texts.into_iter().chain([("failure_type", json(kind))]).chain(stream);
+                ("TRACE", "trace", trace("ERROR", "error", content))
+            }
+        };
+        Ok(object([("type", json(tag)), (key, content)]))
     }
 }
 
-fn descriptor(stream: &str) -> StreamDescriptor {
-    StreamDescriptor { name: stream.to_owned() }
+fn json(value: impl Serialize) -> String {
+    json!(value).to_string()
 }
 
-fn now() -> i64 {
-    crate::seams::now().timestamp_millis()
+/// A JSON object with its members in this order. Their values are JSON already.
+fn object<'k>(members: impl IntoIterator<Item = (&'k str, String)>) -> String {
+    let members: Vec<String> = members.into_iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+fn descriptor(stream: &str) -> String {
+    json!({"name": stream}).to_string()
+}
+
+fn trace<'k>(tag: &str, key: &str, content: impl IntoIterator<Item = (&'k str, String)>) -> String {
+    let emitted_at = crate::seams::now().timestamp_millis();
+    object([("type", json(tag)), ("emitted_at", json(emitted_at)), (key, object(content))])
 }
 
 /// What stands before the record in a RECORD line of `stream`; after it come `emitted_at` and the end.
@@ -332,30 +205,29 @@ pub fn record_prefix(stream: &str) -> Vec<u8> {
 
 /// The state of a stream that is read whole each time.
 pub fn no_cursor() -> Value {
-    serde_json::json!({ "__ab_no_cursor_state_message": true })
+    json!({ "__ab_no_cursor_state_message": true })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn messages_have_the_form_of_the_protocol() {
-        let text = |message: Message| serde_json::to_string(&message).unwrap();
+        let text = |message: Message| message.to_json().unwrap();
         assert_eq!(text(Message::log(Level::Info, "x")), r#"{"type":"LOG","log":{"level":"INFO","message":"x"}}"#);
         assert_eq!(
-            text(Message::state("rooms", json!({"a": 1}), 3)),
+            text(Message::State { stream: "rooms".into(), state: json!({"a": 1}), records: 3 }),
             r#"{"type":"STATE","state":{"type":"STREAM","stream":{"stream_descriptor":{"name":"rooms"},"stream_state":{"a":1}},"sourceStats":{"recordCount":3.0}}}"#
         );
-        let limited = serde_json::to_value(Message::rate_limited("rooms", 5)).unwrap();
+        let limited = Message::Status { stream: "rooms".into(), status: StreamStatus::Running, limited_until: Some(5) };
+        let limited: Value = serde_json::from_str(&text(limited)).unwrap();
         assert_eq!(
             limited["trace"]["stream_status"]["reasons"],
             json!([{"type": "RATE_LIMITED", "rate_limited": {"quota_reset": 5}}])
         );
         assert_eq!(limited["trace"]["type"], "STREAM_STATUS");
-        let status = text(Message::connection_status(CheckStatus::Succeeded, None));
+        let status = text(Message::ConnectionStatus { problem: None });
         assert_eq!(status, r#"{"type":"CONNECTION_STATUS","connectionStatus":{"status":"SUCCEEDED"}}"#);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | file | what it answers |
 //! |---|---|
-//! | `messages` | what the connector writes: messages, one on each line |
+//! | `messages` | what the connector writes: messages, and what takes them |
 //! | `catalog` | which streams and columns to read, and how |
 //! | `states` | where the last read ended, in every form in which a state may come |
 //! | `input` | what is wrong with a file that somebody else wrote |

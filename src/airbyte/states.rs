@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::input::{InputError, shown, unreadable};
 
@@ -59,80 +59,69 @@ impl SavedStates {
     }
 
     fn add_entry(&mut self, entry: &Value, streams: &[&str]) -> Result<(), InputError> {
-        let known = |key: &str| entry.get(key).filter(|value| !value.is_null());
-        match entry.get("type").and_then(Value::as_str) {
+        let inner = |key: &str, other: &str| given(entry, key).or(given(entry, other));
+        match entry["type"].as_str() {
             // A whole message, as the connector wrote it.
-            Some("STATE") => match known("state").or(known("value")) {
+            Some("STATE") => match inner("state", "value") {
                 Some(state) => self.add(state, streams),
-                None => unreadable("has a message of type STATE without `state`: use what the last sync wrote"),
+                None => unusable("has a message of type STATE without `state`"),
             },
-            Some("GLOBAL") => match known("global").or(known("global_")) {
+            Some("GLOBAL") => match inner("global", "global_") {
                 Some(global) => self.add_global(global),
-                None => unreadable("has a state of type GLOBAL without `global`: use what the last sync wrote"),
+                None => unusable("has a state of type GLOBAL without `global`"),
             },
-            Some("LEGACY") => match known("data") {
-                Some(Value::Object(by_stream)) => self.add_map(by_stream),
-                _ => unreadable("has a state of type LEGACY without `data`: use what the last sync wrote"),
+            Some("LEGACY") => match entry["data"].as_object() {
+                Some(by_stream) => self.add_map(by_stream),
+                None => unusable("has a state of type LEGACY without `data`"),
             },
             Some("STREAM") | None => self.add_untold(entry, streams),
-            Some(other) => unreadable(format!(
-                "has an entry with the unknown `type` `{}`: use what the last sync wrote",
-                shown(other)
-            )),
+            Some(other) => unusable(&format!("has an entry with the unknown `type` `{}`", shown(other))),
         }
     }
 
     /// Adds the state of a stream, or an entry whose form only its keys tell.
     fn add_untold(&mut self, entry: &Value, streams: &[&str]) -> Result<(), InputError> {
-        let known = |key: &str| entry.get(key).filter(|value| !value.is_null());
-        if let Some(stream) = known("stream").or(descriptor(entry).map(|_| entry)) {
+        if let Some(stream) = given(entry, "stream").or(descriptor(entry).map(|_| entry)) {
             let name = self.add_stream(stream)?;
-            self.files.extend(known("file").map(|file| (name, file.clone())));
+            self.files.extend(given(entry, "file").map(|file| (name, file.clone())));
             return Ok(());
         }
-        match (entry, WRAPPINGS.into_iter().find_map(known)) {
+        match (entry, WRAPPINGS.into_iter().find_map(|key| given(entry, key))) {
             (Value::Object(map), _) if map.keys().any(|key| streams.contains(&key.as_str())) => self.add_map(map),
             (_, Some(wrapped @ (Value::Object(_) | Value::Array(_)))) => self.add(wrapped, streams),
-            _ => unreadable(format!(
-                "holds no state in a form that is known here (such as `{FORM}`): use what the last sync wrote"
-            )),
+            _ => unusable(&format!("holds no state in a form that is known here (such as `{FORM}`)")),
         }
     }
 
     fn add_global(&mut self, global: &Value) -> Result<(), InputError> {
-        let is_something =
-            |shared: &Value| !shared.is_null() && shared.as_object().is_none_or(|shared| !shared.is_empty());
-        if global.get("shared_state").is_some_and(is_something) {
+        if given(global, "shared_state").is_some_and(|shared| *shared != json!({})) {
             let warning = "The state has the shared part of a global state, which this connector does not use.";
             self.warnings.push(warning.into());
         }
-        match global.get("stream_states") {
-            None | Some(Value::Null) => Ok(()),
+        match given(global, "stream_states") {
+            None => Ok(()),
             Some(Value::Array(streams)) => streams.iter().try_for_each(|stream| self.add_stream(stream).map(drop)),
-            Some(_) => unreadable("has `global.stream_states` that is not a list: use what the last sync wrote"),
+            Some(_) => unusable("has `global.stream_states` that is not a list"),
         }
     }
 
     fn add_stream(&mut self, stream: &Value) -> Result<String, InputError> {
-        let Some(name) = descriptor(stream).and_then(|descriptor| descriptor.get("name")?.as_str()) else {
-            return unreadable("has a state without `stream_descriptor.name`: use what the last sync wrote");
+        let Some(name) = descriptor(stream).and_then(|descriptor| descriptor["name"].as_str()) else {
+            return unusable("has a state without `stream_descriptor.name`");
         };
-        match stream.get("stream_state").or(stream.get("streamState")) {
-            Some(state) => self.keep(name, state)?,
+        let is_alone = |keys: &Map<String, Value>| keys.values().filter(|value| !value.is_null()).count() == 1;
+        let state = match stream.get("stream_state").or(stream.get("streamState")) {
+            Some(state) => state,
             // Some writers leave a null out. Where there is something else, a state may be meant.
-            None if stream
-                .as_object()
-                .is_none_or(|keys| keys.values().filter(|value| !value.is_null()).count() == 1) =>
-            {
-                self.keep(name, &Value::Null)?;
-            }
+            None if stream.as_object().is_none_or(is_alone) => &Value::Null,
             None => {
-                return unreadable(format!(
-                    "has a state of the stream `{}` without `stream_state` (it looks like `{FORM}`): use what the last sync wrote",
-                    shown(name)
+                let name = shown(name);
+                return unusable(&format!(
+                    "has a state of the stream `{name}` without `stream_state` (it looks like `{FORM}`)"
                 ));
             }
-        }
+        };
+        self.keep(name, state)?;
         Ok(name.to_owned())
     }
 
@@ -143,31 +132,29 @@ impl SavedStates {
     /// Null asks for everything again: the platform's way to fill a new column.
     fn keep(&mut self, name: &str, state: &Value) -> Result<(), InputError> {
         match state {
-            Value::Null => {
-                self.by_stream.remove(name);
-            }
-            Value::Object(_) => {
-                self.by_stream.insert(name.to_owned(), state.clone());
-            }
-            _ => {
-                return unreadable(format!(
-                    "gives the stream `{}` a state that is not an object: use what the last sync wrote",
-                    shown(name)
-                ));
-            }
+            Value::Null => _ = self.by_stream.remove(name),
+            Value::Object(_) => _ = self.by_stream.insert(name.to_owned(), state.clone()),
+            _ => return unusable(&format!("gives the stream `{}` a state that is not an object", shown(name))),
         }
         Ok(())
     }
 }
 
+fn unusable<T>(problem: &str) -> Result<T, InputError> {
+    unreadable(format!("{problem}: use what the last sync wrote"))
+}
+
+/// The value under `key`, unless it is null.
+fn given<'a>(object: &'a Value, key: &str) -> Option<&'a Value> {
+    object.get(key).filter(|value| !value.is_null())
+}
+
 fn descriptor(stream: &Value) -> Option<&Value> {
-    stream.get("stream_descriptor").or(stream.get("streamDescriptor")).filter(|value| !value.is_null())
+    given(stream, "stream_descriptor").or(given(stream, "streamDescriptor"))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const STREAMS: [&str; 2] = ["rooms", "sessions"];

@@ -34,9 +34,15 @@ pub(super) fn text_of(body: &[u8]) -> Cow<'_, str> {
 }
 
 /// An object key as it came, without its escapes: mostly it is only compared, and need not be read as text.
+#[derive(Clone, Debug)]
 pub struct Key<'a>(pub Cow<'a, [u8]>);
 
 impl<'a> Key<'a> {
+    /// The key as text, see [`Key::into_text`].
+    pub fn text(&self) -> Cow<'_, str> {
+        lossy(&self.0)
+    }
+
     /// The key as text. What is not Unicode (half of a surrogate pair) becomes U+FFFD: one odd key must not cost
     /// the whole answer.
     pub fn into_text(self) -> Cow<'a, str> {
@@ -136,42 +142,6 @@ impl<'a, T: Deserialize<'a>> Members<'a, T> {
     pub fn of(raw: Raw<'a>) -> Result<Keyed<'a, T>, serde_json::Error> {
         raw.map_or(Ok(Vec::new()), |raw| Ok(serde_json::from_str::<Self>(raw.get())?.0))
     }
-}
-
-/// A page of deliveries to a webhook.
-#[derive(serde::Deserialize)]
-#[serde(bound = "T: Deserialize<'de>")]
-pub(super) struct WebhookAnswer<T> {
-    #[serde(deserialize_with = "null_is_empty")]
-    pub(super) events: Vec<T>,
-    #[serde(default)]
-    pub(super) pagination: Pagination,
-}
-
-/// `null` as an empty list; absent is an error, because then it is not a page.
-fn null_is_empty<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// Where a page stands among the others.
-#[derive(Default, serde::Deserialize)]
-pub(super) struct Pagination {
-    pub(super) has_next: Option<bool>,
-    pub(super) total_items: Option<u64>,
-    pub(super) total_pages: Option<u64>,
-}
-
-/// Who is in an active room.
-#[derive(serde::Deserialize)]
-#[serde(bound = "T: Deserialize<'de>")]
-pub(super) struct PeersAnswer<T> {
-    pub(super) peers: Option<T>,
-}
-
-/// A link to a file.
-#[derive(serde::Deserialize)]
-pub(super) struct PresignedUrl {
-    pub(super) url: Option<String>,
 }
 
 #[cfg(test)]

@@ -1,16 +1,20 @@
 //! Tokens: minted from app credentials, or pasted by the user and read locally.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{EncodingKey, Header};
+use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::json;
 
 use super::clocks;
-use crate::seams;
+use super::error::Problem;
+use crate::seams::{self, locked};
 
 /// How the connector proves who it is.
 #[derive(Debug, Clone)]
@@ -33,23 +37,11 @@ const BACKDATE: TimeDelta = TimeDelta::seconds(10);
 /// A minted token is replaced this long before it expires, so that no request carries a dying one.
 const RENEW_BEFORE: TimeDelta = TimeDelta::minutes(30);
 
-/// The claims of a management token ("Tokens" in the API reference).
-#[derive(Serialize)]
-struct MintedClaims<'a> {
-    access_key: &'a str,
-    r#type: &'static str,
-    version: u8,
-    iat: i64,
-    nbf: i64,
-    exp: i64,
-    jti: String,
-}
-
 /// The claims that decide whether a pasted token can work.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct PastedClaims {
     r#type: Option<String>,
-    // JWT dates may carry fractions (RFC 7519, NumericDate).
+    // Seconds since 1970, maybe with a fraction (RFC 7519, NumericDate).
     exp: Option<f64>,
     nbf: Option<f64>,
 }
@@ -67,28 +59,21 @@ pub enum TokenProblem {
     NotYetValid(DateTime<Utc>),
 }
 
-fn inspect(token: &str, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, TokenProblem> {
-    let claims = read_claims(token).ok_or(TokenProblem::NotAToken)?;
-    match claims.r#type {
-        Some(kind) if kind != "management" => return Err(TokenProblem::WrongType(kind)),
-        _ => {}
-    }
-    let expires = claims.exp.and_then(date);
-    if let Some(expires) = expires.filter(|expires| *expires <= now) {
-        return Err(TokenProblem::Expired(expires));
-    }
-    match claims.nbf.and_then(date) {
-        Some(begins) if begins > now + TimeDelta::minutes(5) => Err(TokenProblem::NotYetValid(begins)),
-        _ => Ok(expires),
-    }
-}
-
-/// When a pasted token expires, if it says so.
+/// When a pasted token expires, if its claims name a time.
 ///
 /// # Errors
 /// When the token cannot work at `now`.
 pub fn expiry(token: &SecretString, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, TokenProblem> {
-    inspect(token.expose_secret(), now)
+    let claims = read_claims(token.expose_secret()).ok_or(TokenProblem::NotAToken)?;
+    if let Some(kind) = claims.r#type.filter(|kind| kind != "management") {
+        return Err(TokenProblem::WrongType(kind));
+    }
+    let (begins, expires) = (claims.nbf.and_then(date), claims.exp.and_then(date));
+    match (begins, expires) {
+        (_, Some(expires)) if expires <= now => Err(TokenProblem::Expired(expires)),
+        (Some(begins), _) if begins > now + TimeDelta::minutes(5) => Err(TokenProblem::NotYetValid(begins)),
+        _ => Ok(expires),
+    }
 }
 
 fn date(seconds: f64) -> Option<DateTime<Utc>> {
@@ -97,23 +82,29 @@ fn date(seconds: f64) -> Option<DateTime<Utc>> {
 }
 
 fn read_claims(token: &str) -> Option<PastedClaims> {
-    let mut parts = token.split('.');
-    let (header, claims, signature) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() || header.is_empty() || signature.is_empty() {
-        return None;
-    }
+    let [header, claims, signature] = token.split('.').collect::<Vec<_>>()[..] else { return None };
     let decode = |part: &str| URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok();
-    serde_json::from_slice::<serde::de::IgnoredAny>(&decode(header)?).ok()?;
-    serde_json::from_slice(&decode(claims)?).ok()
+    serde_json::from_slice::<IgnoredAny>(&decode(header)?).ok()?;
+    serde_json::from_slice(&decode(claims)?).ok().filter(|_| !signature.is_empty())
 }
 
-/// A token to send, with the number of its generation.
+/// A token to send.
 #[derive(Clone)]
 pub(super) struct Token {
-    pub(super) value: SecretString,
+    value: SecretString,
+    /// How many were minted before it.
     generation: u32,
-    /// How far ahead of this machine's clock the one is that it was minted by.
+    /// How far the clock that it was minted by is ahead of this machine's.
     ahead: TimeDelta,
+}
+
+impl Token {
+    pub(super) fn authorization(&self) -> Result<HeaderValue, Problem> {
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", self.value.expose_secret()))
+            .map_err(|_| Problem::Credentials("the management token holds characters no token has".into()))?;
+        authorization.set_sensitive(true);
+        Ok(authorization)
+    }
 }
 
 /// Called with every token that is minted, before it is sent.
@@ -123,33 +114,28 @@ pub type OnMinted = Arc<dyn Fn(&str) + Send + Sync>;
 pub(super) struct Tokens {
     credentials: Credentials,
     on_minted: OnMinted,
-    minted: Mutex<Minted>,
-}
-
-#[derive(Default)]
-struct Minted {
     /// The token of the moment, and when it is renewed.
-    token: Option<(Token, DateTime<Utc>)>,
-    /// What `ahead` was of the last token that 100ms accepted.
-    accepted: Option<TimeDelta>,
+    minted: Mutex<Option<(Token, DateTime<Utc>)>>,
+    /// The `ahead` of the last token that 100ms accepted.
+    accepted: Mutex<Option<TimeDelta>>,
 }
 
 impl Tokens {
     pub(super) fn new(credentials: Credentials, on_minted: OnMinted) -> Self {
-        Self { credentials, on_minted, minted: Mutex::default() }
+        Self { credentials, on_minted, minted: Mutex::default(), accepted: Mutex::default() }
     }
 
     /// The token to send now; minted or renewed when it must be.
-    pub(super) fn current(&self) -> Result<Token, String> {
+    pub(super) fn current(&self) -> Result<Token, Problem> {
         let (access_key, app_secret) = match &self.credentials {
+            Credentials::App { access_key, app_secret } => (access_key, app_secret),
             Credentials::Token(token) => {
                 return Ok(Token { value: token.clone(), generation: 0, ahead: TimeDelta::zero() });
             }
-            Credentials::App { access_key, app_secret } => (access_key, app_secret),
         };
         let now = seams::now();
-        let mut minted = self.lock();
-        let (generation, ahead) = match &minted.token {
+        let mut minted = locked(&self.minted);
+        let (generation, ahead) = match &*minted {
             Some((token, renew_at)) if now < *renew_at => return Ok(token.clone()),
             Some((token, _)) => (token.generation + 1, token.ahead),
             None => (1, TimeDelta::zero()),
@@ -157,7 +143,7 @@ impl Tokens {
         let value = mint(access_key, app_secret, now.checked_add_signed(ahead).unwrap_or(now))?;
         (self.on_minted)(value.expose_secret());
         let token = Token { value, generation, ahead };
-        minted.token = Some((token.clone(), now + LIFETIME - RENEW_BEFORE));
+        *minted = Some((token.clone(), now + LIFETIME - RENEW_BEFORE));
         Ok(token)
     }
 
@@ -167,8 +153,8 @@ impl Tokens {
     /// two differ, whatever clock has worked before: one of them may have been set meanwhile. When a token by this very
     /// clock was refused already (a proxy may have written the `Date`), it goes by this machine's.
     pub(super) fn renew(&self, refused: &Token, skew: Option<TimeDelta>) {
-        let mut minted = self.lock();
-        if let Some((token, renew_at)) = &mut minted.token
+        let mut minted = locked(&self.minted);
+        if let Some((token, renew_at)) = &mut *minted
             && token.generation == refused.generation
         {
             *renew_at = DateTime::<Utc>::MIN_UTC;
@@ -180,41 +166,37 @@ impl Tokens {
     /// Notes that 100ms accepted `token`; true when it is the first one by the server's clock instead of this
     /// machine's.
     pub(super) fn accepted(&self, token: &Token) -> bool {
-        let before = self.lock().accepted.replace(token.ahead);
+        let before = locked(&self.accepted).replace(token.ahead);
         !token.ahead.is_zero() && before != Some(token.ahead)
     }
 
     /// Whether 100ms has ever accepted a token of ours.
     pub(super) fn have_worked(&self) -> bool {
-        self.lock().accepted.is_some()
+        locked(&self.accepted).is_some()
     }
 
     /// Whether tokens are minted here, rather than pasted.
     pub(super) fn are_minted(&self) -> bool {
         matches!(self.credentials, Credentials::App { .. })
     }
-
-    fn lock(&self) -> MutexGuard<'_, Minted> {
-        self.minted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-fn mint(access_key: &str, app_secret: &SecretString, now: DateTime<Utc>) -> Result<SecretString, String> {
-    let now = now.timestamp();
-    let begins = now - BACKDATE.num_seconds();
-    let claims = MintedClaims {
-        access_key,
-        r#type: "management",
-        version: 2,
-        iat: begins,
-        nbf: begins,
-        exp: now + LIFETIME.num_seconds(),
-        jti: uuid::Builder::from_random_bytes(fastrand::u128(..).to_le_bytes()).into_uuid().to_string(),
-    };
+/// A management token ("Tokens" in the API reference).
+fn mint(access_key: &str, app_secret: &SecretString, now: DateTime<Utc>) -> Result<SecretString, Problem> {
+    let begins = now.timestamp() - BACKDATE.num_seconds();
+    let claims = json!({
+        "access_key": access_key,
+        "type": "management",
+        "version": 2,
+        "iat": begins,
+        "nbf": begins,
+        "exp": now.timestamp() + LIFETIME.num_seconds(),
+        "jti": uuid::Builder::from_random_bytes(fastrand::u128(..).to_le_bytes()).into_uuid().to_string(),
+    });
     let key = EncodingKey::from_secret(app_secret.expose_secret().as_bytes());
     jsonwebtoken::encode(&Header::default(), &claims, &key)
         .map(SecretString::from)
-        .map_err(|_| "a management token could not be signed with the app secret".to_owned())
+        .map_err(|_| Problem::Credentials("a management token could not be signed with the app secret".into()))
 }
 
 /// When a token begins to be valid.
@@ -227,8 +209,8 @@ pub(super) fn begins(token: &str) -> Option<DateTime<Utc>> {
 mod tests {
     use super::*;
 
-    fn pasted(claims: serde_json::Value) -> String {
-        jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(b"k")).unwrap()
+    fn pasted(claims: serde_json::Value) -> SecretString {
+        jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(b"k")).unwrap().into()
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -238,14 +220,14 @@ mod tests {
     #[test]
     fn a_pasted_token_is_judged_by_its_claims() {
         let claims = |exp: i64| serde_json::json!({"type": "management", "exp": exp, "nbf": 100});
-        assert_eq!(inspect(&pasted(claims(2000)), at(1000)), Ok(Some(at(2000))));
-        assert_eq!(inspect(&pasted(claims(1000)), at(1000)), Err(TokenProblem::Expired(at(1000))));
+        assert_eq!(expiry(&pasted(claims(2000)), at(1000)), Ok(Some(at(2000))));
+        assert_eq!(expiry(&pasted(claims(1000)), at(1000)), Err(TokenProblem::Expired(at(1000))));
         let early = serde_json::json!({"type": "management", "exp": 9000, "nbf": 2000});
-        assert_eq!(inspect(&pasted(early), at(1000)), Err(TokenProblem::NotYetValid(at(2000))));
+        assert_eq!(expiry(&pasted(early), at(1000)), Err(TokenProblem::NotYetValid(at(2000))));
         let app = serde_json::json!({"type": "app", "exp": 9000});
-        assert_eq!(inspect(&pasted(app), at(1000)), Err(TokenProblem::WrongType("app".into())));
+        assert_eq!(expiry(&pasted(app), at(1000)), Err(TokenProblem::WrongType("app".into())));
         for not_a_token in ["", "abc", "a.b.c", "eyJhbGciOiJIUzI1NiJ9.e30", "....", "é.é.é"] {
-            assert_eq!(inspect(not_a_token, at(0)), Err(TokenProblem::NotAToken), "{not_a_token}");
+            assert_eq!(expiry(&not_a_token.into(), at(0)), Err(TokenProblem::NotAToken), "{not_a_token}");
         }
     }
 

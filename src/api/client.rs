@@ -1,119 +1,85 @@
 //! How a request is made: one GET with all the tries it deserves.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{DATE, HeaderValue};
+use reqwest::header::DATE;
 use reqwest::{StatusCode, Url};
-use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::answers::text_of;
 use super::auth::{Credentials, OnMinted, Token, Tokens};
-use super::clocks::{Clocks, Observed};
-use super::endpoints::SMALL_PAGE;
-use super::envelope::{Form, Verdict};
-use super::error::{ApiError, GaveUp, Problem};
+use super::clocks::Clocks;
+use super::endpoints::{Endpoint, SMALL_PAGE};
+use super::error::{ApiError, Problem};
+use super::error_response::{self, Redact};
 use super::exchange::{Exchange, Network, Received};
-use super::pages::ShortPages;
 use super::rate_limit::{Permit, RateLimits};
-use super::refusal::{self, Redact};
 use super::request::Get;
-use super::retry::{Decision, Host, Policy, Retry};
-use super::transport::{Bodies, LARGEST, LARGEST_SMALL_PAGE, Unreadable};
-use crate::seams;
+use super::retry::{Decision, Policy, Retry};
+use super::transport::{Bodies, LARGEST, LARGEST_SMALL_PAGE};
+use crate::seams::{self, locked};
 
-/// What can be done without is tried so often when the endpoint has never answered well.
-const TRIES_OF_WHAT_IS_OPTIONAL: u32 = 2;
-
-/// What begins with so many bytes that show no error is none.
-const LARGEST_ERROR: usize = 65_536;
+/// Tries of a token that has not worked yet (a missing permission is reported soon), and of what can be done without
+/// at an endpoint that has never answered well.
+const FEW_TRIES: u32 = 2;
+/// Tries of a connection to a host that has never answered: its address may be wrong, and somebody may be waiting.
+const TRIES_OF_A_SILENT_HOST: u32 = 4;
 
 /// How to reach 100ms.
 pub struct Settings {
     /// Scheme and host, such as `https://api.100ms.live`; a trailing `/v2` is taken off.
     pub api_url: Url,
-    /// Who we are.
     pub credentials: Credentials,
     /// Requests in flight at most.
     pub workers: usize,
-    /// How often and how long to try.
     pub policy: Policy,
     /// Refuse loopback and private addresses, however the host name resolves.
     pub public_only: bool,
-    /// Masks secrets in what the vendor says, which may echo a token.
+    /// Masks secrets in sentences of the vendor, which may repeat a token.
     pub redact: Redact,
     /// Called with every token that is minted, so that it can be masked too.
     pub on_minted: OnMinted,
 }
 
-/// Something the caller may want to tell the world while a request waits.
+/// What is worth a line in the log while a request waits.
 #[derive(Debug, Clone)]
 pub enum Notice {
-    /// 100ms limits the rate of an endpoint; it is not asked until `until`.
+    /// 100ms limits the rate of an endpoint, which gets no request until `until`.
     RateLimited {
-        /// The path asked for.
         endpoint: String,
-        /// The end of the pause, by the local clock.
         until: DateTime<Utc>,
-        /// The pause.
         wait: Duration,
     },
-    /// A try failed and another follows.
-    Retrying {
-        /// The path asked for.
-        endpoint: String,
-        /// What went wrong.
-        problem: Problem,
-        /// How long until the next try.
-        wait: Duration,
-    },
-    /// There is no connection, and it is tried again. Told once until there has been one.
-    Unreachable {
-        /// Why.
-        cause: String,
-    },
-    /// A page of a list is shorter than the limit it states and has a token all the same. Told once a list.
-    ShortPage {
-        /// The path asked for.
-        endpoint: String,
-        /// Whether there are items behind it, so that such pages do not end this list.
-        goes_on: bool,
-    },
-    /// Something a caller wants said.
-    Note(String),
-    /// Something is not there (any more) and is passed over.
-    Skipped {
-        /// The path asked for.
-        endpoint: String,
-    },
+    Info(String),
+    Debug(String),
 }
 
 /// Called with every [`Notice`].
 pub type Listener = Arc<dyn Fn(Notice) + Send + Sync>;
 
-/// A client of one workspace: connections, tokens and limits shared, requests counted per stream.
+/// A client of one workspace. Clients share connections, tokens and limits, and each counts its own requests.
 pub struct Client {
     pub(super) shared: Arc<Shared>,
-    asked: AtomicU64,
-    retried: AtomicU64,
-    limited: AtomicU64,
-    absent: AtomicU64,
+    stats: Mutex<RetryStats>,
     /// Held by the one request that may be under way where they are made one at a time.
     alone: tokio::sync::Mutex<()>,
 }
 
-/// What the requests of a client took besides the requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Effort {
+/// How many requests a client has made, and what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RetryStats {
+    /// Every try counts.
+    pub requests: u64,
     /// Requests that were sent again because something went wrong.
     pub retries: u64,
     /// Requests that were refused because of the rate limit and waited for it.
     pub waits: u64,
-    /// Requests that were answered with nothing, because what was asked for does not exist, or no longer does.
+    /// Requests that were answered with nothing, because what was requested does not exist, or no longer does.
     pub absent: u64,
 }
 
@@ -126,15 +92,20 @@ pub(super) struct Shared {
     policy: Policy,
     pub(super) listener: Listener,
     redact: Redact,
-    clocks: Observed,
-    /// There was no connection the last time.
+    /// The earlier clock at the first answer with status 200: the time of a refusing gateway proves nothing.
+    began: OnceLock<DateTime<Utc>>,
+    /// At the last answer.
+    clocks: Mutex<Option<Clocks>>,
+    /// Whether there was no connection the last time.
     is_unreachable: AtomicBool,
     bodies: Bodies,
-    pub(super) short_pages: ShortPages,
+    /// By the path of the list: a page shorter than its limit ends the list if it has fewer items than this. `None`
+    /// once items came behind such a page.
+    pub(super) ends_below: Mutex<HashMap<&'static str, Arc<tokio::sync::Mutex<Option<u64>>>>>,
 }
 
 impl Client {
-    /// A client for `settings`. Nothing is asked yet.
+    /// A client for `settings`, which makes no request yet.
     ///
     /// # Errors
     /// When the TLS roots named by `SSL_CERT_FILE` cannot be read, a variable that should name a proxy does not, or the
@@ -144,22 +115,22 @@ impl Client {
         Ok(Self::over(Arc::new(network), settings, listener))
     }
 
-    /// A client for `settings` that asks over `exchange` instead of the network.
+    /// A client for `settings` that uses `exchange` instead of the network.
     pub fn over(exchange: Arc<dyn Exchange>, settings: Settings, listener: Listener) -> Self {
-        let shared = Shared {
+        Self::of(Arc::new(Shared {
             exchange,
             api_url: root(settings.api_url),
             tokens: Tokens::new(settings.credentials, settings.on_minted),
             rate_limits: RateLimits::new(settings.workers, settings.policy.clone()),
-            bodies: Bodies::new(),
-            short_pages: ShortPages::default(),
             policy: settings.policy,
             listener,
             redact: settings.redact,
-            clocks: Observed::default(),
+            began: OnceLock::new(),
+            clocks: Mutex::default(),
             is_unreachable: AtomicBool::new(false),
-        };
-        Self::of(Arc::new(shared))
+            bodies: Bodies::new(),
+            ends_below: Mutex::default(),
+        }))
     }
 
     /// Another client of the same workspace, which shares all but the count of its requests.
@@ -168,34 +139,30 @@ impl Client {
     }
 
     fn of(shared: Arc<Shared>) -> Self {
-        let [asked, retried, limited, absent] = Default::default();
-        Self { shared, asked, retried, limited, absent, alone: tokio::sync::Mutex::default() }
+        Self { shared, stats: Mutex::default(), alone: tokio::sync::Mutex::default() }
     }
 
     /// The requests this client has made, every try counted.
     pub fn requests(&self) -> u64 {
-        self.asked.load(Ordering::Relaxed)
+        self.retry_stats().requests
     }
 
-    /// What the requests of this client took, and how many were for nothing.
-    pub fn effort(&self) -> Effort {
-        let [retries, waits, absent] =
-            [&self.retried, &self.limited, &self.absent].map(|count| count.load(Ordering::Relaxed));
-        Effort { retries, waits, absent }
+    pub fn retry_stats(&self) -> RetryStats {
+        *locked(&self.stats)
     }
 
     /// When reading began: the earlier of the server's clock and this machine's at the first answer with
     /// status 200; `None` before that. A wrong clock on either side costs reading again, never a gap.
     pub fn began(&self) -> Option<DateTime<Utc>> {
-        self.shared.clocks.began()
+        self.shared.began.get().copied()
     }
 
-    /// What the clocks said at the last answer of any kind; `None` before the first.
+    /// The clocks at the last answer of any kind; `None` before the first.
     pub fn clocks(&self) -> Option<Clocks> {
-        self.shared.clocks.last()
+        *locked(&self.shared.clocks)
     }
 
-    /// What time it is at 100ms: by its clock at the last answer, by this machine's before the first.
+    /// The time at 100ms: by its clock at the last answer, by this machine's before the first.
     pub fn now(&self) -> DateTime<Utc> {
         self.clocks().map_or_else(seams::now, |clocks| clocks.now())
     }
@@ -206,20 +173,20 @@ impl Client {
     /// When that request fails.
     pub async fn ask_the_time(&self) -> Result<Option<Clocks>, ApiError> {
         if self.clocks().is_none() {
-            self.get(Get::list("sessions", SMALL_PAGE, vec![("active", "true".into())]), |_| Ok(())).await?;
+            self.get(Get::page(Endpoint::SESSIONS, SMALL_PAGE).with("active", [true]), |_| Ok(())).await?;
         }
         Ok(self.clocks())
     }
 
-    /// Counts an answer that says that there is nothing at `endpoint`, and has the listener say so.
+    /// Counts an answer that there is nothing at `endpoint`, and notifies the listener.
     pub fn skipped(&self, endpoint: String) {
-        self.absent.fetch_add(1, Ordering::Relaxed);
-        (self.shared.listener)(Notice::Skipped { endpoint });
+        locked(&self.stats).absent += 1;
+        let sentence = format!("`{endpoint}` has nothing, does not exist or no longer does, and is skipped.");
+        (self.shared.listener)(Notice::Debug(sentence));
     }
 
-    /// Has the listener say something.
     pub fn note(&self, sentence: String) {
-        (self.shared.listener)(Notice::Note(sentence));
+        (self.shared.listener)(Notice::Info(sentence));
     }
 
     /// `wait` on the clock of this client's waits, which tests speed up.
@@ -236,64 +203,55 @@ impl Client {
     pub(super) async fn get<R>(
         &self,
         mut get: Get<'_>,
-        read: impl Fn(&str) -> Result<R, Unreadable>,
+        read: impl Fn(&str) -> Result<R, Problem>,
     ) -> Result<R, ApiError> {
-        if !get.is_askable() {
-            return Err(ApiError::unsent(Problem::BadId, get.endpoint()));
+        if !get.has_good_id() {
+            return Err(ApiError::unsent(Problem::BadId, get.path()));
         }
         let mut retry = Retry::new(&self.shared.policy);
         let (mut first_sent_at, mut limited_at) = (None, None);
         loop {
-            let is_alone = get.is_cautious && self.limited.load(Ordering::Relaxed) > 0;
+            let is_alone = get.endpoint.is_cautious && self.retry_stats().waits > 0;
             let _alone = if is_alone { Some(self.alone.lock().await) } else { None };
             let permit = self.shared.rate_limits.enter(get.pattern).await;
-            let sent_at = permit.sent_at;
-            let first_sent_at = *first_sent_at.get_or_insert(sent_at);
-            retry.spend(limited_at.take().map_or(Duration::ZERO, |limited_at| sent_at - limited_at));
-            self.asked.fetch_add(1, Ordering::Relaxed);
-            let token = self.shared.tokens.current();
-            let (answer, took) = match token {
-                Ok(token) => self.attempt(&get, token).await,
-                Err(problem) => (Err(Problem::Credentials(problem)), Duration::ZERO),
-            };
-            let problem = match answer.and_then(|body| parsed(&body, &read)) {
+            let first_sent_at = *first_sent_at.get_or_insert(permit.sent_at);
+            retry.spend(limited_at.take().map_or(Duration::ZERO, |limited_at| permit.sent_at - limited_at));
+            locked(&self.stats).requests += 1;
+            let (answer, took) = self.attempt(&get).await;
+            let problem = match answer.and_then(|body| read(&text_of(&body))) {
                 Ok(answer) => {
                     permit.succeeded(took);
                     return Ok(answer);
                 }
                 Err(problem) => problem,
             };
+            // "Not found" took its time and passed the limit like any other answer.
+            if matches!(problem, Problem::Refused { .. }) && !problem.is_retryable() {
+                permit.served(took);
+            }
             if problem.is_oversized() && get.ask_for_less() {
                 retry.tried(took);
-                self.retrying(&get, problem, Duration::ZERO);
+                self.retrying(&get, &problem, Duration::ZERO);
                 continue;
             }
-            let decision = retry.after(&problem, took, self.has_worked(&get, &problem, &permit), self.host());
-            let is_enough = get.form.is_optional && retry.tries >= TRIES_OF_WHAT_IS_OPTIONAL;
-            let decision = match decision {
-                Decision::Wait(_) if is_enough && problem.is_answer() && !permit.has_answered() => {
-                    Decision::GiveUp(GaveUp::TriesExhausted)
-                }
-                decision => decision,
-            };
-            match decision {
+            match retry.after(&problem, took, self.tries(&get, &problem, &permit)) {
                 Decision::Wait(wait) => {
                     drop(permit);
-                    self.retrying(&get, problem, wait);
-                    retry.wait(wait).await;
+                    self.retrying(&get, &problem, wait);
+                    retry.spend(wait);
+                    tokio::time::sleep(wait).await;
                 }
                 Decision::Pause => {
                     self.pause(&get, &problem, permit);
                     limited_at = Some(Instant::now());
                 }
                 Decision::GiveUp(gave_up) => {
-                    let (endpoint, tries, elapsed) = (get.endpoint(), retry.tries, first_sent_at.elapsed());
                     return Err(ApiError {
                         problem,
                         gave_up,
-                        endpoint,
-                        tries,
-                        elapsed,
+                        endpoint: get.path(),
+                        tries: retry.tries,
+                        elapsed: first_sent_at.elapsed(),
                         clocks: self.clocks().map(Box::new),
                         is_minted: self.shared.tokens.are_minted(),
                     });
@@ -302,20 +260,25 @@ impl Client {
         }
     }
 
-    fn host(&self) -> Host {
-        if self.clocks().is_some() { Host::HasAnswered } else { Host::IsSilent }
-    }
-
-    /// Whether a token has been accepted earlier, so that its refusal is a fault like any other.
-    fn has_worked(&self, get: &Get<'_>, problem: &Problem, permit: &Permit<'_>) -> bool {
+    /// How often a request that ends with `problem` is tried.
+    fn tries(&self, get: &Get<'_>, problem: &Problem, permit: &Permit<'_>) -> u32 {
+        let (endpoint, tries) = (get.endpoint, self.shared.policy.tries);
+        let have_worked = self.shared.tokens.have_worked();
         match problem {
-            // It may be meant for this one item.
-            Problem::Refused { status: 403, .. } if get.form.is_of_one_item && self.shared.tokens.have_worked() => {
-                false
+            Problem::Refused { status: 401, .. } if !have_worked => FEW_TRIES,
+            // It may be meant for this one item, or a permission may be missing for this endpoint alone.
+            Problem::Refused { status: 403, .. }
+                if endpoint.is_of_one_item && have_worked || !permit.has_answered() =>
+            {
+                FEW_TRIES
             }
-            // A permission may be missing for this endpoint alone.
-            Problem::Refused { status: 403, .. } => permit.has_answered(),
-            _ => self.shared.tokens.have_worked(),
+            Problem::Refused { status: 500..=599, .. } | Problem::Unreadable(_)
+                if endpoint.is_optional && !permit.has_answered() =>
+            {
+                FEW_TRIES
+            }
+            Problem::NotSent(_) | Problem::Proxy { .. } if self.clocks().is_none() => tries.min(TRIES_OF_A_SILENT_HOST),
+            _ => tries,
         }
     }
 
@@ -323,32 +286,38 @@ impl Client {
     fn pause(&self, get: &Get<'_>, problem: &Problem, permit: Permit<'_>) {
         let Problem::Refused { retry_after, .. } = problem else { return };
         let wait = permit.refused(*retry_after);
-        self.limited.fetch_add(1, Ordering::Relaxed);
-        let (endpoint, until) = (get.endpoint(), seams::now() + wait);
+        locked(&self.stats).waits += 1;
+        let (endpoint, until) = (get.path(), seams::now() + wait);
         (self.shared.listener)(Notice::RateLimited { endpoint, until, wait });
     }
 
-    fn retrying(&self, get: &Get<'_>, problem: Problem, wait: Duration) {
-        self.retried.fetch_add(1, Ordering::Relaxed);
-        if let Problem::NotSent(cause) | Problem::Proxy { what: cause, .. } = &problem
+    fn retrying(&self, get: &Get<'_>, problem: &Problem, wait: Duration) {
+        locked(&self.stats).retries += 1;
+        if let Problem::NotSent(cause) | Problem::Proxy { what: cause, .. } = problem
             && !self.shared.is_unreachable.swap(true, Ordering::Relaxed)
         {
-            (self.shared.listener)(Notice::Unreachable { cause: cause.clone() });
+            self.note(format!("Could not reach 100ms ({cause}); trying again."));
         }
-        (self.shared.listener)(Notice::Retrying { endpoint: get.endpoint(), problem, wait });
+        let sentence = format!("Trying `{}` again in {:.1} s: {problem}.", get.path(), wait.as_secs_f64());
+        (self.shared.listener)(Notice::Debug(sentence));
     }
 
-    /// One try, and how long it took. It runs in a task of its own: what has been sent goes on when nobody asks for
-    /// its answer, because a slow destination holds everything up. Else it would time out, and 100ms be blamed.
-    async fn attempt(&self, get: &Get<'_>, token: Token) -> (Result<Vec<u8>, Problem>, Duration) {
-        let (shared, url, form) = (Arc::clone(&self.shared), get.url(&self.shared.api_url, self.now()), get.form);
+    /// One try, and how long it took. It runs in a task of its own, so that what has been sent ends in time even if a
+    /// slow destination keeps anybody from taking the answer. Else it would time out, and 100ms be blamed.
+    async fn attempt(&self, get: &Get<'_>) -> (Result<Vec<u8>, Problem>, Duration) {
+        let (shared, endpoint, url) =
+            (Arc::clone(&self.shared), get.endpoint, get.url(&self.shared.api_url, self.now()));
+        let token = match shared.tokens.current() {
+            Ok(token) => token,
+            Err(problem) => return (Err(problem), Duration::ZERO),
+        };
         let largest = if get.is_smallest_page() { LARGEST_SMALL_PAGE } else { LARGEST };
-        let longest = shared.policy.scale(shared.policy.longest_answer);
+        let longest = shared.policy.scale(shared.policy.request_timeout);
         // Dropped with this future, it ends the task.
         let mut task = JoinSet::new();
         task.spawn(async move {
             let sent_at = Instant::now();
-            let answer = tokio::time::timeout(longest, shared.answer(url, form, &token, largest)).await;
+            let answer = tokio::time::timeout(longest, shared.answer(url, endpoint, &token, largest)).await;
             (answer.unwrap_or(Err(Problem::TooSlow(longest))), sent_at.elapsed())
         });
         match task.join_next().await {
@@ -360,62 +329,45 @@ impl Client {
 }
 
 impl Shared {
-    /// The content of an answer with status 200. Notes what every answer tells of clock and token.
-    async fn answer(&self, url: Url, form: &Form, token: &Token, largest: usize) -> Result<Vec<u8>, Problem> {
-        let Self { clocks, tokens, bodies, redact, is_unreachable, .. } = self;
-        let Received { status, headers, body } = self.send(url, token).await?;
-        is_unreachable.store(false, Ordering::Relaxed);
-        let seen = Clocks { server: refusal::header_date(&headers, DATE), local: seams::now() };
-        // A proxy that unpacks or scans what passes says so with 203; the body is what 100ms answered.
+    /// The content of an answer with status 200. Notes what every answer shows of clock and token.
+    async fn answer(&self, url: Url, endpoint: Endpoint, token: &Token, largest: usize) -> Result<Vec<u8>, Problem> {
+        let Received { status, headers, body } = self.exchange.get(url, token.authorization()?).await?;
+        self.is_unreachable.store(false, Ordering::Relaxed);
+        let seen = Clocks {
+            server: headers.get(DATE).and_then(|date| error_response::http_date(date.to_str().ok()?)),
+            local: seams::now(),
+        };
+        // A proxy that unpacks or scans what passes answers with 203; the body is that of 100ms.
         let status = if status == StatusCode::NON_AUTHORITATIVE_INFORMATION { StatusCode::OK } else { status };
-        clocks.note(seen, status == StatusCode::OK);
-        let (status, body) = told(form, status, bodies.read(&headers, body, largest).await)?;
+        *locked(&self.clocks) = Some(seen);
+        if status == StatusCode::OK {
+            self.began.get_or_init(|| seen.earlier());
+        }
+        let (status, body) = match (status, self.bodies.read(&headers, body, largest).await) {
+            (StatusCode::NO_CONTENT, _) => (StatusCode::OK, Ok(endpoint.no_content.into())),
+            (StatusCode::OK, Ok(body)) if endpoint.may_be_empty && body.trim_ascii().is_empty() => {
+                (status, Ok("null".into()))
+            }
+            (StatusCode::OK, Ok(body)) => (endpoint.judge(&body)?, Ok(body)),
+            answer => answer,
+        };
         match status {
             StatusCode::OK => {
-                if tokens.accepted(token) {
+                if self.tokens.accepted(token) {
                     let seconds = seen.skew().unwrap_or_default().num_seconds().unsigned_abs();
-                    (self.listener)(Notice::Note(format!(
+                    (self.listener)(Notice::Info(format!(
                         "This machine's clock and that of 100ms differ by {seconds} s. Tokens are made by the clock of \
                          100ms, because it refused one made by this machine's: set this machine's clock."
                     )));
                 }
                 return body;
             }
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => tokens.renew(token, seen.skew()),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.tokens.renew(token, seen.skew()),
             _ => {}
         }
         // A refusal is one, whatever becomes of its text.
-        Err(refusal::problem(status, &headers, seen.server, &body.unwrap_or_default(), redact))
+        Err(error_response::problem(status, &headers, seen.server, &body.unwrap_or_default(), &self.redact))
     }
-
-    async fn send(&self, url: Url, token: &Token) -> Result<Received, Problem> {
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.value.expose_secret()))
-            .map_err(|_| Problem::Credentials("the management token holds characters no token has".into()))?;
-        authorization.set_sensitive(true);
-        self.exchange.get(url, authorization).await
-    }
-}
-
-/// The status and the body of an answer; for an error with status 200, the status that it should have had.
-fn told(
-    form: &Form,
-    status: StatusCode,
-    body: Result<Vec<u8>, Problem>,
-) -> Result<(StatusCode, Result<Vec<u8>, Problem>), Problem> {
-    Ok(match (status, body) {
-        (StatusCode::NO_CONTENT, _) => (StatusCode::OK, Ok(form.no_content.into())),
-        (StatusCode::OK, Ok(body)) => match form.judge(text_of(&body[..body.len().min(LARGEST_ERROR)]).as_bytes()) {
-            Verdict::Answer => (status, Ok(form.content(body))),
-            Verdict::Foreign => return Err(Problem::Unreadable("not of the documented form".into())),
-            Verdict::Error(code) => (StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Ok(body)),
-        },
-        (status, body) => (status, body),
-    })
-}
-
-/// What `read` makes of the body of an answer.
-fn parsed<R>(body: &[u8], read: impl Fn(&str) -> Result<R, Unreadable>) -> Result<R, Problem> {
-    read(&text_of(body)).map_err(|error| Problem::Unreadable(error.to_string()))
 }
 
 /// `api_url` without the `v2` that belongs to every path.
@@ -433,6 +385,7 @@ mod tests {
 
     use chrono::TimeDelta;
 
+    use super::super::error::GiveUpReason;
     use super::super::test_server::{client, client_with, respond, serve};
     use super::*;
 
@@ -442,7 +395,7 @@ mod tests {
     }
 
     async fn page_of_rooms(client: &Client) -> Result<String, ApiError> {
-        client.get(Get::list("rooms", 100, Vec::new()), |body| Ok(body.to_owned())).await
+        client.get(Get::page(Endpoint::ROOMS, 100), |body| Ok(body.to_owned())).await
     }
 
     #[tokio::test]
@@ -453,7 +406,7 @@ mod tests {
             while connection.write_all(chunk.as_bytes()).is_ok() {}
         });
         let error = page_of_rooms(&client(url, 1.0)).await.unwrap_err();
-        assert_eq!((error.problem, error.gave_up), (Problem::TooLarge(256_000_000), GaveUp::NotRetryable));
+        assert_eq!((error.problem, error.gave_up), (Problem::TooLarge(256_000_000), GiveUpReason::NotRetryable));
         assert_eq!(limits(&requests.lock().unwrap()), ["100", "50", "25", "10"]);
     }
 
@@ -465,8 +418,8 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(5));
             }
         });
-        let (longest_answer, first_wait) = (Duration::from_millis(100), Duration::from_millis(1));
-        let policy = Policy { longest_answer, first_wait, ..Policy::patient() };
+        let (request_timeout, initial_backoff) = (Duration::from_millis(100), Duration::from_millis(1));
+        let policy = Policy { request_timeout, initial_backoff, ..Policy::for_sync() };
         let error = page_of_rooms(&client_with(url, policy)).await.unwrap_err();
         assert!(matches!(error.problem, Problem::TooSlow(_)), "{error}");
         assert_eq!(limits(&requests.lock().unwrap()), ["100", "50", "25", "10", "10", "10"]);
@@ -497,7 +450,7 @@ mod tests {
         });
         let client = client(url, 1.0);
         let error = page_of_rooms(&client).await.unwrap_err();
-        assert_eq!((error.status(), error.gave_up), (Some(401), GaveUp::TriesExhausted));
+        assert_eq!((error.status(), error.gave_up), (Some(401), GiveUpReason::TriesExhausted));
         assert!(error.clocks.unwrap().skew().is_some());
         assert_eq!(requests.lock().unwrap().len(), 2, "by our clock, and by theirs");
         assert_eq!(client.began(), None, "a refusal is no beginning");
@@ -541,7 +494,7 @@ mod tests {
     async fn nothing_is_asked_under_an_id_that_is_none() {
         let (url, requests) = serve(|_, _, connection| respond(connection, 200, "", "{}"));
         for id in ["", ".", ".."] {
-            let error = client(url.clone(), 1.0).get(Get::one("recordings/{id}", id), |_| Ok(())).await.unwrap_err();
+            let error = client(url.clone(), 1.0).get(Get::of(Endpoint::ITEM, id), |_| Ok(())).await.unwrap_err();
             assert_eq!(error.problem, Problem::BadId);
         }
         assert!(requests.lock().unwrap().is_empty());

@@ -1,40 +1,138 @@
-//! What can be asked: lists by page, and one method for everything else.
+//! What can be requested: the endpoints, and one method for each kind of them.
 //!
-//! Each takes a closure that shapes the answer while its text is still there, inside the try: an answer
-//! that turns out to be unreadable is asked for again. What an item looks like is the caller's to say.
+//! Each method takes a closure that shapes the answer while its text is still there. It runs inside of a try, so an
+//! answer that turns out to be unreadable is requested again.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::answers::{Answer, Keyed, Members, Pagination, PeersAnswer, PresignedUrl, WebhookAnswer};
+use super::answers::{Answer, Keyed, Members};
 use super::client::{Client, Notice};
-use super::envelope::Form;
+use super::envelope::{PageAnswer, items, limit, page_token};
 use super::error::{ApiError, Problem};
-use super::pages::{EventPage, ListPage, Next};
 use super::request::Get;
-use super::transport::Unreadable;
+use crate::seams::locked;
 
 /// The largest page the API serves.
 pub const PAGE_SIZE: u64 = 100;
 /// The smallest page that every list accepts: enough for `check`.
 pub const SMALL_PAGE: u64 = 10;
 
+/// An endpoint, and how its answers are told from errors that come with status 200.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The path below `/v2`, with `{id}` where an id stands.
+    pub(super) path: &'static str,
+    /// The filter that [`ListFilter::flag`] sets.
+    flag: &'static str,
+    /// The members by which an answer is recognised.
+    pub(super) own: &'static [&'static str],
+    /// Whether an answer without any of them is none, even if it does not look like an error.
+    pub(super) is_closed: bool,
+    /// Whether an answer without a body means that there is nothing.
+    pub(super) may_be_empty: bool,
+    /// The answer that status 204 stands for.
+    pub(super) no_content: &'static str,
+    /// Whether it is about one item, so that a refusal may be meant for that item alone.
+    pub(super) is_of_one_item: bool,
+    /// Whether it can be done without. Requests for links always fail in some workspaces, and nobody should wait for
+    /// them.
+    pub(super) is_optional: bool,
+    /// Whether one request is made at a time once it has been limited.
+    pub(super) is_cautious: bool,
+}
+
+impl Endpoint {
+    pub const SESSIONS: Self = Self::list("sessions", "active");
+    pub const ROOMS: Self = Self::list("rooms", "enabled");
+    /// Templates, whole.
+    pub const TEMPLATES: Self = Self::list("templates", "");
+    /// Recordings, usually without their files.
+    pub const RECORDINGS: Self = Self::list("recordings", "");
+    /// Files of recordings, live streams and external streams.
+    pub const RECORDING_ASSETS: Self = Self::list("recording-assets", "");
+    /// HLS streams.
+    pub const LIVE_STREAMS: Self = Self::list("live-streams", "");
+    /// RTMP streams.
+    pub const EXTERNAL_STREAMS: Self = Self::list("external-streams", "");
+    pub(super) const EVENTS: Self =
+        Self { own: &["events", "limit"], is_of_one_item: true, ..Self::list("analytics/events", "") };
+    pub(super) const WEBHOOK_EVENTS: Self =
+        Self { own: &["events", "pagination", "summary"], is_cautious: true, ..Self::list("analytics/webhooks", "") };
+    pub(super) const ITEM: Self =
+        Self { own: &["id", "_id"], is_closed: true, no_content: "", is_of_one_item: true, ..Self::list("{id}", "") };
+    pub(super) const PRESIGNED_URL: Self = Self {
+        path: "recording-assets/{id}/presigned-url",
+        own: &["url", "path", "expiry", "id"],
+        no_content: "null",
+        is_optional: true,
+        ..Self::ITEM
+    };
+    pub(super) const ACTIVE_ROOM_PEERS: Self =
+        Self { path: "active-rooms/{id}/peers", own: &["peers"], may_be_empty: true, no_content: "null", ..Self::ITEM };
+    pub(super) const PEER_STATS: Self = Self {
+        path: "analytics/peer-stats",
+        own: &["publisher", "subscriber", "peer_id", "session_id", "room_id"],
+        ..Self::ACTIVE_ROOM_PEERS
+    };
+    /// An object. There may be other settings than these.
+    pub const TEMPLATE_SETTINGS: Self = Self {
+        path: "templates/{id}/settings",
+        own: &["region", "recording", "roomState", "retry", "subscribeDegradation"],
+        is_closed: false,
+        ..Self::ACTIVE_ROOM_PEERS
+    };
+    /// The destinations of a template by kind. There may be other kinds.
+    pub const TEMPLATE_DESTINATIONS: Self = Self {
+        path: "templates/{id}/destinations",
+        own: &["rtmpDestinations", "hlsDestinations", "browserRecordings", "transcriptions"],
+        ..Self::TEMPLATE_SETTINGS
+    };
+    /// The recording configurations of a template: an array.
+    pub const TEMPLATE_RECORDINGS: Self =
+        Self { path: "templates/{id}/recordings", own: &[], ..Self::TEMPLATE_SETTINGS };
+
+    /// A list whose pages are named by the id of their last item, newest first.
+    const fn list(path: &'static str, flag: &'static str) -> Self {
+        Self {
+            path,
+            flag,
+            own: &["data", "limit"],
+            is_closed: false,
+            may_be_empty: false,
+            no_content: r#"{"data":[],"events":[]}"#,
+            is_of_one_item: false,
+            is_optional: false,
+            is_cautious: false,
+        }
+    }
+
+    /// The request for a page of a list.
+    fn page<'a>(self, filter: &ListFilter<'a>, limit: u64) -> Get<'a> {
+        Get::page(self, limit)
+            .with(self.flag, filter.flag)
+            .with("after", filter.after.as_ref())
+            .with("before", filter.before.as_ref())
+            .with("start", filter.start)
+    }
+}
+
 /// A page of a list: what the caller made of it, and how to go on.
 #[derive(Debug)]
 pub struct Page<R> {
-    /// What the shaping closure returned.
     pub content: R,
     /// The token of the next page; `None` at the end of the list.
     pub next: Option<String>,
 }
 
-/// Which items of a list to ask for. The API compares times inclusively, with the item's creation.
+/// Which items of a list to request. The API compares times inclusively, with the creation of an item.
 #[derive(Debug, Default, Clone)]
 pub struct ListFilter<'a> {
-    /// `active` of sessions, `enabled` of rooms. What unset means is not documented, so say it always.
+    /// `active` of sessions, `enabled` of rooms. What unset means is not documented, so set it always.
     pub flag: Option<bool>,
     /// Created at or after, as RFC 3339.
     pub after: Option<String>,
@@ -44,61 +142,11 @@ pub struct ListFilter<'a> {
     pub start: Option<&'a str>,
     /// Items a page; [`PAGE_SIZE`] when unset.
     pub limit: Option<u64>,
-    /// Whether the page is all that is wanted: where the list goes on is of no interest.
+    /// Whether no further page will be requested, so that it does not matter whether the list goes on.
     pub is_probe: bool,
 }
 
-/// A list whose pages are named by the id of their last item, newest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct List {
-    path: &'static str,
-    /// The filter that [`ListFilter::flag`] sets.
-    flag: &'static str,
-}
-
-impl List {
-    /// Sessions, by `active`.
-    pub const SESSIONS: Self = Self { path: "sessions", flag: "active" };
-    /// Rooms, by `enabled`.
-    pub const ROOMS: Self = Self { path: "rooms", flag: "enabled" };
-    /// Templates, whole.
-    pub const TEMPLATES: Self = Self { path: "templates", flag: "" };
-    /// Recordings, usually without their files.
-    pub const RECORDINGS: Self = Self { path: "recordings", flag: "" };
-    /// Files of recordings, live streams and external streams.
-    pub const RECORDING_ASSETS: Self = Self { path: "recording-assets", flag: "" };
-    /// HLS streams.
-    pub const LIVE_STREAMS: Self = Self { path: "live-streams", flag: "" };
-    /// RTMP streams.
-    pub const EXTERNAL_STREAMS: Self = Self { path: "external-streams", flag: "" };
-
-    /// The request for a page.
-    fn page<'a>(self, filter: &ListFilter<'a>, limit: u64) -> Get<'a> {
-        let mut query: Vec<_> = filter.flag.map(|value| (self.flag, value.to_string())).into_iter().collect();
-        query.extend(filter.after.clone().map(|after| ("after", after)));
-        query.extend(filter.before.clone().map(|before| ("before", before)));
-        query.extend(filter.start.map(|start| ("start", start.to_owned())));
-        Get::list(self.path, limit, query)
-    }
-}
-
-/// A document below a template.
-#[derive(Debug, Clone, Copy)]
-pub struct TemplatePart {
-    pattern: &'static str,
-    form: &'static Form,
-}
-
-impl TemplatePart {
-    /// The settings: an object.
-    pub const SETTINGS: Self = Self { pattern: "templates/{id}/settings", form: &Form::SETTINGS };
-    /// The destinations by kind.
-    pub const DESTINATIONS: Self = Self { pattern: "templates/{id}/destinations", form: &Form::DESTINATIONS };
-    /// The recording configurations: an array.
-    pub const RECORDINGS: Self = Self { pattern: "templates/{id}/recordings", form: &Form::CONFIGURATIONS };
-}
-
-/// Which events of a room to ask for.
+/// Which events of a room to request.
 #[derive(Debug, Default, Clone)]
 pub struct EventFilter<'a> {
     /// The room, which is required.
@@ -113,14 +161,14 @@ pub struct EventFilter<'a> {
     pub start: Option<&'a str>,
 }
 
-/// The webhook history reaches back so far, and refuses to be asked for more.
+/// How far the webhook history reaches back. A request for more is refused.
 const WEBHOOK_HISTORY: TimeDelta = TimeDelta::days(30);
-/// So much of that is given up, for the time that a request is on its way.
+/// How much of that is given up, for the time that a request is on its way.
 const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(1);
-/// How often a period is asked for whose beginning became too old on the way all the same.
+/// How often a period is requested whose beginning became too old on the way all the same.
 const TRIES_OF_A_PERIOD: u32 = 3;
 
-/// Which deliveries to the webhook to ask for.
+/// Which deliveries to the webhook to request.
 #[derive(Debug, Clone, Copy)]
 pub struct WebhookFilter {
     /// Beginning and end, both included, at most 14 days apart; when unset, the last 24 h. A beginning that is too old
@@ -141,20 +189,19 @@ impl Default for WebhookFilter {
 /// A page of deliveries.
 #[derive(Debug)]
 pub struct WebhookPage<R> {
-    /// What the shaping closure returned.
+    /// What the caller made of it.
     pub content: R,
-    /// Whether another page follows.
     pub has_next: bool,
-    /// How many deliveries the period has, if the answer says so.
+    /// How many deliveries the period has, if the answer names it.
     pub total: Option<u64>,
-    /// How many pages they are, if the answer says so.
+    /// How many pages they are, if the answer names it.
     pub pages: Option<u64>,
-    /// The beginning of the period that was asked for.
+    /// The beginning of the period that was requested.
     pub begins: DateTime<Utc>,
 }
 
 impl Client {
-    /// The oldest moment of which the webhook history may be asked now.
+    /// The oldest moment of which the webhook history may be requested now.
     pub fn oldest_delivery(&self) -> DateTime<Utc> {
         self.now() - WEBHOOK_HISTORY + ON_ITS_WAY
     }
@@ -166,41 +213,53 @@ impl Client {
         filter: &WebhookFilter,
         shape: impl for<'a> Fn(Vec<A::Of<'a>>) -> R,
     ) -> Result<Option<WebhookPage<R>>, ApiError> {
-        let endpoint = "analytics/webhooks";
+        #[derive(Default, Deserialize)]
+        struct Pagination {
+            has_next: Option<bool>,
+            total_items: Option<u64>,
+            total_pages: Option<u64>,
+        }
         let milliseconds = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
-        // Which events are on a page depends on its size: an answer that is too large cannot be asked for in parts.
-        let mut query = vec![("limit", filter.limit.to_string()), ("page", filter.page.to_string())];
-        query.extend(filter.period.map(|(_, ends)| ("end_time", milliseconds(ends))));
         // The wait for a rate limit may be long: what is too old is known when the request is sent, and not before.
-        let sent = AtomicI64::default();
-        let begins = |now: DateTime<Utc>| {
-            let begins = filter.period.map_or(now, |(begins, _)| begins.max(now - WEBHOOK_HISTORY + ON_ITS_WAY));
-            sent.store(begins.timestamp_millis(), Ordering::Relaxed);
-            ("start_time", milliseconds(begins))
+        let begins = Mutex::new(DateTime::default());
+        let start_time = |now: DateTime<Utc>| {
+            let (after, _) = filter.period?;
+            let after = after.max(now - WEBHOOK_HISTORY + ON_ITS_WAY);
+            *locked(&begins) = after;
+            Some(("start_time", milliseconds(after)))
         };
-        let sent = || DateTime::from_timestamp_millis(sent.load(Ordering::Relaxed)).unwrap_or_default();
+        let read = |body: &str| {
+            let page: PageAnswer<'_, A::Of<'_>> = serde_json::from_str(body)?;
+            let Pagination { has_next, total_items: total, total_pages: pages } =
+                page.pagination.map_or(Ok(Pagination::default()), |raw| serde_json::from_str(raw.get()))?;
+            if page.events.is_none() && total.is_some_and(|total| total > 0) {
+                return Err(Problem::Unreadable("a page without a list of items, although there are some".into()));
+            }
+            let events = items(page.events, page.limit.or(page.pagination))?;
+            let has_next = has_next.unwrap_or(events.len() as u64 >= filter.limit);
+            if has_next && events.is_empty() {
+                return Err(Problem::Unreadable("a page without items that says that more follow".into()));
+            }
+            Ok(Some(WebhookPage { content: shape(events), has_next, total, pages, begins: *locked(&begins) }))
+        };
         let mut tries = 0;
         loop {
-            let get = Get::one_of(endpoint, query.clone()).with(&Form::HISTORY).cautious();
-            let get = if filter.period.is_some() { get.with_late(&begins) } else { get };
-            let answer = self.get(get, |body| {
-                let page: WebhookAnswer<A::Of<'_>> = serde_json::from_str(body)?;
-                let Pagination { has_next, total_items: total, total_pages: pages } = page.pagination;
-                let has_next = has_next.unwrap_or(page.events.len() as u64 >= filter.limit);
-                if has_next && page.events.is_empty() {
-                    return Err(Unreadable::NothingBeforeMore);
-                }
-                Ok(WebhookPage { content: shape(page.events), has_next, total, pages, begins: sent() })
-            });
+            // Which events are on a page depends on its size: an answer that is too large cannot be requested in parts.
+            let get = Get::new(Endpoint::WEBHOOK_EVENTS)
+                .with("limit", [filter.limit])
+                .with("page", [filter.page])
+                .with("end_time", filter.period.map(|(_, ends)| milliseconds(ends)));
+            let get = Get { late: Some(&start_time), ..get };
+            // Where a page was, there is a history.
+            let is_further = filter.page > 1;
+            let answer = if is_further { self.get(get, &read).await } else { self.optional(get, &read).await };
             tries += 1;
-            match answer.await {
+            match answer {
                 Err(error)
                     if error.status() == Some(400)
                         && tries < TRIES_OF_A_PERIOD
-                        && sent() < self.now() - WEBHOOK_HISTORY => {}
-                // Where a page was, there is a history.
-                answer if filter.page > 1 => return answer.map(Some),
-                answer => return self.or_absent(format!("/v2/{endpoint}"), answer.map(Some)),
+                        && *locked(&begins) < self.now() - WEBHOOK_HISTORY => {}
+                answer => return answer,
             }
         }
     }
@@ -212,112 +271,124 @@ impl Client {
         peer: &str,
         shape: impl for<'a> Fn(A::Of<'a>) -> R,
     ) -> Result<Option<R>, ApiError> {
-        let query = vec![("session_id", session.to_owned()), ("peer_id", peer.to_owned())];
-        self.one(Get::one_of("analytics/peer-stats", query).with(&Form::STATS), shape).await
+        let get = Get::new(Endpoint::PEER_STATS).with("session_id", [session]).with("peer_id", [peer]);
+        self.one::<A, R>(get, shape).await
     }
 
     /// A page of `list`.
     pub async fn list<A: Answer, R>(
         &self,
-        list: List,
+        list: Endpoint,
         filter: &ListFilter<'_>,
         shape: impl for<'a> Fn(Vec<A::Of<'a>>) -> R,
     ) -> Result<Page<R>, ApiError> {
-        let get = list.page(filter, filter.limit.unwrap_or(PAGE_SIZE));
-        let endpoint = get.endpoint();
         let read = |body: &str| {
-            let mut page = ListPage::<A::Of<'_>>::read(body)?;
-            Ok((page.next(), shape(page.items)))
+            let page: PageAnswer<'_, A::Of<'_>> = serde_json::from_str(body)?;
+            let (last, limit) = (page_token(page.last)?, limit(page.limit));
+            let items = items(page.data, page.limit)?;
+            let (last, count) = (last.filter(|_| !items.is_empty()), items.len() as u64);
+            Ok((shape(items), last, count, limit.is_some_and(|limit| count < limit)))
         };
-        let (next, content) = self.get(get, read).await?;
-        let next = match next {
-            Next::PerhapsEnd { last, items } if self.ends_at(list, filter, &last, items).await => None,
-            Next::Page(last) | Next::PerhapsEnd { last, .. } => Some(last),
-            Next::End => None,
-        };
-        refuse_repeated_page(Page { content, next }, filter.start, endpoint)
+        let get = list.page(filter, filter.limit.unwrap_or(PAGE_SIZE));
+        let (content, mut next, count, is_short) = self.get(get, read).await?;
+        if let Some(last) = next.as_deref().filter(|_| is_short && !filter.is_probe)
+            && self.ends_at(list, filter, last, count).await
+        {
+            next = None;
+        }
+        Ok(Page { content, next })
     }
 
-    /// Whether `list` ends at a short page of so many `items`, whose last item is `last`. That is the
-    /// documented end, but a server may cap its pages below the limit it states: the page behind tells.
-    async fn ends_at(&self, list: List, filter: &ListFilter<'_>, last: &str, items: u64) -> bool {
-        if filter.is_probe {
-            return true;
+    /// Whether `list` ends at a page of `count` items, which is shorter than its limit and yet names `last` as the token
+    /// of the next page. That is the documented end, but a server may cap its pages below the limit it states, so the
+    /// next page is requested once.
+    async fn ends_at(&self, list: Endpoint, filter: &ListFilter<'_>, last: &str, count: u64) -> bool {
+        let unknown = || Arc::new(tokio::sync::Mutex::new(Some(0)));
+        let known = Arc::clone(locked(&self.shared.ends_below).entry(list.path).or_insert_with(unknown));
+        // Whoever comes first finds out, and the others wait.
+        let mut ends_below = known.lock().await;
+        match *ends_below {
+            None => return false,
+            Some(most) if count < most => return true,
+            // A page of just as many items as another last one need not be the last: that may be the server's cap.
+            Some(_) => {}
         }
         let further = list.page(&ListFilter { start: Some(last), ..filter.clone() }, SMALL_PAGE);
-        let endpoint = further.endpoint();
-        let known = self.shared.short_pages.of(list.path);
-        let mut known = known.lock().await;
-        if known.goes_on || items < known.most_items_at_an_end {
-            return !known.goes_on;
-        }
-        // A page that ends where the one before it did repeats its items.
-        let is_end = |page: ListPage<IgnoredAny>| page.items.is_empty() || page.last.as_deref() == Some(last);
-        // Nothing is lost by asking again for a page that could not be had.
-        let Ok(ends) = self.get(further, |body| Ok(is_end(ListPage::read(body)?))).await else { return false };
-        if ends {
-            known.most_items_at_an_end = items;
-        } else {
-            known.goes_on = true;
-        }
-        (self.shared.listener)(Notice::ShortPage { endpoint, goes_on: !ends });
+        let path = further.path();
+        let read = |body: &str| {
+            let page: PageAnswer<'_, IgnoredAny> = serde_json::from_str(body)?;
+            // A page that ends where the one before it did repeats its items.
+            let is_repeated = page_token(page.last)?.as_deref() == Some(last);
+            Ok(is_repeated || items(page.data, page.limit)?.is_empty())
+        };
+        // Nothing is lost by requesting a page later that could not be had now.
+        let Ok(ends) = self.get(further, read).await else { return false };
+        *ends_below = ends.then_some(count);
+        let so =
+            if ends { "it is the last page" } else { "there are more items, so such a page does not end the list" };
+        (self.shared.listener)(Notice::Debug(format!(
+            "A page of `{path}` has fewer items than its limit and names a next page: {so}."
+        )));
         ends
     }
 
     /// One item of `list` by its id; `None` when there is no such item.
     pub async fn item<A: Answer, R>(
         &self,
-        list: List,
+        list: Endpoint,
         id: &str,
         shape: impl for<'a> Fn(A::Of<'a>) -> R,
     ) -> Result<Option<R>, ApiError> {
         let pattern = format!("{}/{{id}}", list.path);
-        self.one(Get::one(&pattern, id), shape).await
+        self.one::<A, R>(Get { pattern: &pattern, ..Get::of(Endpoint::ITEM, id) }, shape).await
     }
 
-    /// Who is in a room now. A room nobody is in holds no peers, or answers with nothing: `None`.
+    /// The peers in a room now, each with its key. A room that nobody is in has no peers, or answers with nothing:
+    /// `None`.
     pub async fn active_room_peers<A: Answer, R>(
         &self,
         room: &str,
         shape: impl for<'a> Fn(Keyed<'a, A::Of<'a>>) -> R,
     ) -> Result<Option<R>, ApiError> {
-        let get = Get::one("active-rooms/{id}/peers", room).with(&Form::PEERS);
-        let endpoint = get.endpoint();
-        let answer = self.get(get, |body| {
-            let answer: Option<PeersAnswer<Members<'_, A::Of<'_>>>> = serde_json::from_str(body)?;
+        #[derive(Deserialize)]
+        struct Peers<T> {
+            peers: Option<T>,
+        }
+        let read = |body: &str| {
+            let answer: Option<Peers<Members<'_, A::Of<'_>>>> = serde_json::from_str(body)?;
             Ok(answer.map(|answer| shape(answer.peers.map(|members| members.0).unwrap_or_default())))
-        });
-        self.or_absent(endpoint, answer.await)
+        };
+        self.optional(Get::of(Endpoint::ACTIVE_ROOM_PEERS, room), read).await
     }
 
-    /// One of the documents below a template as it came; `None` when there is none, or the template is gone.
+    /// One of the documents below a template; `None` when there is none, or the template is gone.
     pub async fn template_part<R>(
         &self,
         template: &str,
-        part: TemplatePart,
+        part: Endpoint,
         shape: impl Fn(&RawValue) -> R,
     ) -> Result<Option<R>, ApiError> {
-        let TemplatePart { pattern, form } = part;
-        self.one::<&'static RawValue, _>(Get::one(pattern, template).with(form), shape).await
+        self.one::<&RawValue, R>(Get::of(part, template), shape).await
     }
 
     /// A link to the file of an asset; `None` when 100ms no longer has the file.
     ///
-    /// What is answered then is not documented: 404 and 410 say it, and 400 is the vendor's only other
-    /// refusal that speaks of the request rather than of the credentials.
+    /// What is answered then is not documented: 404 and 410 mean it, and 400 is the vendor's only other refusal that is
+    /// about the request rather than the credentials.
     pub async fn presigned_url(&self, asset: &str) -> Result<Option<String>, ApiError> {
-        let get = Get::one("recording-assets/{id}/presigned-url", asset).with(&Form::LINK);
-        let endpoint = get.endpoint();
-        let read = |body: &str| match serde_json::from_str::<Option<PresignedUrl>>(body)? {
-            Some(PresignedUrl { url: Some(url) }) if url.contains('\0') => Err(Unreadable::NotUtf8("the link")),
+        #[derive(Deserialize)]
+        struct Link {
+            url: Option<String>,
+        }
+        let read = |body: &str| match serde_json::from_str::<Option<Link>>(body)? {
+            Some(Link { url: Some(url) }) if url.contains('\0') => {
+                Err(Problem::Unreadable("the link in it is not UTF-8".into()))
+            }
             answer => Ok(answer),
         };
-        match self.get(get, read).await {
+        match self.optional(Get::of(Endpoint::PRESIGNED_URL, asset), read).await {
             Err(error) if error.status() == Some(400) => Ok(None),
-            answer => {
-                let answer = self.or_absent(endpoint, answer)?;
-                Ok(answer.and_then(|answer| answer.url).filter(|url| !url.is_empty()))
-            }
+            answer => Ok(answer?.and_then(|link| link.url).filter(|url| !url.is_empty())),
         }
     }
 
@@ -327,49 +398,43 @@ impl Client {
         filter: &EventFilter<'_>,
         shape: impl for<'a> Fn(Vec<A::Of<'a>>) -> R,
     ) -> Result<Page<R>, ApiError> {
-        let mut query = vec![("room_id", filter.room.to_owned())];
-        query.extend(filter.session.map(|session| ("session_id", session.to_owned())));
-        query.extend(filter.errors_only.then(|| ("error", "true".to_owned())));
-        query.extend(filter.types.iter().map(|kind| ("type", kind.clone())));
-        query.extend(filter.start.map(|start| ("start", start.to_owned())));
-        let get = Get::list("analytics/events", PAGE_SIZE, query).with(&Form::EVENTS);
-        let endpoint = get.endpoint();
-        let page = self.get(get, |body| {
-            let page = EventPage::<A::Of<'_>>::read(body)?;
-            Ok(Page { content: shape(page.events), next: page.next })
-        });
-        refuse_repeated_page(page.await?, filter.start, endpoint)
+        let get = Get::page(Endpoint::EVENTS, PAGE_SIZE)
+            .with("room_id", [filter.room])
+            .with("session_id", filter.session)
+            .with("error", filter.errors_only.then_some(true))
+            .with("type", filter.types)
+            .with("start", filter.start);
+        let read = |body: &str| {
+            let page: PageAnswer<'_, A::Of<'_>> = serde_json::from_str(body)?;
+            Ok(Page { content: shape(items(page.events, page.limit)?), next: page_token(page.next)? })
+        };
+        self.get(get, read).await
     }
 
-    /// What is asked for with `get`; `None` when there is no such thing.
     async fn one<A: Answer, R>(
         &self,
         get: Get<'_>,
         shape: impl for<'a> Fn(A::Of<'a>) -> R,
     ) -> Result<Option<R>, ApiError> {
-        let endpoint = get.endpoint();
-        let answer = self.get(get, |body| Ok(serde_json::from_str::<Option<A::Of<'_>>>(body)?.map(&shape)));
-        self.or_absent(endpoint, answer.await)
+        self.optional(get, |body| Ok(serde_json::from_str::<Option<A::Of<'_>>>(body)?.map(&shape))).await
     }
 
-    /// Lets an answer pass, and tells of one that says that there is nothing.
-    fn or_absent<R>(&self, endpoint: String, answer: Result<Option<R>, ApiError>) -> Result<Option<R>, ApiError> {
-        let answer = match answer {
+    /// What `read` makes of the answer; `None` when 100ms answers that there is nothing.
+    async fn optional<R>(
+        &self,
+        get: Get<'_>,
+        read: impl Fn(&str) -> Result<Option<R>, Problem>,
+    ) -> Result<Option<R>, ApiError> {
+        let path = get.path();
+        let answer = match self.get(get, read).await {
             Err(error) if error.is_not_found() => None,
             answer => answer?,
         };
         if answer.is_none() {
-            self.skipped(endpoint);
+            self.skipped(path);
         }
         Ok(answer)
     }
-}
-
-fn refuse_repeated_page<R>(page: Page<R>, start: Option<&str>, endpoint: String) -> Result<Page<R>, ApiError> {
-    if page.next.is_none() || page.next.as_deref() != start {
-        return Ok(page);
-    }
-    Err(repeated_token(endpoint))
 }
 
 /// The error of a list that hands out a page token twice.
@@ -379,8 +444,6 @@ pub fn repeated_token(endpoint: String) -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use super::super::test_server::{client, respond, serve};
     use super::*;
 
@@ -404,12 +467,34 @@ mod tests {
         let (mut items, mut start) = (0, None);
         loop {
             let filter = ListFilter { start: start.as_deref(), ..ListFilter::default() };
-            let page = client.list::<&RawValue, _>(List::ROOMS, &filter, |items| items.len()).await.unwrap();
+            let page = client.list::<&RawValue, _>(Endpoint::ROOMS, &filter, |items| items.len()).await.unwrap();
             items += page.content;
             match page.next {
                 Some(next) => start = Some(next),
                 None => return items,
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_ends_for_the_documented_reasons_only() {
+        for (body, expected) in [
+            (r#"{"limit":10,"data":null,"last":"x"}"#, None),
+            (r#"{"limit":10,"last":"x"}"#, None),
+            (r#"{"data":[],"last":"x"}"#, None),
+            (r#"{"limit":1,"data":[{}]}"#, None),
+            (r#"{"limit":1,"data":[{}],"last":null}"#, None),
+            (r#"{"limit":1,"data":[{}],"last":""}"#, None),
+            // The page behind this one ends where it does.
+            (r#"{"limit":2,"data":[{}],"last":"x"}"#, None),
+            // The server may serve fewer than requested and say so: not the end.
+            (r#"{"limit":1,"data":[{}],"last":"x"}"#, Some("x")),
+            (r#"{"data":[{}],"last":507}"#, Some("507")),
+        ] {
+            let (url, _) = serve(move |_, _, connection| respond(connection, 200, "", body));
+            let all = ListFilter::default();
+            let page = client(url, 1.0).list::<&RawValue, _>(Endpoint::ROOMS, &all, |_| ()).await.unwrap();
+            assert_eq!(page.next.as_deref(), expected, "{body}");
         }
     }
 
@@ -449,5 +534,16 @@ mod tests {
         let answer = client(url, 0.001).analytics_events::<&RawValue, _>(&filter, |_| ()).await;
         assert!(matches!(answer.unwrap_err().problem, Problem::Unreadable(_)));
         assert_eq!(requests.lock().unwrap().len(), 6);
+    }
+
+    #[tokio::test]
+    async fn a_page_of_the_webhook_history_that_lacks_its_events_is_no_page() {
+        let read = async |total: u32| {
+            let body = format!(r#"{{"pagination":{{"total_items":{total},"has_next":false}}}}"#);
+            let (url, _) = serve(move |_, _, connection| respond(connection, 200, "", &body));
+            client(url, 0.001).webhook_events::<&RawValue, _>(&WebhookFilter::default(), |events| events.len()).await
+        };
+        assert_eq!(read(0).await.unwrap().unwrap().content, 0);
+        assert!(matches!(read(3).await.unwrap_err().problem, Problem::Unreadable(_)));
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::clocks::Clocks;
-use super::proxy::Proxy;
 
 /// A request that did not succeed, after all the tries it deserved.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -14,7 +13,7 @@ pub struct ApiError {
     /// What went wrong at the last try.
     pub problem: Problem,
     /// Why there was no further try.
-    pub gave_up: GaveUp,
+    pub gave_up: GiveUpReason,
     /// The path asked for, and the room when the request was about one.
     pub endpoint: String,
     /// How often it was tried.
@@ -29,7 +28,7 @@ pub struct ApiError {
 
 /// Why a request is not tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GaveUp {
+pub enum GiveUpReason {
     /// Another try would end the same way.
     NotRetryable,
     /// It was tried as often as the policy allows.
@@ -121,24 +120,9 @@ impl Problem {
         }
     }
 
-    /// Whether the server answered, and no better than with an error of its own.
-    pub(super) fn is_answer(&self) -> bool {
-        matches!(self, Self::Refused { status: 500..=599, .. } | Self::Unreadable(_))
-    }
-
     /// Whether a proxy asks who we are.
     pub fn is_refused_by_proxy(&self) -> bool {
         matches!(self, Self::Proxy { what, .. } if is_about_login(what))
-    }
-
-    /// The same problem, where requests go through a `proxy`: a connection that does not come about is a matter of it.
-    pub(super) fn by_way_of(self, proxy: Option<&Proxy>) -> Self {
-        match (self, proxy) {
-            (Self::NotSent(what), Some(Proxy { variable, address })) => {
-                Self::Proxy { variable, address: address.clone(), what }
-            }
-            (problem, _) => problem,
-        }
     }
 
     /// Whether a page with fewer items may succeed where this one did not.
@@ -155,7 +139,7 @@ fn is_about_login(what: &str) -> bool {
 impl ApiError {
     /// A request that would be of no use, so that it was not sent or is not sent again.
     pub fn unsent(problem: Problem, endpoint: String) -> Self {
-        let gave_up = GaveUp::NotRetryable;
+        let gave_up = GiveUpReason::NotRetryable;
         Self { problem, gave_up, endpoint, tries: 1, elapsed: Duration::ZERO, clocks: None, is_minted: false }
     }
 

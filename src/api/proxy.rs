@@ -7,14 +7,8 @@ use reqwest::Url;
 const VARIABLES: [[&str; 2]; 2] = [["HTTPS_PROXY", "https_proxy"], ["ALL_PROXY", "all_proxy"]];
 const EXEMPT: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// A proxy that requests go through.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proxy {
-    /// The environment variable that names it.
-    pub variable: &'static str,
-    /// Where it is, without user and password.
-    pub address: String,
-}
+/// The environment variable that names a proxy, and its address without user and password.
+pub(super) type Proxy = (&'static str, String);
 
 /// The proxy for requests to `url`; `variable` gives the value of an environment variable.
 ///
@@ -47,7 +41,7 @@ pub(super) fn of(url: &Url, variable: impl Fn(&str) -> Option<String>) -> Result
     let address = Url::parse(&found.uri().to_string()).ok().filter(Url::has_host);
     match address {
         Some(address) if matches!(address.scheme(), "http" | "https") => {
-            Ok(Some(Proxy { variable, address: address.as_str().trim_end_matches('/').to_owned() }))
+            Ok(Some((variable, address.as_str().trim_end_matches('/').to_owned())))
         }
         Some(_) => Err(refuse("names a proxy that does not speak HTTP")),
         None => Err(refuse("does not hold the address of a proxy")),
@@ -61,7 +55,7 @@ mod tests {
     fn named(variables: &[(&str, &str)]) -> Result<Option<(&'static str, String)>, String> {
         let url = "https://api.100ms.live/v2".parse().unwrap();
         let value = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        of(&url, value).map(|proxy| proxy.map(|proxy| (proxy.variable, proxy.address)))
+        of(&url, value)
     }
 
     #[test]

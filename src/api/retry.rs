@@ -1,11 +1,10 @@
 //! Whether a failed request deserves another try, and when.
 //!
-//! [`Retry`] decides and does nothing: it is told how a try ended and answers what to do next. Together
-//! with the limiter it is the only place of the crate where a request waits.
+//! [`Retry`] only decides: it takes how a try ended and returns what to do next.
 
 use std::time::Duration;
 
-use super::error::{GaveUp, Problem};
+use super::error::{GiveUpReason, Problem};
 
 /// How long and how often to try.
 #[derive(Debug, Clone)]
@@ -13,50 +12,47 @@ pub struct Policy {
     /// Tries of one request, the first included. A 429 does not count: the server told us to come back.
     pub tries: u32,
     /// The first backoff is drawn from zero to this, the next from zero to twice as much, and so on.
-    pub first_wait: Duration,
-    /// No backoff is longer. A wait the server names is obeyed up to `patience`.
-    pub longest_wait: Duration,
+    pub initial_backoff: Duration,
+    /// No backoff is longer. A wait the server names is obeyed up to `max_elapsed`.
+    pub max_backoff: Duration,
     /// One request is given up when its tries and what it waited after failed ones took this long. What it
     /// queued before it was sent does not count.
-    pub patience: Duration,
+    pub max_elapsed: Duration,
     /// Whether a 429 is waited for. Else the caller decides what to do about it.
     pub waits_for_limits: bool,
     /// Without a byte for this long, an answer is given up.
-    pub silence: Duration,
+    pub read_timeout: Duration,
     /// No answer may take longer, whatever trickles in.
-    pub longest_answer: Duration,
+    pub request_timeout: Duration,
     /// Multiplies every wait; below 1 in tests, so that a bad day passes in seconds.
     pub time_scale: f64,
 }
 
-/// A connection to a host that has never answered is tried this often at most.
-const TRIES_OF_A_SILENT_HOST: u32 = 4;
-
 impl Policy {
     /// For a sync: six tries in about a minute and a half, and an hour for a server that says "later".
-    pub fn patient() -> Self {
+    pub fn for_sync() -> Self {
         Self {
             tries: 6,
-            first_wait: Duration::from_secs(4),
-            longest_wait: Duration::from_secs(60),
-            patience: Duration::from_secs(3600),
+            initial_backoff: Duration::from_secs(4),
+            max_backoff: Duration::from_secs(60),
+            max_elapsed: Duration::from_secs(3600),
             waits_for_limits: true,
-            silence: Duration::from_secs(60),
-            longest_answer: Duration::from_secs(600),
+            read_timeout: Duration::from_secs(60),
+            request_timeout: Duration::from_secs(600),
             time_scale: 1.0,
         }
     }
 
     /// For `check` and `discover`: somebody is watching a form.
-    pub fn brisk() -> Self {
+    pub fn for_check() -> Self {
         Self {
             tries: 3,
-            first_wait: Duration::from_secs(1),
-            patience: Duration::from_secs(60),
+            initial_backoff: Duration::from_secs(1),
+            max_elapsed: Duration::from_secs(60),
             waits_for_limits: false,
-            silence: Duration::from_secs(20),
-            longest_answer: Duration::from_secs(60),
-            ..Self::patient()
+            read_timeout: Duration::from_secs(20),
+            request_timeout: Duration::from_secs(60),
+            ..Self::for_sync()
         }
     }
 
@@ -72,8 +68,8 @@ impl Policy {
 
     /// The wait before the next try, after `failures`: exponential with full jitter. Not scaled.
     pub(super) fn backoff(&self, failures: u32) -> Duration {
-        let doubled = self.first_wait.saturating_mul(1 << failures.saturating_sub(1).min(16));
-        doubled.min(self.longest_wait).mul_f64(fastrand::f64())
+        let doubled = self.initial_backoff.saturating_mul(1 << failures.saturating_sub(1).min(16));
+        doubled.min(self.max_backoff).mul_f64(fastrand::f64())
     }
 }
 
@@ -83,10 +79,6 @@ pub(super) fn scaled(wait: Duration, factor: f64) -> Duration {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
     Duration::try_from_secs_f64(wait.as_secs_f64() * factor).unwrap_or(YEAR).min(YEAR)
 }
-
-/// A refusal of a token that has worked is asked about more often than another fault: where one answer in five is
-/// such a refusal, one request in 15,000 would be refused six times in a row, and a sync has thousands.
-const MORE_TRIES_OF_WHAT_WORKED: u32 = 2;
 
 /// What one request has been through.
 pub(super) struct Retry<'p> {
@@ -101,15 +93,6 @@ pub(super) struct Retry<'p> {
     spent: Duration,
 }
 
-/// What is known of the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Host {
-    /// It has answered something, so it exists: a broken connection is likely to come back.
-    HasAnswered,
-    /// Nothing has been heard of it. Its address may be wrong, and somebody may be waiting to be told so.
-    IsSilent,
-}
-
 /// What to do after a failed try.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
@@ -117,8 +100,7 @@ pub(super) enum Decision {
     Wait(Duration),
     /// Send it again when the limiter lets it: the pause is not this request's alone.
     Pause,
-    /// Do not send it again.
-    GiveUp(GaveUp),
+    GiveUp(GiveUpReason),
 }
 
 impl<'p> Retry<'p> {
@@ -126,61 +108,40 @@ impl<'p> Retry<'p> {
         Self { policy, tries: 0, limited: 0, unauthorized: 0, spent: Duration::ZERO }
     }
 
-    /// Decides after a try that took `took`, was sent to this `host`, and ended with `problem`; `has_worked` says whether
-    /// a token was accepted earlier (for a 403: by this endpoint).
-    pub(super) fn after(&mut self, problem: &Problem, took: Duration, has_worked: bool, host: Host) -> Decision {
+    /// Decides after a try that took `took` and ended with `problem`, which deserves `tries` of its kind.
+    pub(super) fn after(&mut self, problem: &Problem, took: Duration, tries: u32) -> Decision {
         self.tried(took);
-        let patience = self.policy.scale(self.policy.patience);
-        let named = match problem {
-            Problem::Refused { retry_after, .. } => retry_after.map(|named| self.policy.scale(named)),
-            _ => None,
+        let (status, retry_after) = match problem {
+            Problem::Refused { status, retry_after, .. } => (*status, *retry_after),
+            _ => (0, None),
         };
-        let decision = match problem {
-            Problem::Refused { status: 401 | 403, .. } => self.after_unauthorized(has_worked),
-            _ if !problem.is_retryable() => Decision::GiveUp(GaveUp::NotRetryable),
-            Problem::Refused { status: 429, .. } if !self.policy.waits_for_limits => {
-                Decision::GiveUp(GaveUp::NotRetryable)
-            }
-            // Giving up at once keeps a wait that nobody can sit out from holding the others back.
-            Problem::Refused { retry_after: Some(wait), .. } if named > Some(patience) => {
-                Decision::GiveUp(GaveUp::WaitTooLong(*wait))
-            }
-            Problem::Refused { status: 429, .. } => {
-                self.limited += 1;
-                Decision::Pause
-            }
-            Problem::NotSent(_) | Problem::Proxy { .. } if host == Host::IsSilent => {
-                self.again(Duration::ZERO, self.policy.tries.min(TRIES_OF_A_SILENT_HOST))
-            }
-            _ => self.again(named.unwrap_or_default(), self.policy.tries),
+        let (is_unauthorized, is_limited) = (matches!(status, 401 | 403), status == 429);
+        if !(is_unauthorized || problem.is_retryable()) || is_limited && !self.policy.waits_for_limits {
+            return Decision::GiveUp(GiveUpReason::NotRetryable);
+        }
+        let max_elapsed = self.policy.scale(self.policy.max_elapsed);
+        let named = self.policy.scale(retry_after.unwrap_or_default());
+        if let Some(retry_after) = retry_after.filter(|_| named > max_elapsed) {
+            // A pause that nobody can sit out would hold the other requests back.
+            return Decision::GiveUp(GiveUpReason::WaitTooLong(retry_after));
+        }
+        self.limited += u32::from(is_limited);
+        self.unauthorized += u32::from(is_unauthorized);
+        let failures = if is_unauthorized { self.unauthorized } else { self.tries - self.limited - self.unauthorized };
+        if !is_limited && failures >= tries {
+            return Decision::GiveUp(GiveUpReason::TriesExhausted);
+        }
+        let wait = match failures {
+            _ if is_limited => Duration::ZERO,
+            1 if is_unauthorized => Duration::ZERO,
+            // The longer of the two: a server in trouble that names no time, or one that has passed, is not asked six
+            // times in a blink.
+            failures => named.max(self.policy.scale(self.policy.backoff(failures))),
         };
-        match decision {
-            Decision::Wait(wait) if self.spent.saturating_add(wait) > patience => {
-                Decision::GiveUp(GaveUp::PatienceExhausted)
-            }
-            Decision::Pause if self.spent > patience => Decision::GiveUp(GaveUp::PatienceExhausted),
-            decision => decision,
-        }
-    }
-
-    /// The longer of what the server named and the backoff: a server in trouble that names no time, or
-    /// one that has passed, is not asked six times in a blink.
-    fn again(&self, named: Duration, tries: u32) -> Decision {
-        let failures = self.tries - self.limited;
-        if failures >= tries {
-            return Decision::GiveUp(GaveUp::TriesExhausted);
-        }
-        Decision::Wait(named.max(self.policy.scale(self.policy.backoff(failures))))
-    }
-
-    /// A token that never worked gets one more try, so that a missing permission is told soon.
-    fn after_unauthorized(&mut self, has_worked: bool) -> Decision {
-        self.unauthorized += 1;
-        let tries = if has_worked { self.policy.tries + MORE_TRIES_OF_WHAT_WORKED } else { 2 };
-        match self.unauthorized {
-            refused if refused >= tries => Decision::GiveUp(GaveUp::TriesExhausted),
-            1 => Decision::Wait(Duration::ZERO),
-            refused => Decision::Wait(self.policy.scale(self.policy.backoff(refused - 1))),
+        match self.spent.saturating_add(wait) {
+            spent if spent > max_elapsed => Decision::GiveUp(GiveUpReason::PatienceExhausted),
+            _ if is_limited => Decision::Pause,
+            _ => Decision::Wait(wait),
         }
     }
 
@@ -190,21 +151,14 @@ impl<'p> Retry<'p> {
         self.spend(took);
     }
 
-    /// Notes time that this request spent.
+    /// Adds to what this request took.
     pub(super) fn spend(&mut self, time: Duration) {
         self.spent = self.spent.saturating_add(time);
-    }
-
-    /// Waits.
-    pub(super) async fn wait(&mut self, wait: Duration) {
-        self.spend(wait);
-        tokio::time::sleep(wait).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Host::{HasAnswered, IsSilent};
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -214,11 +168,11 @@ mod tests {
     }
 
     /// All decisions about a request that ends the same way each time, up to the last.
-    fn decisions(policy: &Policy, problem: &Problem, took: Duration, has_worked: bool) -> Vec<Decision> {
+    fn decisions(policy: &Policy, problem: &Problem, took: Duration) -> Vec<Decision> {
         let mut retry = Retry::new(policy);
         let mut decisions = Vec::new();
         loop {
-            let decision = retry.after(problem, took, has_worked, HasAnswered);
+            let decision = retry.after(problem, took, policy.tries);
             if let Decision::Wait(wait) = decision {
                 retry.spend(wait);
             }
@@ -231,7 +185,7 @@ mod tests {
 
     #[test]
     fn backoff_doubles_with_full_jitter_up_to_its_limit() {
-        let policy = Policy::patient();
+        let policy = Policy::for_sync();
         for (failures, most) in [(1, 4), (2, 8), (3, 16), (5, 60), (60, 60)] {
             let waits: Vec<Duration> = (0..200).map(|_| policy.backoff(failures)).collect();
             assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(most)));
@@ -242,45 +196,31 @@ mod tests {
 
     #[test]
     fn what_passes_is_tried_six_times() {
-        let policy = Policy::patient();
+        let policy = Policy::for_sync();
         for problem in [Problem::NoAnswer("reset".into()), Problem::TooSlow(SECOND), refused(503, None)] {
-            let decisions = decisions(&policy, &problem, SECOND, true);
+            let decisions = decisions(&policy, &problem, SECOND);
             assert_eq!(decisions.len(), 6);
-            assert_eq!(decisions[5], Decision::GiveUp(GaveUp::TriesExhausted));
+            assert_eq!(decisions[5], Decision::GiveUp(GiveUpReason::TriesExhausted));
         }
-    }
-
-    #[test]
-    fn a_host_that_never_answered_is_given_up_sooner() {
-        let tries = |policy: &Policy, problem: &Problem, host: Host| {
-            let mut retry = Retry::new(policy);
-            while retry.after(problem, SECOND, false, host) != Decision::GiveUp(GaveUp::TriesExhausted) {}
-            retry.tries
-        };
-        let unsent = Problem::NotSent("refused".into());
-        assert_eq!(tries(&Policy::patient(), &unsent, HasAnswered), 6);
-        assert_eq!(tries(&Policy::patient(), &unsent, IsSilent), 4);
-        assert_eq!(tries(&Policy::brisk(), &unsent, IsSilent), 3);
-        assert_eq!(tries(&Policy::patient(), &Problem::NoAnswer("reset".into()), IsSilent), 6);
     }
 
     #[test]
     fn what_stays_is_tried_once() {
         for problem in [refused(400, None), Problem::Certificate("unknown".into()), Problem::TooLarge(1)] {
-            let decisions = decisions(&Policy::patient(), &problem, SECOND, true);
-            assert_eq!(decisions, [Decision::GiveUp(GaveUp::NotRetryable)]);
+            let decisions = decisions(&Policy::for_sync(), &problem, SECOND);
+            assert_eq!(decisions, [Decision::GiveUp(GiveUpReason::NotRetryable)]);
         }
     }
 
     #[test]
     fn a_named_wait_lengthens_the_backoff_and_never_replaces_it() {
-        let policy = Policy::patient();
+        let policy = Policy::for_sync();
         let waits = |named| {
             let problem = refused(503, Some(named));
             let sum = |decisions: Vec<Decision>| -> Duration {
                 decisions.iter().map(|decision| if let Decision::Wait(wait) = decision { *wait } else { SECOND }).sum()
             };
-            (0..50).map(|_| sum(decisions(&policy, &problem, Duration::ZERO, true))).collect::<Vec<_>>()
+            (0..50).map(|_| sum(decisions(&policy, &problem, Duration::ZERO))).collect::<Vec<_>>()
         };
         assert!(waits(Duration::ZERO).iter().all(|wait| *wait > 3 * SECOND), "an outage of 2 s is survived");
         assert!(waits(20 * SECOND).iter().all(|wait| *wait >= 100 * SECOND));
@@ -290,10 +230,10 @@ mod tests {
     fn no_named_wait_is_too_long_to_compute_with() {
         let longest = refused(503, Some(Duration::MAX));
         for scale in [0.001, 1.0, 1e300, f64::NAN, f64::INFINITY, -1.0] {
-            let policy = Policy::patient().scaled(scale);
+            let policy = Policy::for_sync().scaled(scale);
             let mut retry = Retry::new(&policy);
             retry.spend(Duration::MAX);
-            let decision = retry.after(&longest, Duration::MAX, true, HasAnswered);
+            let decision = retry.after(&longest, Duration::MAX, policy.tries);
             assert!(matches!(decision, Decision::GiveUp(_)), "{scale}: {decision:?}");
             assert!(tokio::time::Instant::now().checked_add(policy.scale(Duration::MAX)).is_some());
         }
@@ -301,45 +241,53 @@ mod tests {
 
     #[test]
     fn a_wait_beyond_patience_is_a_reason_of_its_own() {
-        let policy = Policy::patient();
+        let policy = Policy::for_sync();
         for status in [429, 503] {
             let wait = Duration::from_secs(20_000);
-            let decisions = decisions(&policy, &refused(status, Some(wait)), SECOND, true);
-            assert_eq!(decisions, [Decision::GiveUp(GaveUp::WaitTooLong(wait))]);
+            let decisions = decisions(&policy, &refused(status, Some(wait)), SECOND);
+            assert_eq!(decisions, [Decision::GiveUp(GiveUpReason::WaitTooLong(wait))]);
         }
     }
 
     #[test]
     fn patience_ends_what_is_limited_for_ever() {
-        let policy = Policy::patient();
-        let decisions = decisions(&policy, &refused(429, Some(SECOND)), SECOND, true);
-        assert_eq!(decisions.last(), Some(&Decision::GiveUp(GaveUp::PatienceExhausted)));
+        let policy = Policy::for_sync();
+        let decisions = decisions(&policy, &refused(429, Some(SECOND)), SECOND);
+        assert_eq!(decisions.last(), Some(&Decision::GiveUp(GiveUpReason::PatienceExhausted)));
         assert_eq!(decisions.len(), 3601, "a second for each try");
     }
 
     #[test]
     fn limits_do_not_use_up_the_tries() {
-        let policy = Policy::patient();
+        let policy = Policy::for_sync();
         let mut retry = Retry::new(&policy);
         for _ in 0..20 {
-            assert_eq!(retry.after(&refused(429, None), SECOND, true, HasAnswered), Decision::Pause);
+            assert_eq!(retry.after(&refused(429, None), SECOND, policy.tries), Decision::Pause);
         }
         for _ in 0..5 {
-            assert!(matches!(retry.after(&refused(500, None), SECOND, true, HasAnswered), Decision::Wait(_)));
+            assert!(matches!(retry.after(&refused(500, None), SECOND, policy.tries), Decision::Wait(_)));
         }
-        let last = retry.after(&refused(500, None), SECOND, true, HasAnswered);
-        assert_eq!(last, Decision::GiveUp(GaveUp::TriesExhausted));
+        let last = retry.after(&refused(500, None), SECOND, policy.tries);
+        assert_eq!(last, Decision::GiveUp(GiveUpReason::TriesExhausted));
     }
 
     #[test]
-    fn a_token_that_has_worked_gets_more_tries_than_one_that_never_did() {
+    fn a_refused_token_is_replaced_at_once_and_then_waits() {
         for status in [401, 403] {
-            let tries = |has_worked| decisions(&Policy::patient(), &refused(status, None), SECOND, has_worked);
-            assert_eq!(tries(false), [Decision::Wait(Duration::ZERO), Decision::GiveUp(GaveUp::TriesExhausted)]);
-            let tries = tries(true);
-            assert_eq!(tries.len(), 8);
-            assert_eq!(tries[0], Decision::Wait(Duration::ZERO));
-            assert!(tries[1..7].iter().all(|decision| matches!(decision, Decision::Wait(_))));
+            let decisions = decisions(&Policy::for_sync(), &refused(status, None), SECOND);
+            assert_eq!(decisions.len(), 6);
+            assert_eq!(decisions[0], Decision::Wait(Duration::ZERO));
+            assert!(decisions[1..5].iter().all(|decision| matches!(decision, Decision::Wait(_))));
+            assert_eq!(decisions[5], Decision::GiveUp(GiveUpReason::TriesExhausted));
         }
+    }
+
+    #[test]
+    fn a_fault_before_it_does_not_use_up_the_other_try_of_a_refused_token() {
+        let policy = Policy::for_sync();
+        let mut retry = Retry::new(&policy);
+        assert!(matches!(retry.after(&refused(503, None), SECOND, 6), Decision::Wait(_)));
+        assert_eq!(retry.after(&refused(401, None), SECOND, 2), Decision::Wait(Duration::ZERO));
+        assert_eq!(retry.after(&refused(401, None), SECOND, 2), Decision::GiveUp(GiveUpReason::TriesExhausted));
     }
 }

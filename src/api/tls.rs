@@ -1,7 +1,5 @@
 //! Which certificates are trusted, and what is wrong with one that is not.
 
-use std::sync::Arc;
-
 use chrono::DateTime;
 use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
@@ -26,11 +24,7 @@ pub(super) fn config() -> Result<rustls::ClientConfig, String> {
             return Err(unreadable());
         }
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS could not be set up: {error}."))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }
 
 /// What a certificate that is not accepted means.

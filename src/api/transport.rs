@@ -6,8 +6,8 @@ use reqwest::header::{CONTENT_LENGTH, HeaderMap};
 use serde_json::error::Category;
 use tokio::sync::Semaphore;
 
-use super::addresses::NotPublic;
 use super::error::Problem;
+use super::private_hosts::NotPublic;
 use super::tls;
 
 /// No answer may be larger, after decompression.
@@ -63,31 +63,24 @@ impl Bodies {
 
 /// What a failed exchange means.
 pub(super) fn problem(error: &reqwest::Error) -> Problem {
-    if causes(error).any(|cause| cause.is::<NotPublic>()) {
-        return Problem::NotPublic;
+    for cause in causes(error) {
+        if cause.is::<NotPublic>() {
+            return Problem::NotPublic;
+        }
+        if let Some(rustls::Error::InvalidCertificate(error)) = cause.downcast_ref() {
+            return tls::problem(error);
+        }
     }
-    match certificate_error(error) {
-        Some(problem) => problem,
-        None if error.is_connect() => Problem::NotSent(cause(error)),
-        None => Problem::NoAnswer(cause(error)),
-    }
+    if error.is_connect() { Problem::NotSent(cause(error)) } else { Problem::NoAnswer(cause(error)) }
 }
 
-/// What is wrong with the server's certificate, when that is the cause.
-fn certificate_error(error: &reqwest::Error) -> Option<Problem> {
-    causes(error).find_map(|cause| match cause.downcast_ref::<rustls::Error>()? {
-        rustls::Error::InvalidCertificate(what) => Some(tls::problem(what)),
-        _ => None,
-    })
-}
+type AnyError = dyn std::error::Error + 'static;
 
-/// The error and all that caused it, what an I/O error wraps included: `source` passes over that.
-fn causes<'e>(
-    error: &'e (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+/// The error and all that caused it, including what an I/O error wraps, which `source` passes over.
+fn causes(error: &AnyError) -> impl Iterator<Item = &AnyError> {
     std::iter::successors(Some(error), |cause| {
         let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        wrapped.map(|wrapped| wrapped as &(dyn std::error::Error + 'static)).or_else(|| cause.source())
+        wrapped.map(|wrapped| wrapped as &AnyError).or_else(|| cause.source())
     })
 }
 
@@ -101,39 +94,17 @@ pub(super) fn cause(error: &reqwest::Error) -> String {
     cause.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
-/// Why an answer cannot be read. Shown without what the answer says, which may be anybody's data.
-#[derive(Debug)]
-pub(super) enum Unreadable {
-    Json(serde_json::Error),
-    /// Of a list: the answer has neither `limit` nor items, so it may be an error with a good status.
-    NoPage,
-    /// Something in it that is used to go on is not UTF-8: another one would be asked for.
-    NotUtf8(&'static str),
-    /// Of a list: the answer says that there is more, and yet has no items.
-    NothingBeforeMore,
-}
-
-impl From<serde_json::Error> for Unreadable {
+impl From<serde_json::Error> for Problem {
+    /// Without what the answer contains, which may be anybody's data.
     fn from(error: serde_json::Error) -> Self {
-        Self::Json(error)
-    }
-}
-
-impl std::fmt::Display for Unreadable {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let error = match self {
-            Self::NoPage => return formatter.write_str("not a page of the list: it has neither a limit nor items"),
-            Self::NotUtf8(what) => return write!(formatter, "{what} in it is not UTF-8"),
-            Self::NothingBeforeMore => return formatter.write_str("a page without items that says that more follow"),
-            Self::Json(error) => error,
-        };
+        let (line, column) = (error.line(), error.column());
         let what = match error.classify() {
-            Category::Eof if error.line() <= 1 && error.column() == 0 => return formatter.write_str("it is empty"),
+            Category::Eof if line <= 1 && column == 0 => return Self::Unreadable("it is empty".into()),
             Category::Eof => "it ends too early",
             Category::Data => "not of the documented form",
             _ => "not JSON",
         };
-        write!(formatter, "{what}: line {}, column {}", error.line(), error.column())
+        Self::Unreadable(format!("{what}: line {line}, column {column}"))
     }
 }
 
@@ -145,7 +116,8 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivateSec1KeyDer};
 
-    use super::super::error::GaveUp;
+    use super::super::endpoints::Endpoint;
+    use super::super::error::GiveUpReason;
     use super::super::request::Get;
     use super::super::test_server::{client, serve, serve_raw};
     use super::*;
@@ -176,24 +148,24 @@ mod tests {
             while tls.is_handshaking() && tls.complete_io(connection).is_ok() {}
         });
         url.set_scheme("https").unwrap();
-        let error = client(url, 1.0).get(Get::one("recordings/{id}", "a"), |_| Ok(())).await.unwrap_err();
+        let error = client(url, 1.0).get(Get::of(Endpoint::ITEM, "a"), |_| Ok(())).await.unwrap_err();
         assert!(matches!(&error.problem, Problem::Certificate(what) if what.contains("UnknownIssuer")), "{error}");
-        assert_eq!((error.tries, error.gave_up), (1, GaveUp::NotRetryable));
+        assert_eq!((error.tries, error.gave_up), (1, GiveUpReason::NotRetryable));
     }
 
     #[tokio::test]
     async fn nobody_there_is_no_matter_of_certificates() {
         let (url, _) = serve(|_, _, _| ());
-        let error = client(url, 0.001).get(Get::one("recordings/{id}", "a"), |_| Ok(())).await.unwrap_err();
+        let error = client(url, 0.001).get(Get::of(Endpoint::ITEM, "a"), |_| Ok(())).await.unwrap_err();
         assert!(matches!(error.problem, Problem::NoAnswer(_)), "{error}");
         let error = client("http://127.0.0.1:1".parse().unwrap(), 0.001);
-        let error = error.get(Get::one("recordings/{id}", "a"), |_| Ok(())).await.unwrap_err();
+        let error = error.get(Get::of(Endpoint::ITEM, "a"), |_| Ok(())).await.unwrap_err();
         assert_eq!(error.problem, Problem::NotSent("Connection refused".into()));
     }
 
     #[test]
     fn an_unreadable_answer_is_described_without_its_content() {
         let error = serde_json::from_str::<Vec<u8>>(r#"["s3cr3t"]"#).err().unwrap();
-        assert!(!Unreadable::from(error).to_string().contains("s3cr3t"));
+        assert!(!Problem::from(error).to_string().contains("s3cr3t"));
     }
 }

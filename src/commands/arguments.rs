@@ -1,5 +1,6 @@
 //! What can be typed: commands, flags, their help and examples.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
@@ -10,7 +11,7 @@ const VERSION: &str = env!("SOURCE_100MS_VERSION");
 
 /// Reads rooms, sessions, recordings and more from 100ms, in the Airbyte protocol.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "source-100ms", version = VERSION, about, disable_help_subcommand = true,
+#[command(name = "source-100ms", version = VERSION, about,
     subcommand_required = true, arg_required_else_help = true, after_help = ALL_EXAMPLES)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -36,7 +37,13 @@ pub(super) enum Command {
     Spec,
     /// Checks whether the configuration works, with a few requests
     #[command(after_help = CHECK_EXAMPLES)]
-    Check(ConfigFile),
+    Check {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Ends with exit code 1 when the check fails, as it does at a terminal; platforms expect 0 and read the message
+        #[arg(long)]
+        exit_code: bool,
+    },
     /// Prints the streams that can be read, with their columns
     #[command(after_help = DISCOVER_EXAMPLES)]
     Discover {
@@ -46,7 +53,7 @@ pub(super) enum Command {
         #[arg(long)]
         configured: bool,
         /// Prints only these streams; separate their names with commas
-        #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+        #[arg(long, value_name = "NAMES", value_delimiter = ',', num_args = 1.., value_parser = trimmed)]
         streams: Vec<String>,
     },
     /// Reads streams and writes their records
@@ -76,7 +83,7 @@ pub(super) struct ReadArguments {
     #[arg(long, value_name = "FILE")]
     pub(super) catalog: Option<PathBuf>,
     /// Reads these streams with all their columns, without a catalog; separate their names with commas
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', num_args = 1.., value_parser = trimmed)]
     pub(super) streams: Vec<String>,
     /// Reads only what has changed since the last time, for streams that have a cursor
     #[arg(long)]
@@ -93,23 +100,24 @@ pub(super) struct ReadArguments {
 }
 
 impl Command {
-    /// The file with the configuration, for the commands that need one.
-    pub(super) fn config(&self) -> Option<&Path> {
+    /// The files that are read, with the configuration first.
+    pub(super) fn files(&self) -> Vec<&Path> {
         match self {
-            Self::Check(config) | Self::Discover { config, .. } => Some(&config.path),
-            Self::Read(read) => Some(&read.config.path),
-            Self::Spec | Self::Completions { .. } => None,
+            Self::Spec | Self::Completions { .. } => Vec::new(),
+            Self::Check { config, .. } | Self::Discover { config, .. } => vec![&config.path],
+            Self::Read(ReadArguments { config, catalog, state, .. }) => {
+                [Some(&config.path), catalog.as_ref(), state.as_ref()]
+                    .into_iter()
+                    .flatten()
+                    .map(PathBuf::as_path)
+                    .collect()
+            }
         }
     }
+}
 
-    /// All files that are read.
-    pub(super) fn files(&self) -> Vec<&Path> {
-        let (catalog, state) = match self {
-            Self::Read(read) => (read.catalog.as_deref(), read.state.as_deref()),
-            _ => (None, None),
-        };
-        [self.config(), catalog, state].into_iter().flatten().collect()
-    }
+fn trimmed(text: &str) -> Result<String, Infallible> {
+    Ok(text.trim().to_owned())
 }
 
 const ALL_EXAMPLES: &str = "\
@@ -127,7 +135,8 @@ Examples:
 const CHECK_EXAMPLES: &str = "\
 Examples:
   source-100ms check --config config.json
-  source-100ms check --config - < config.json";
+  source-100ms check --config - < config.json
+  source-100ms check --config config.json --exit-code && echo 'ready'";
 
 const DISCOVER_EXAMPLES: &str = "\
 Examples:

@@ -4,15 +4,13 @@ use futures_util::future::join_all;
 use serde_json::{Map, Value};
 
 use super::selection::unknown;
-use super::{Abort, Ending, Environment, connect, said};
-use crate::airbyte::{Catalog, Level, Message, Stream, SyncMode};
-use crate::api::{ApiError, Client, Policy};
+use super::{Abort, Ending, Environment, connect};
+use crate::airbyte::{Level, Message, Stream, SyncMode};
+use crate::api::Policy;
 use crate::config::Config;
 use crate::failure::{Failure, Occasion, Reach};
-use crate::streams::{self, Description};
+use crate::streams::{self, StreamInfo};
 use crate::sync::Output;
-
-type Added = Map<String, Value>;
 
 pub(super) async fn run(
     typed: Map<String, Value>,
@@ -20,19 +18,15 @@ pub(super) async fn run(
     environment: &Environment,
     output: &Output,
 ) -> Result<Ending, Abort> {
-    let (config, client) = connect(&typed, Policy::brisk(), environment, output).await?;
+    let (config, client) = connect(&typed, Policy::for_check(), environment, output).await?;
     let chosen = chosen(names, &config)?;
-    let samples = join_all(chosen.iter().map(|description| sample(description, &client))).await;
-    let mut streams = Vec::with_capacity(chosen.len());
-    let mut missing = Vec::new();
+    let samples = join_all(chosen.iter().map(|description| (description.sample)(&client))).await;
+    let (mut streams, mut missing) = (Vec::with_capacity(chosen.len()), Vec::new());
     for (description, sample) in chosen.into_iter().zip(samples) {
-        let added = match sample {
-            Ok(added) => added,
-            Err(error) => {
-                missing.push((description.name, Failure::of(&error, Occasion::Question)));
-                Added::new()
-            }
-        };
+        let added = sample.unwrap_or_else(|error| {
+            missing.push((description.name, Failure::of(&error, Occasion::Question)));
+            Map::new()
+        });
         streams.push(offer(description, added));
     }
     // Without valid credentials nothing can be read either, so this is an error and not an answer.
@@ -40,31 +34,25 @@ pub(super) async fn run(
         return Err(refused.clone().into());
     }
     for warning in warnings(&missing, streams.len()) {
-        said(output.log(Level::Warn, warning).await)?;
+        output.log(Level::Warn, warning).await?;
     }
-    said(output.message(Message::Catalog { catalog: Catalog { streams } }).await)?;
+    output.message(Message::Catalog(streams)).await?;
     Ok(Ending::Well)
 }
 
 /// The streams named, also those that are offered only on request; else those that the configuration offers.
-fn chosen(names: &[String], config: &Config) -> Result<Vec<&'static Description>, Failure> {
-    let every: Vec<&'static Description> = streams::every().collect();
-    if let Some(name) = names.iter().find(|name| streams::named(name.trim()).is_none()) {
-        return Err(Failure::config(unknown(name.trim(), &every)));
+fn chosen(names: &[String], config: &Config) -> Result<Vec<&'static StreamInfo>, Failure> {
+    let every: Vec<&'static StreamInfo> = streams::every().collect();
+    if let Some(name) = names.iter().find(|name| !name.is_empty() && streams::named(name).is_none()) {
+        return Err(Failure::config(unknown(name, &every)));
     }
-    let is_named = |description: &&&Description| names.iter().any(|name| name.trim() == description.name);
-    let is_extra =
-        |description: &&Description| config.extra_streams.iter().any(|extra| extra.name() == description.name);
+    let is_named = |description: &&&StreamInfo| names.iter().any(|name| name == description.name);
+    let is_extra = |description: &&StreamInfo| config.extra_streams.iter().any(|name| name == description.name);
     Ok(if names.is_empty() {
         streams::ALL.iter().chain(streams::EXTRA.iter().filter(is_extra)).collect()
     } else {
         every.iter().filter(is_named).copied().collect()
     })
-}
-
-/// Fields that the built-in schema does not know.
-async fn sample(description: &Description, client: &Client) -> Result<Added, ApiError> {
-    (description.sample)(client).await
 }
 
 /// One warning for each reason, however many streams it concerns.
@@ -88,7 +76,7 @@ fn warnings(missing: &[(&'static str, Failure)], streams: usize) -> Vec<String> 
     reasons.into_iter().map(sentence).collect()
 }
 
-fn offer(description: &Description, added: Added) -> Stream {
+fn offer(description: &StreamInfo, added: Map<String, Value>) -> Stream {
     let has_cursor = description.cursor.is_some();
     let mut supported_sync_modes = vec![SyncMode::FullRefresh];
     supported_sync_modes.extend(has_cursor.then_some(SyncMode::Incremental));
@@ -98,7 +86,7 @@ fn offer(description: &Description, added: Added) -> Stream {
         supported_sync_modes,
         source_defined_cursor: has_cursor,
         default_cursor_field: description.cursor.into_iter().collect(),
-        source_defined_primary_key: description.primary_key.iter().map(|key| vec![*key]).collect(),
+        source_defined_primary_key: description.primary_key.iter().map(|key| [*key]).collect(),
         is_resumable: has_cursor,
     }
 }

@@ -21,14 +21,15 @@ use std::sync::Arc;
 
 use clap::CommandFactory;
 use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
 
-use crate::airbyte::{Level, Message, Spec};
+use crate::airbyte::{Level, Message};
 use crate::api::{self, Client, Credentials, Exchange, Policy};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::redact::Redactor;
 use crate::seams;
-use crate::sync::{Output, OutputClosed, Stop, stopped};
+use crate::sync::{Output, OutputClosed};
 
 pub use arguments::Arguments;
 use arguments::Command;
@@ -44,7 +45,7 @@ const EXPIRES_SOON: chrono::TimeDelta = chrono::TimeDelta::days(3);
 const LARGEST_TIME_SCALE: f64 = 1_000.0;
 
 /// What the process finds around it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Environment {
     /// `DEPLOYMENT_MODE=cloud`: private addresses are refused.
     pub is_cloud: bool,
@@ -116,7 +117,7 @@ fn data_channel(name: &str, ours: &str) -> Result<(), Failure> {
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// All went well, or went wrong in a way that has been said and is not an error of the process.
+    /// All went well, or went wrong in a way that is in the answer and is no error of the process.
     Well,
     /// A failure has been reported.
     Failed,
@@ -132,56 +133,53 @@ enum Abort {
     OutputClosed,
 }
 
-impl<F: Into<Failure>> From<F> for Abort {
-    fn from(failure: F) -> Self {
-        Self::Failure(failure.into())
+impl From<Failure> for Abort {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
     }
 }
 
-/// Runs the command in `arguments`, writing to `writer`, until it is done or `stop` turns true.
+impl From<OutputClosed> for Abort {
+    fn from(OutputClosed: OutputClosed) -> Self {
+        Self::OutputClosed
+    }
+}
+
+/// Runs the command in `arguments`, writing to `stdout`, until it is done or `stop` is cancelled.
 pub async fn run<W: Write + Send + 'static>(
     arguments: Arguments,
     environment: Environment,
-    mut writer: W,
-    mut stop: Stop,
+    mut stdout: W,
+    stop: CancellationToken,
 ) -> (Ending, std::io::Result<()>) {
     if let Command::Completions { shell } = arguments.command {
         let mut text = Vec::new();
         clap_complete::generate(shell, &mut Arguments::command(), "source-100ms", &mut text);
-        return (Ending::Well, writer.write_all(&text));
+        return (Ending::Well, stdout.write_all(&text));
     }
     if let Some(advice) = presentation::misuse(&arguments, &environment) {
         return (Ending::Misused, writeln!(std::io::stderr(), "{advice}"));
     }
-    let typed = tokio::select! {
-        typed = configuration(&arguments.command) => typed,
-        () = stopped(&mut stop) => return (Ending::Stopped, Ok(())),
+    let Some(typed) = stop.run_until_cancelled(configuration(&arguments.command)).await else {
+        return (Ending::Stopped, Ok(()));
     };
     let is_verbose = arguments.debug || environment.is_verbose;
     let level = if is_verbose { Level::Debug } else { Level::Info };
     // What must never be printed is known before anything is.
     let redactor = Redactor::new(typed.iter().flat_map(Config::secrets));
     typed.iter().filter_map(Config::salt).for_each(|salt| redactor.add_salt(salt));
-    let (presentation, writer) = Presentation::of(&arguments, &environment, Box::new(writer));
-    let (output, lines) = Output::new(writer, redactor, level);
-    let written = match lines.start() {
-        Ok(written) => written,
-        Err((mut lines, error)) => {
-            let ending = reported(Err(Failure::thread(&error).into()), &output).await;
-            drop(output);
-            let written = async {
-                while lines.write_next().await? {}
-                Ok(())
-            };
-            return (ending, written.await);
-        }
-    };
+    let (presentation, terminal) = Presentation::of(&arguments, &environment, stdout);
+    let (output, writer) = Output::new(terminal, redactor, level);
+    let written = writer.start();
     let ended = dispatch(arguments.command, typed, &environment, &presentation, &output, stop).await;
     let ending = reported(ended, &output).await;
+    if let (Ending::Well, Some(sentence)) = (ending, presentation.where_the_records_are()) {
+        let _ = output.log(Level::Info, sentence).await;
+    }
     drop(output);
     let written = written.await;
     if ending == Ending::Stopped {
-        presentation.say_how_to_go_on();
+        presentation.say_how_to_continue();
     }
     match written {
         Ok(written) => (ending, written),
@@ -198,7 +196,7 @@ pub async fn read(
     state: &Value,
     environment: &Environment,
     output: &Output,
-    stop: Stop,
+    stop: CancellationToken,
 ) -> Ending {
     reported(read::of_values(config, catalog, state, environment, output, stop).await, output).await
 }
@@ -219,9 +217,10 @@ type Typed = Result<Map<String, Value>, Failure>;
 
 /// What stands in the file of `--config`; nothing for the commands that need none.
 async fn configuration(command: &Command) -> Typed {
-    let Some(path) = command.config() else { return Ok(Map::new()) };
-    files::refuse_second_stdin(command.files())?;
-    File { role: Role::Config, path: path.to_owned() }.object().await
+    let files = command.files();
+    let Some(config) = files.first() else { return Ok(Map::new()) };
+    files::refuse_second_stdin(&files)?;
+    File { role: Role::Config, path: config.to_path_buf() }.object().await
 }
 
 async fn dispatch(
@@ -230,35 +229,32 @@ async fn dispatch(
     environment: &Environment,
     presentation: &Presentation,
     output: &Output,
-    stop: Stop,
+    stop: CancellationToken,
 ) -> Result<Ending, Abort> {
     match command {
         Command::Completions { .. } => Ok(Ending::Well),
         Command::Spec => spec(output).await,
-        Command::Check(_) => stoppable(check::run(typed, environment, output), stop).await,
+        Command::Check { exit_code, .. } => {
+            let with_exit_code = exit_code || presentation.has_sentences();
+            stoppable(check::run(typed, with_exit_code, environment, output), &stop).await
+        }
         Command::Discover { streams, .. } => {
-            stoppable(discover::run(typed?, &streams, environment, output), stop).await
+            stoppable(discover::run(typed?, &streams, environment, output), &stop).await
         }
         Command::Read(read) => read::run(typed?, &read, presentation, environment, output, stop).await,
     }
 }
 
 /// Ends `command` at once when asked to stop: it has nothing to save.
-async fn stoppable(command: impl Future<Output = Result<Ending, Abort>>, mut stop: Stop) -> Result<Ending, Abort> {
-    tokio::select! {
-        ended = command => ended,
-        () = stopped(&mut stop) => Ok(Ending::Stopped),
-    }
+async fn stoppable(
+    command: impl Future<Output = Result<Ending, Abort>>,
+    stop: &CancellationToken,
+) -> Result<Ending, Abort> {
+    stop.run_until_cancelled(command).await.unwrap_or(Ok(Ending::Stopped))
 }
 
 async fn spec(output: &Output) -> Result<Ending, Abort> {
-    let spec = Spec {
-        documentation_url: DOCUMENTATION.into(),
-        connection_specification: Config::schema(),
-        supports_incremental: true,
-        protocol_version: "0.2.0",
-    };
-    said(output.message(Message::Spec { spec }).await)?;
+    output.message(Message::Spec { documentation_url: DOCUMENTATION, form: Config::schema() }).await?;
     Ok(Ending::Well)
 }
 
@@ -276,16 +272,17 @@ async fn connect(
     let now = seams::now();
     // Before any fault: a mistyped key is often why another one is missing.
     for doubt in Config::doubts(typed) {
-        said(output.log(Level::Warn, doubt).await)?;
+        output.log(Level::Warn, doubt).await?;
     }
-    let config = Config::read(typed, now)?;
+    let config = Config::read(typed, now).map_err(Failure::from)?;
     let time_scale = environment.time_scale.clone()?;
     if let Credentials::Token(token) = &config.credentials
-        && let Some(expires) = api::expiry(token, now)?.filter(|expires| *expires < now + EXPIRES_SOON)
+        && let Some(expires) =
+            api::expiry(token, now).map_err(Failure::from)?.filter(|expires| *expires < now + EXPIRES_SOON)
     {
         let day = expires.format("%-d %B %Y at %H:%M UTC");
         let warning = format!("The management token expires on {day}: use app credentials, which do not expire.");
-        said(output.log(Level::Warn, warning).await)?;
+        output.log(Level::Warn, warning).await?;
     }
     let (redactor, minted) = (output.redactor().clone(), output.redactor().clone());
     let settings = api::Settings {

@@ -1,86 +1,129 @@
 //! What is shown to whom: messages to a platform, sentences and progress to a person, and files in a folder.
 
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 use super::arguments::{Arguments, Command};
 use super::{Environment, Failure};
-use crate::terminal::{AsTheyAre, CatalogAs, Folder, IntoFolder, Lines, Progress, Screen, Watched, writer};
-
-type Writer = Box<dyn Write + Send>;
+use crate::airbyte::Sink;
+use crate::sync::JsonLines;
+use crate::terminal::{CatalogAs, Folder, ProgressBars, Screen, Terminal};
 
 /// What a command must know of how its output is shown.
 pub(super) struct Presentation {
     /// Where the requests of each stream are shown.
-    pub(super) progress: Progress,
+    pub(super) progress: ProgressBars,
     /// Where records and states are kept, if not on standard output.
     pub(super) folder: Option<Result<Folder, Failure>>,
-    /// Whether a person reads what is said at the end.
-    is_for_a_person: bool,
+    view: View,
+}
+
+/// What is seen of a command, and by whom.
+#[derive(Clone, Copy, PartialEq)]
+enum View {
+    /// Messages of the protocol, for a program.
+    Messages,
+    /// The messages of a read, and progress for the person who started it.
+    MessagesAndProgress,
+    /// Sentences about a read, whose records go to a folder.
+    Read,
+    /// The answer of another command, for a person.
+    Answer(CatalogAs),
+}
+
+impl View {
+    fn of(arguments: &Arguments, environment: &Environment) -> Self {
+        let Environment { is_seen, is_watched, .. } = *environment;
+        match &arguments.command {
+            Command::Read(read) if !arguments.json && (is_seen || read.output.is_some()) => Self::Read,
+            // Whoever wants messages on the screen wants nothing else there.
+            Command::Read(_) if is_watched && !(arguments.json && is_seen) => Self::MessagesAndProgress,
+            Command::Discover { configured: true, .. } => Self::Answer(CatalogAs::Configured),
+            _ if arguments.json || !is_seen => Self::Messages,
+            Command::Discover { streams, .. } if !streams.is_empty() => Self::Answer(CatalogAs::Columns),
+            _ => Self::Answer(CatalogAs::Table),
+        }
+    }
 }
 
 impl Presentation {
-    /// How `arguments` are to be answered here, and the writer that does it on `stdout`.
-    pub(super) fn of(arguments: &Arguments, environment: &Environment, stdout: Writer) -> (Self, Writer) {
-        let (is_read, wanted, catalog_as) = match &arguments.command {
-            Command::Read(read) => (true, read.output.as_deref(), CatalogAs::Table),
-            Command::Discover { configured: true, .. } => (false, None, CatalogAs::Configured),
-            _ => (false, None, CatalogAs::Table),
+    /// How `arguments` are to be answered here, and what takes the output.
+    pub(super) fn of(
+        arguments: &Arguments,
+        environment: &Environment,
+        stdout: impl Write + Send + 'static,
+    ) -> (Self, Terminal) {
+        let view = View::of(arguments, environment);
+        let folder = match &arguments.command {
+            Command::Read(read) => read.output.as_deref().map(open_folder),
+            _ => None,
         };
-        let folder = wanted.map(|path| {
-            Folder::at(path).map_err(|error| {
-                let (path, kind) = (path.display(), error.kind());
-                Failure::config(match kind {
-                    ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
-                        format!("`--output` ({path}) is a file, or lies below one: name a folder.")
-                    }
-                    ErrorKind::WouldBlock => format!(
-                        "Another `read` is writing into the folder of `--output` ({path}): name another folder, or wait until that read has ended."
-                    ),
-                    ErrorKind::Other => error.to_string(),
-                    _ => format!(
-                        "The folder of `--output` ({path}) cannot be made or locked ({kind}): name one that you may write to."
-                    ),
-                })
-            })
-        });
-        let is_seen = environment.is_seen || folder.is_some();
-        let with_sentences = catalog_as == CatalogAs::Configured || (is_seen && !arguments.json);
-        let progress = if is_read && environment.is_watched { Progress::on_stderr() } else { Progress::hidden() };
-        let is_for_a_person = is_read && (with_sentences || environment.is_watched);
-        let presentation = Self { progress: progress.clone(), folder, is_for_a_person };
-        if !with_sentences && !is_for_a_person && presentation.folder.is_none() {
-            // For a platform, the messages go out as they are.
-            return (presentation, stdout);
-        }
-        let mut lines: Box<dyn Lines + Send> = match (with_sentences, is_read) {
-            (false, _) => Box::new(AsTheyAre(stdout)),
+        let is_waited_for = environment.is_watched && matches!(view, View::Read | View::MessagesAndProgress);
+        let progress = ProgressBars::new(is_waited_for);
+        let above = progress.clone();
+        let rest: Box<dyn Sink> = match view {
+            View::Messages | View::MessagesAndProgress => Box::new(JsonLines(stdout)),
             // A read has no answer but its records; what is said of them is all there is to see.
-            (true, true) => Box::new(Screen::new(std::io::sink(), stdout, catalog_as, progress.clone())),
-            (true, false) => Box::new(Screen::new(stdout, std::io::stderr(), catalog_as, progress.clone())),
+            View::Read => Box::new(Screen {
+                answer: std::io::sink(),
+                remarks: stdout,
+                catalog_as: CatalogAs::Table,
+                progress: above,
+            }),
+            View::Answer(catalog_as) => {
+                Box::new(Screen { answer: stdout, remarks: std::io::stderr(), catalog_as, progress: above })
+            }
         };
-        if let Some(Ok(folder)) = &presentation.folder {
-            lines = Box::new(IntoFolder::new(folder.clone(), lines));
-        }
-        (presentation, writer(Watched::new(progress, lines)))
+        let open = folder.as_ref().and_then(|folder| folder.as_ref().ok()).cloned();
+        (Self { progress: progress.clone(), folder, view }, Terminal { progress, folder: open, rest })
+    }
+
+    /// Whether sentences take the place of messages.
+    pub(super) fn has_sentences(&self) -> bool {
+        matches!(self.view, View::Read | View::Answer(_))
+    }
+
+    /// Where the records are, if in a folder.
+    pub(super) fn where_the_records_are(&self) -> Option<String> {
+        let folder = self.folder.as_ref()?.as_ref().ok()?;
+        Some(format!("The records are in `{}`, one file for each stream.", folder.path().display()))
     }
 
     /// After a signal: what is safe, and what to do to get the rest.
-    pub(super) fn say_how_to_go_on(&self) {
-        if !self.is_for_a_person {
+    pub(super) fn say_how_to_continue(&self) {
+        if !matches!(self.view, View::Read | View::MessagesAndProgress) {
             return;
         }
         let saved = self.progress.saved();
         let how = match (&self.folder, saved.is_empty()) {
             (_, true) => "Stopped before anything was saved. Run the command again to start over.".to_owned(),
             (Some(_), false) => {
-                format!("Stopped. Saved with their state: {saved}. Run the same command again to go on from there.")
+                format!("Stopped. Saved with their state: {saved}. Run the same command again to continue from there.")
             }
             (None, false) => format!(
-                "Stopped. Written with their state: {saved}. Give the file with these messages to `--state` of the next read to go on from there."
+                "Stopped. Written with their state: {saved}. Give the file with these messages to `--state` of the next read to continue from there."
             ),
         };
         let _ = self.progress.above(|| writeln!(std::io::stderr(), "{how}"));
     }
+}
+
+fn open_folder(path: &Path) -> Result<Folder, Failure> {
+    Folder::at(path).map_err(|error| {
+        let (path, kind) = (path.display(), error.kind());
+        Failure::config(match kind {
+            ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+                format!("`--output` ({path}) is a file, or lies below one: name a folder.")
+            }
+            ErrorKind::WouldBlock => format!(
+                "Another `read` is writing into the folder of `--output` ({path}): name another folder, or wait until that read has ended."
+            ),
+            ErrorKind::Other => error.to_string(),
+            _ => format!(
+                "The folder of `--output` ({path}) cannot be made or locked ({kind}): name one that you may write to."
+            ),
+        })
+    })
 }
 
 /// Why this command line makes no sense at this terminal, if so.

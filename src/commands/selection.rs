@@ -6,7 +6,7 @@ use super::files::File;
 use crate::airbyte::{self, ConfiguredStream, Level, SyncMode};
 use crate::failure::Failure;
 use crate::nearest::nearest;
-use crate::streams::{self, Description};
+use crate::streams::{self, StreamInfo};
 
 /// What is to be read.
 #[derive(Debug)]
@@ -24,19 +24,18 @@ pub(super) struct Selection {
 pub(super) async fn of_catalog(
     file: &File,
     is_incremental: bool,
-    offered: &[&'static Description],
+    offered: &[&'static StreamInfo],
 ) -> Result<Selection, Failure> {
-    let values = file.values().await?;
-    let catalog = the_catalog(values).ok_or_else(|| {
+    let catalog = the_catalog(file.values().await?).ok_or_else(|| {
         file.failure("holds messages, but no CATALOG among them: save the whole output of `discover`")
     })?;
     let read = |catalog: &Value| airbyte::read_catalog(catalog).map_err(|error| file.failure(&error.to_string()));
-    if !is_discovered(&catalog) {
+    let Some(catalog_of_all) = all_of_discovered(&catalog) else {
         let remark = "`--incremental` has no effect on a configured catalog, which says how each stream is read.";
-        let remarks = if is_incremental { vec![(Level::Warn, remark.to_owned())] } else { Vec::new() };
+        let remarks = is_incremental.then(|| (Level::Warn, remark.to_owned())).into_iter().collect();
         return Ok(Selection { streams: read(&catalog)?, remarks });
-    }
-    let mut streams = read(&configured(&catalog))?;
+    };
+    let mut streams = read(&catalog_of_all)?;
     for stream in &mut streams {
         stream.sync_mode = mode(&stream.name, is_incremental, offered);
     }
@@ -52,11 +51,11 @@ pub(super) async fn of_catalog(
 pub(super) fn of_names(
     names: &[String],
     is_incremental: bool,
-    offered: &[&'static Description],
+    offered: &[&'static StreamInfo],
 ) -> Result<Selection, Failure> {
     let mut streams: Vec<ConfiguredStream> = Vec::new();
-    for name in names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
-        let found = offered.iter().find(|description| description.name == name);
+    for name in names.iter().filter(|name| !name.is_empty()) {
+        let found = offered.iter().find(|description| description.name == name.as_str());
         let name = found.ok_or_else(|| Failure::config(unknown(name, offered)))?.name;
         if streams.iter().all(|stream| stream.name != name) {
             let sync_mode = mode(name, is_incremental, offered);
@@ -71,49 +70,39 @@ pub(super) fn of_names(
 }
 
 /// Why there is no stream `name`, and what to do about it.
-pub(super) fn unknown(name: &str, offered: &[&'static Description]) -> String {
+pub(super) fn unknown(name: &str, offered: &[&'static StreamInfo]) -> String {
     let shown = airbyte::shown(name);
     match nearest(name, offered.iter().map(|description| description.name)) {
-        Some(meant) => format!("There is no stream `{shown}`: use `{meant}` if that is what you mean."),
+        Some(meant) => format!("There is no stream `{shown}`; did you mean `{meant}`?"),
         None => {
-            let always: Vec<&'static Description> = offered.iter().take(streams::ALL.len()).copied().collect();
+            let always: Vec<&'static StreamInfo> = offered.iter().take(streams::ALL.len()).copied().collect();
             format!("There is no stream `{shown}`: choose among {}.", names_of(&always))
         }
     }
 }
 
-fn names_of(offered: &[&'static Description]) -> String {
+fn names_of(offered: &[&'static StreamInfo]) -> String {
     offered.iter().map(|description| format!("`{}`", description.name)).collect::<Vec<_>>().join(", ")
 }
 
-fn mode(name: &str, is_incremental: bool, offered: &[&'static Description]) -> SyncMode {
+fn mode(name: &str, is_incremental: bool, offered: &[&'static StreamInfo]) -> SyncMode {
     let has_cursor = offered.iter().any(|description| description.name == name && description.cursor.is_some());
     if is_incremental && has_cursor { SyncMode::Incremental } else { SyncMode::FullRefresh }
 }
 
 /// The catalog among the lines of a file: alone, or as a message between others.
-fn the_catalog(values: Vec<Value>) -> Option<Value> {
-    let is_alone = values.len() == 1;
-    let (mut messages, others): (Vec<Value>, Vec<Value>) =
-        values.into_iter().partition(|value| value["type"] == "CATALOG");
-    match messages.pop() {
-        Some(mut message) => Some(message["catalog"].take()),
-        None if is_alone => others.into_iter().next(),
-        None => None,
+fn the_catalog(mut values: Vec<Value>) -> Option<Value> {
+    match values.iter_mut().rfind(|value| value["type"] == "CATALOG") {
+        Some(message) => Some(message["catalog"].take()),
+        None => values.pop().filter(|_| values.is_empty()),
     }
 }
 
-/// Whether these are streams on offer rather than a choice among them.
-fn is_discovered(catalog: &Value) -> bool {
-    let streams = catalog["streams"].as_array();
-    streams.is_some_and(|streams| {
-        !streams.is_empty() && streams.iter().all(|stream| stream["name"].is_string() && stream.get("stream").is_none())
-    })
-}
-
-/// The streams on offer, all chosen.
-fn configured(catalog: &Value) -> Value {
-    let streams = catalog["streams"].as_array().into_iter().flatten();
-    let chosen = streams.map(|stream| json!({"stream": stream, "sync_mode": "full_refresh"}));
-    json!({"streams": chosen.collect::<Vec<_>>()})
+/// A configured catalog with all the streams of one that `discover` printed; `None` when `catalog` is not of that kind.
+fn all_of_discovered(catalog: &Value) -> Option<Value> {
+    let streams = catalog["streams"].as_array().filter(|streams| !streams.is_empty())?;
+    let is_on_offer = |stream: &Value| stream["name"].is_string() && stream.get("stream").is_none();
+    let choose = |stream| json!({"stream": stream, "sync_mode": "full_refresh"});
+    let is_discovered = streams.iter().all(is_on_offer);
+    is_discovered.then(|| json!({"streams": streams.iter().map(choose).collect::<Vec<Value>>()}))
 }

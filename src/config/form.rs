@@ -1,12 +1,16 @@
-//! The form of the configuration: what the platform shows, made from the doc comments below.
+//! The form of the configuration: what the platform shows, made from the doc comments below, and the check of what
+//! was entered against it.
 //!
-//! `Form` says what can be typed; [`super::Config`] is what it means once it has been checked.
+//! A platform folds away what is not required, unless it says `always_show`: so that nobody saves without credentials,
+//! they say it.
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::{DEFAULT_API_URL, DEFAULT_WORKERS, EVENT_TYPES, LONGEST_LOOKBACK_HOURS, MOST_WORKERS};
+use crate::nearest::nearest;
+use crate::streams::{self, AnalyticsRooms};
 
 /// The time formats of `start_date`, as a regular expression for forms.
 const DATE_PATTERN: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]+)?Z)?$";
@@ -15,57 +19,54 @@ const SALT_PATTERN: &str = "^$|^[\\s\\S]{16,}$";
 const URL_PATTERN: &str = "^$|^https?://";
 
 /// The parts of the form, in their order: an id and a title.
-const GROUPS: [(&str, &str); 5] = [
-    ("sign_in", "Signing in to 100ms"),
-    ("content", "What is read"),
-    ("privacy", "Personal data"),
-    ("analytics", "Analytics events"),
-    ("advanced", "Speed and address"),
-];
+const GROUPS: [(&str, &str); 3] = [("auth", "Authentication"), ("data", "Data"), ("advanced", "Advanced")];
 
-/// What the connector needs to read your 100ms workspace. Only the credentials and the start date are needed; everything else can be left as it is.
+/// Only the credentials and the start date are needed. Everything else can be left as it is.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only the schema generator reads the fields")]
 struct Form {
-    /// How the connector signs in to 100ms. App credentials are the choice for a schedule, because the connector makes its own tokens from them and renews them. A management token stops working after 14 days at the latest.
-    #[schemars(title = "Authentication", extend("group" = "sign_in", "order" = 0))]
-    credentials: CredentialsForm,
-    /// The connector of Airbyte keeps its management token here. Configurations that were made for it work as they are.
+    /// How the connector signs in to 100ms. Choose app credentials for a schedule: a management token stops working after 14 days at the latest.
+    #[schemars(title = "Authentication", extend("group" = "auth", "order" = 0, "always_show" = true))]
+    credentials: Credentials,
+    /// The place of the token in Airbyte's own connector. Configurations that were made for it work as they are.
     #[schemars(title = "Management Token (former place)", extend(
-        "group" = "sign_in", "order" = 1, "airbyte_secret" = true, "airbyte_hidden" = true))]
+        "group" = "auth", "order" = 1, "airbyte_secret" = true, "airbyte_hidden" = true))]
     management_token: String,
-    /// Records that changed before this moment (UTC) are not read. It decides how much the first sync reads; every later sync goes on from where the last one ended. 100ms keeps events for 30 days only, whatever you choose here.
+    /// Read what has changed since this date (UTC). Later syncs continue where the last one ended. 100ms keeps events for 30 days only.
     #[schemars(title = "Start Date", extend(
-        "group" = "content", "order" = 2, "format" = "date-time", "pattern" = DATE_PATTERN,
+        "group" = "data", "order" = 2, "format" = "date-time", "pattern" = DATE_PATTERN,
         "pattern_descriptor" = "YYYY-MM-DDTHH:mm:ssZ", "examples" = ["2024-01-01T00:00:00Z"]))]
     start_date: String,
-    /// Whether each recording gets a link to its file. "presigned" is what you get when you choose nothing: it costs one request for each recording, and everybody who can read your warehouse can open the recordings through these links for up to three days. "none" makes no such requests and leaves the column "url" empty.
-    #[schemars(title = "Recording Links", extend("group" = "content", "order" = 3, "default" = "presigned"))]
-    recording_urls: RecordingUrlsForm,
-    /// Streams that are offered beside the eight that are always there. Leave it empty for none. "webhook_events" holds what 100ms told your webhook in the last 30 days, for one request per 100 events. "live_streams" and "external_streams" hold the HLS and RTMP streams, for one request per 100 streams. "peer_quality" holds the network quality of every participant and costs one request for each participant of each session, which can be more than all other streams together. Refresh the schema of your connection after you change this.
+    /// Streams to read besides the eight standard ones. "peer_quality" makes one request for each participant of each session, which can be more than all other streams together. Refresh the schema of the connection after a change.
     #[schemars(title = "Extra Streams", extend(
-        "group" = "content", "order" = 4, "uniqueItems" = true, "default" = Vec::<Value>::new()))]
-    extra_streams: Vec<ExtraStreamForm>,
-    /// How many hours further back each sync looks for changes that 100ms shows late. Leave it empty, or at 0, to look back as far as the connector does by itself: 13 hours for sessions, 72 hours for recordings and 1 hour for events. Every hour more costs the requests for what was created in that hour, in every sync, and every sync writes the records that changed in these hours again, whether or not they have changed since the last one.
-    #[schemars(title = "Additional Look-back (hours)", range(min = 0, max = LONGEST_LOOKBACK_HOURS),
-        extend("group" = "content", "order" = 5, "default" = 0))]
-    lookback_hours: u64,
-    /// What becomes of personal data: the names and your own ids of people, what your app attaches to them (metadata), and free text such as room names, descriptions and reasons. "keep" is what you get when you choose nothing and writes everything as 100ms has it. "hash" writes a keyed hash instead, which is the same for the same person in all streams and syncs, so that you can still count people and join tables. "drop" leaves these columns empty. Rows that are in your warehouse already stay as they are, and links to recordings are not personal data in this sense: choose "none" under Recording Links if nobody may open them.
-    #[schemars(title = "Personal Data", extend("group" = "privacy", "order" = 6, "default" = "keep"))]
-    personal_data: PersonalDataForm,
-    /// The secret that "hash" uses, which must be given for "hash" and does nothing otherwise. Write a random text of 16 characters or more, keep it in a safe place and do not change it: with another salt every hash is another one. Whoever knows it can find out whether a certain person is in your data.
+        "group" = "data", "order" = 3, "uniqueItems" = true, "default" = Vec::<Value>::new(),
+        "items" = json!({"type": "string", "enum": extra_streams()})))]
+    extra_streams: Vec<String>,
+    /// Whether each recording gets a link to its file. With "presigned", everybody who can read your warehouse can open the recordings for up to three days. With "none", the column "url" stays empty, and a request for each recording is saved.
+    #[schemars(title = "Recording Links", extend(
+        "group" = "data", "order" = 4, "enum" = ["presigned", "none"], "default" = "presigned"))]
+    recording_urls: String,
+    /// How names, user ids, metadata and free text are written. "keep" writes them as they are. "hash" writes a keyed hash, which is the same for the same person in all streams. "drop" leaves the columns empty. Rows that are already in your warehouse do not change.
+    #[schemars(title = "Personal Data", extend(
+        "group" = "data", "order" = 5, "enum" = ["keep", "hash", "drop"], "default" = "keep"))]
+    personal_data: String,
+    /// The secret for "hash": a random text of 16 characters or more. Keep it safe and do not change it, because with another salt every hash is different.
     #[schemars(title = "Salt for Hashes", extend(
-        "group" = "privacy", "order" = 7, "airbyte_secret" = true, "pattern" = SALT_PATTERN,
+        "group" = "data", "order" = 6, "airbyte_secret" = true, "pattern" = SALT_PATTERN,
         "pattern_descriptor" = "16 characters or more"))]
     personal_data_salt: String,
-    /// Which rooms are asked for analytics events, at one request or more for each. "auto" is what you get when you choose nothing: the sessions and rooms of the time since the last sync, and once a day all rooms. "all" asks every room in every sync, which finds late events sooner and costs a request per room. "recent" never asks all rooms: it costs least, and misses failed joins in rooms that nobody ever entered.
-    #[schemars(title = "Analytics Rooms", extend("group" = "analytics", "order" = 8, "default" = "auto"))]
-    analytics_rooms: AnalyticsRoomsForm,
-    /// The types of events that are read. Leave it empty to read all types. Fewer types mean fewer rows and sometimes fewer requests. "peer.join" and "peer.leave" are made from the participants of the sessions; all other types are the names that 100ms uses.
+    /// Only these types of events are read. Leave it empty for all. "peer.join" and "peer.leave" are made from the participants of the sessions.
     #[schemars(title = "Analytics Event Types", extend(
-        "group" = "analytics", "order" = 9, "default" = Vec::<Value>::new(), "examples" = [EVENT_TYPES]))]
+        "group" = "data", "order" = 7, "default" = Vec::<Value>::new(), "examples" = [EVENT_TYPES]))]
     analytics_event_types: Vec<String>,
-    /// How many requests to 100ms may be under way at the same time, over all streams. Leave it empty for 10. Lower it if other systems share the rate limit of your account; raise it if 100ms answers slowly.
+    /// Which rooms are asked for analytics events. "auto" asks the rooms in which something has happened since the last sync, and once a day all rooms. "all" asks every room in every sync, which takes a request for each room. "recent" never asks all rooms and can miss failed joins.
+    #[schemars(title = "Analytics Rooms", extend("group" = "advanced", "order" = 8, "default" = "auto"))]
+    analytics_rooms: AnalyticsRooms,
+    /// Look this many hours further back in each sync, for accounts where 100ms shows changes late. The connector always looks back 13 hours for sessions, 72 hours for recordings and 1 hour for events. Each sync writes the records of the extra hours again.
+    #[schemars(title = "Extra Look-back (hours)", range(min = 0, max = LONGEST_LOOKBACK_HOURS),
+        extend("group" = "advanced", "order" = 9, "default" = 0))]
+    lookback_hours: u64,
+    /// How many requests to 100ms are under way at the same time. Lower it if other systems share the rate limit of your account.
     #[schemars(title = "Number of Workers", range(min = 1, max = MOST_WORKERS),
         extend("group" = "advanced", "order" = 10, "default" = DEFAULT_WORKERS))]
     num_workers: u64,
@@ -79,85 +80,51 @@ struct Form {
 #[derive(JsonSchema)]
 #[schemars(tag = "auth_type")]
 #[expect(dead_code, reason = "only the schema generator reads the fields")]
-enum CredentialsForm {
+enum Credentials {
     /// The connector makes its own tokens from these two keys and renews them.
     #[schemars(rename = "app_credentials", title = "App Credentials (recommended)")]
     App {
-        /// The app access key, which you find in the Developer section of the 100ms dashboard.
+        /// You find it in the Developer section of the 100ms dashboard.
         #[schemars(title = "App Access Key", length(min = 1), extend("order" = 1))]
         app_access_key: String,
-        /// The app secret, which stands beside the app access key in the 100ms dashboard.
+        /// It stands beside the app access key in the 100ms dashboard.
         #[schemars(title = "App Secret", length(min = 1), extend("order" = 2, "airbyte_secret" = true))]
         app_secret: String,
     },
-    /// A token that you copy from the 100ms dashboard. It expires after 7 days by default and 14 days at the latest, and syncs fail until you paste a new one.
+    /// A token that expires after 7 days by default and 14 days at the latest. Syncs fail until you paste a new one.
     #[schemars(rename = "management_token", title = "Management Token (expires)")]
     Token {
-        /// The management token, which you find in the Developer section of the 100ms dashboard.
+        /// You find it in the Developer section of the 100ms dashboard.
         #[schemars(title = "Management Token", length(min = 1), extend("order" = 1, "airbyte_secret" = true))]
         management_token: String,
     },
 }
 
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-#[expect(dead_code, reason = "only the schema generator reads the variants")]
-enum RecordingUrlsForm {
-    Presigned,
-    None,
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-#[expect(dead_code, reason = "only the schema generator reads the variants")]
-enum PersonalDataForm {
-    Keep,
-    Hash,
-    Drop,
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-#[expect(dead_code, reason = "only the schema generator reads the variants")]
-enum AnalyticsRoomsForm {
-    Auto,
-    All,
-    Recent,
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-#[expect(dead_code, reason = "only the schema generator reads the variants")]
-enum ExtraStreamForm {
-    WebhookEvents,
-    LiveStreams,
-    ExternalStreams,
-    PeerQuality,
+fn extra_streams() -> Vec<&'static str> {
+    streams::EXTRA.iter().map(|stream| stream.name).collect()
 }
 
 /// The form as JSON Schema (draft 7) with the platform's annotations.
 pub(super) fn schema() -> Value {
-    let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
-    let mut schema = settings.into_generator().into_root_schema_for::<Form>().to_value();
-    annotate(&mut schema);
-    allow_empty_choices(&mut schema);
-    if let Some(root) = schema.as_object_mut() {
-        root.insert("title".into(), json!("100ms Source Spec"));
-        root.insert("groups".into(), GROUPS.map(|(id, title)| json!({"id": id, "title": title})).into());
-        // Not `credentials`: configurations of Airbyte's own connector have the token at the root.
-        root.insert("required".into(), json!(["start_date"]));
-    }
-    schema
-}
-
-/// Lets the optional choices of the form be left empty, as its texts may be.
-fn allow_empty_choices(schema: &mut Value) {
-    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
-    for choices in properties.into_iter().flat_map(|properties| properties.values_mut()) {
-        if let Some(choices) = choices.get_mut("enum").and_then(Value::as_array_mut) {
+    let mut schema = generated();
+    for property in schema["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        // An optional choice may be left empty, as a text may.
+        if let Some(Value::Array(choices)) = property.get_mut("enum") {
             choices.push(json!(""));
         }
     }
+    schema["title"] = json!("100ms Source Spec");
+    schema["groups"] = GROUPS.map(|(id, title)| json!({"id": id, "title": title})).into();
+    // Not `credentials`: configurations of Airbyte's own connector have the token at the root.
+    schema["required"] = json!(["start_date"]);
+    schema
+}
+
+fn generated() -> Value {
+    let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<Form>().to_value();
+    annotate(&mut schema);
+    schema
 }
 
 /// Brings what the generator makes into the form that the platform's rules ask for.
@@ -176,19 +143,119 @@ fn annotate(schema: &mut Value) {
             if object.get("properties").is_some_and(Value::is_object) {
                 object.insert("additionalProperties".into(), json!(true));
             }
-            describe_auth_type(object);
+            // The key that tells the kinds of credentials apart comes from the generator without any words.
+            if let Some(Value::Object(tag)) = object.get_mut("auth_type") {
+                tag.insert("title".into(), json!("Type"));
+                tag.insert("description".into(), json!("The kind of credentials."));
+                tag.insert("order".into(), json!(0));
+            }
             object.values_mut().for_each(annotate);
         }
         _ => {}
     }
 }
 
-/// The key that tells the kinds of credentials apart comes from the generator without any words.
-fn describe_auth_type(object: &mut Map<String, Value>) {
-    let tag = object.get_mut("properties").and_then(|properties| properties.get_mut("auth_type"));
-    if let Some(tag) = tag.and_then(Value::as_object_mut) {
-        tag.insert("title".into(), json!("Type"));
-        tag.insert("description".into(), json!("This says which kind of credentials you use."));
-        tag.insert("order".into(), json!(0));
+/// The keys of the form with their schemas, in the order of the form; those of the credentials as `credentials.…`.
+pub(super) fn fields() -> Vec<(String, Value)> {
+    let form = generated();
+    let properties = |schema: &Value, above: &str| {
+        let properties = schema["properties"].as_object().cloned().unwrap_or_default();
+        properties.into_iter().map(|(key, schema)| (format!("{above}{key}"), schema)).collect::<Vec<_>>()
+    };
+    let kinds = form["properties"]["credentials"]["oneOf"].as_array().cloned().unwrap_or_default();
+    let mut fields = properties(&form, "");
+    fields.sort_by_key(|(_, schema)| schema["order"].as_u64());
+    fields.extend(kinds.iter().flat_map(|kind| properties(kind, "credentials.")));
+    fields
+}
+
+/// What is wrong with a value by the schema of its key, as the end of a sentence.
+pub(super) fn mistake(schema: &Value, value: &Value) -> Option<String> {
+    if is_allowed(schema, value) {
+        return None;
+    }
+    let wanted = wanted(schema);
+    let mut items = value.as_array().into_iter().flatten();
+    let Some(item) = items.find(|item| !is_allowed(&schema["items"], item)) else {
+        let given =
+            if value.is_string() && schema["type"] != "string" { format!("`{value}`") } else { as_given(value) };
+        return Some(format!("must be {wanted}, but is {given}"));
+    };
+    let meant = item.as_str().and_then(|typed| nearest(typed, names(&schema["items"]["enum"])));
+    Some(match meant {
+        Some(name) => format!("contains {}; did you mean `{name}`?", as_given(item)),
+        None => format!("must be {wanted}, but contains {}", as_given(item)),
+    })
+}
+
+fn is_allowed(schema: &Value, value: &Value) -> bool {
+    let choices = &schema["enum"];
+    match schema["type"].as_str() {
+        Some("integer") => whole(value).is_some_and(|number| {
+            schema["minimum"].as_u64().is_some_and(|least| number >= least)
+                && schema["maximum"].as_u64().is_some_and(|most| number <= most)
+        }),
+        Some("array") => {
+            value.as_array().is_some_and(|items| items.iter().all(|item| is_allowed(&schema["items"], item)))
+        }
+        Some("string") => value.as_str().is_some_and(|text| {
+            let text = text.trim();
+            !text.is_empty() && choices.as_array().is_none_or(|choices| choices.iter().any(|choice| choice == text))
+        }),
+        _ => true,
+    }
+}
+
+/// A number without a fraction, however it is written.
+pub(super) fn whole(value: &Value) -> Option<u64> {
+    let float = || value.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0).map(|number| number as u64);
+    value.as_u64().or_else(float)
+}
+
+/// What a schema asks for, such as "a whole number from 1 to 50 (default 10)".
+fn wanted(schema: &Value) -> String {
+    let choices = names(&schema["enum"]);
+    let default = match &schema["default"] {
+        Value::String(text) if !choices.is_empty() => format!(" (default `{text}`)"),
+        Value::Number(number) => format!(" (default {number})"),
+        _ => String::new(),
+    };
+    match schema["type"].as_str() {
+        _ if !choices.is_empty() => format!("{}{default}", alternatives(&choices)),
+        Some("integer") => format!("a whole number from {} to {}{default}", schema["minimum"], schema["maximum"]),
+        Some("array") => match (&names(&schema["items"]["enum"])[..], &schema["examples"][0][0]) {
+            ([], example) => format!("a list of strings such as [{example}]"),
+            (names, _) => format!("a list of {}", alternatives(names)),
+        },
+        _ => "a string".to_owned(),
+    }
+}
+
+fn names(choices: &Value) -> Vec<&str> {
+    choices.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// "`a`, `b` or `c`".
+pub(super) fn alternatives(names: &[&str]) -> String {
+    match names.split_last() {
+        Some((last, [])) => format!("`{last}`"),
+        Some((last, names)) => {
+            format!("{} or `{last}`", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+        }
+        None => String::new(),
+    }
+}
+
+/// A value that the user gave, for a sentence. Long texts may be keys that ended up in the wrong field.
+pub(super) fn as_given(value: &Value) -> String {
+    match value {
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        Value::String(text) => match text.chars().count() {
+            0 => "empty".to_owned(),
+            length @ 31.. => format!("a text of {length} characters"),
+            _ => format!("`{}`", text.replace(char::is_control, " ")),
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) => format!("`{value}`"),
     }
 }

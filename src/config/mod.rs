@@ -4,16 +4,16 @@
 
 mod form;
 
-use std::fmt;
 use std::net::IpAddr;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
-use secrecy::SecretString;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use url::Url;
 
 use crate::api::Credentials;
 use crate::nearest::nearest;
+use crate::streams::{AnalyticsRooms, PersonalData, Salt};
 
 /// The types of events that can be asked for: those that 100ms documents, and the two that are made from
 /// the participants of the sessions.
@@ -36,8 +36,6 @@ const MOST_WORKERS: u64 = 50;
 const LONGEST_LOOKBACK_HOURS: u64 = 720;
 /// Whoever knows hashes and ids of users can try out shorter salts.
 const SHORTEST_SALT: usize = 16;
-/// Where the user finds every kind of credentials.
-const DASHBOARD: &str = "from the Developer section of the 100ms dashboard";
 
 /// The configuration, checked.
 #[derive(Debug, Clone)]
@@ -46,17 +44,15 @@ pub struct Config {
     pub credentials: Credentials,
     /// Records that changed before this moment are not read.
     pub start_date: DateTime<Utc>,
-    /// Which rooms are asked for analytics events.
     pub analytics_rooms: AnalyticsRooms,
     /// The types of events to read; empty means all.
     pub analytics_event_types: Vec<String>,
     /// Whether each recording gets a link to its file.
-    pub recording_urls: RecordingUrls,
-    /// The streams that are offered beside the eight that are always there, in the order of the form.
-    pub extra_streams: Vec<ExtraStream>,
-    /// What becomes of personal data.
+    pub recording_urls: bool,
+    /// The streams that are offered beside the eight that are always there.
+    pub extra_streams: Vec<String>,
     pub personal_data: PersonalData,
-    /// How much further back than by itself each sync looks.
+    /// How much further back each sync looks than it would by itself.
     pub lookback: TimeDelta,
     /// How many requests may be under way at the same time.
     pub num_workers: usize,
@@ -64,140 +60,62 @@ pub struct Config {
     pub api_url: Url,
 }
 
-/// Which rooms are asked for analytics events.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum AnalyticsRooms {
-    /// Those of the time since the last sync, and once a day every room.
-    #[default]
-    Auto,
-    /// Every room, in every sync.
-    All,
-    /// Those of the time since the last sync.
-    Recent,
-}
+/// Everything that is wrong with a configuration: a sentence for each key, with what to do.
+#[derive(Debug, Default, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join(" "))]
+pub struct Mistakes(Vec<String>);
 
-/// Whether each recording gets a link to its file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum RecordingUrls {
-    /// A link that works for a limited time.
-    #[default]
-    Presigned,
-    /// No link.
-    None,
-}
+/// A setting, or what is wrong with it as the end of a sentence.
+type Checked<T> = Result<T, String>;
 
-/// What becomes of names, ids of users, what apps attach to people, and free text.
-#[derive(Debug, Clone, Default)]
-pub enum PersonalData {
-    /// It is written as it is.
-    #[default]
-    Keep,
-    /// A hash with this salt stands instead.
-    Hash(SecretString),
-    /// Null stands instead.
-    Drop,
-}
-
-/// A stream that is offered only on request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExtraStream {
-    /// What 100ms told the webhook of the workspace.
-    WebhookEvents,
-    /// HLS streams.
-    LiveStreams,
-    /// RTMP streams.
-    ExternalStreams,
-    /// The network quality of every participant.
-    PeerQuality,
-}
-
-impl ExtraStream {
-    /// All of them, in the order of the form.
-    pub const ALL: [Self; 4] = [Self::WebhookEvents, Self::LiveStreams, Self::ExternalStreams, Self::PeerQuality];
-
-    /// The name of the stream.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::WebhookEvents => "webhook_events",
-            Self::LiveStreams => "live_streams",
-            Self::ExternalStreams => "external_streams",
-            Self::PeerQuality => "peer_quality",
-        }
+impl Mistakes {
+    fn note<T>(&mut self, key: &str, checked: Checked<T>) -> Option<T> {
+        let end = |problem: &str| if problem.ends_with('?') { "" } else { "." };
+        checked.map_err(|problem| self.0.push(format!("The setting `{key}` {problem}{}", end(&problem)))).ok()
     }
-}
-
-/// A fault in the configuration: which key, and how to mend it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{key}` {problem}")]
-pub struct ConfigError {
-    /// The key, with the keys above it.
-    pub key: &'static str,
-    /// What is wrong and what to do, as the end of a sentence.
-    pub problem: String,
-}
-
-/// The keys of the form.
-const KEYS: [&str; 12] = [
-    "credentials",
-    "management_token",
-    "start_date",
-    "recording_urls",
-    "extra_streams",
-    "lookback_hours",
-    "personal_data",
-    "personal_data_salt",
-    "analytics_rooms",
-    "analytics_event_types",
-    "num_workers",
-    "api_url",
-];
-/// The keys below `credentials`.
-const CREDENTIAL_KEYS: [&str; 4] = ["auth_type", "app_access_key", "app_secret", "management_token"];
-
-type Checked<T> = Result<T, ConfigError>;
-
-fn fault<T>(key: &'static str, problem: impl fmt::Display) -> Checked<T> {
-    Err(ConfigError { key, problem: problem.to_string() })
 }
 
 impl Config {
     /// Checks what the user typed, at the moment `now`. Unknown keys are ignored: platforms add their own.
     ///
     /// # Errors
-    /// The first fault, in the order of the form.
-    pub fn read(typed: &Map<String, Value>, now: DateTime<Utc>) -> Checked<Self> {
+    /// All that is wrong, in the order of the form.
+    pub fn read(typed: &Map<String, Value>, now: DateTime<Utc>) -> Result<Self, Mistakes> {
+        let mut mistakes = Mistakes::default();
+        let credentials = credentials(typed).map_err(|(key, problem)| mistakes.note::<()>(&key, Err(problem))).ok();
+        let start_date = mistakes.note("start_date", start_date(typed, now));
+        for (key, schema) in form::fields().iter().filter(|(key, _)| !CHECKED_HERE.contains(&key.as_str())) {
+            let problem = given(typed, key).and_then(|value| form::mistake(schema, value));
+            mistakes.note(key, problem.map_or(Ok(()), Err));
+        }
+        let personal_data = mistakes.note(SALT, personal_data(typed));
+        let api_url = mistakes.note("api_url", api_url(typed));
+        let (Some(credentials), Some(start_date), Some(personal_data), Some(api_url), true) =
+            (credentials, start_date, personal_data, api_url, mistakes.0.is_empty())
+        else {
+            return Err(mistakes);
+        };
+        let whole = |key: &str, default: u64| given(typed, key).and_then(form::whole).unwrap_or(default);
         Ok(Self {
-            credentials: credentials(typed)?,
-            start_date: start_date(typed, now)?,
-            analytics_rooms: choice(
-                typed,
-                "analytics_rooms",
-                &[("auto", AnalyticsRooms::Auto), ("all", AnalyticsRooms::All), ("recent", AnalyticsRooms::Recent)],
-            )?,
-            analytics_event_types: event_types(typed)?,
-            recording_urls: choice(
-                typed,
-                "recording_urls",
-                &[("presigned", RecordingUrls::Presigned), ("none", RecordingUrls::None)],
-            )?,
-            extra_streams: extra_streams(typed)?,
-            personal_data: personal_data(typed)?,
-            lookback: TimeDelta::hours(whole_number(typed, "lookback_hours", 0, 0, LONGEST_LOOKBACK_HOURS)? as i64),
-            num_workers: whole_number(typed, "num_workers", DEFAULT_WORKERS, 1, MOST_WORKERS)? as usize,
-            api_url: api_url(typed)?,
+            credentials,
+            start_date,
+            analytics_rooms: value_of(typed, "analytics_rooms"),
+            analytics_event_types: texts(typed, EVENT_TYPES_KEY),
+            recording_urls: value_of::<String>(typed, "recording_urls") != "none",
+            extra_streams: texts(typed, "extra_streams"),
+            personal_data,
+            lookback: TimeDelta::hours(whole("lookback_hours", 0) as i64),
+            num_workers: whole("num_workers", DEFAULT_WORKERS) as usize,
+            api_url,
         })
     }
 
     /// The secrets of a configuration, checked or not: what must never be printed.
-    pub fn secrets(typed: &Map<String, Value>) -> Vec<String> {
-        let root = typed.get("management_token").into_iter();
+    pub fn secrets(typed: &Map<String, Value>) -> Vec<&str> {
         let below = typed.get("credentials").and_then(Value::as_object);
-        let inner = below.into_iter().flat_map(|credentials| {
-            ["app_secret", "management_token"].into_iter().filter_map(|key| credentials.get(key))
-        });
-        let typed = root.chain(inner).filter_map(Value::as_str);
-        // With the blanks they were pasted with, and without.
-        typed.flat_map(|secret| [secret.to_owned(), secret.trim().to_owned()]).collect()
+        let places =
+            [(Some(typed), "management_token"), (below, "management_token"), (below, "app_secret")].into_iter();
+        places.filter_map(|(map, key)| map?.get(key)?.as_str()).collect()
     }
 
     /// The salt for hashes, checked or not.
@@ -215,20 +133,23 @@ impl Config {
     /// unknown keys are the platform's.
     pub fn doubts(typed: &Map<String, Value>) -> Vec<String> {
         let below = typed.get("credentials").and_then(Value::as_object);
-        let inner = below.into_iter().flat_map(|credentials| credentials.keys().map(|key| ("credentials.", key)));
-        let outer = typed.keys().map(|key| ("", key));
-        let misspelt = outer.chain(inner).filter_map(|(place, key)| {
-            let known: &[&str] = if place.is_empty() { &KEYS } else { &CREDENTIAL_KEYS };
-            let is_known = key.starts_with('_') || known.contains(&key.as_str());
-            let meant = if is_known { None } else { nearest(key, known.iter().copied()) }?;
-            Some(format!(
-                "The setting {} is not known and has no effect: use `{place}{meant}` if that is what you mean.",
-                shown(&format!("{place}{key}"))
-            ))
+        let inner =
+            below.into_iter().flat_map(|credentials| credentials.keys().map(|key| format!("credentials.{key}")));
+        let fields = form::fields();
+        let misspelt = typed.keys().cloned().chain(inner).filter_map(|key| {
+            let known = || fields.iter().map(|(known, _)| known.as_str());
+            let is_known = key.split('.').any(|part| part.starts_with('_')) || known().any(|known| known == key);
+            let meant = if is_known { None } else { nearest(&key, known()) }?;
+            let key = form::as_given(&key.into());
+            Some(format!("Unknown setting {key} is ignored; did you mean `{meant}`?"))
         });
         misspelt.chain(unknown_event_types(typed)).chain(salt_without_use(typed)).collect()
     }
 }
+
+/// The settings with checks of their own; all others are checked by the form.
+const CHECKED_HERE: [&str; 5] = ["credentials", "management_token", "start_date", SALT, "api_url"];
+const EVENT_TYPES_KEY: &str = "analytics_event_types";
 
 /// The value under `key`. `null` is as good as missing, and so is a text without a letter: forms and templates of
 /// settings write that for a field that was left empty.
@@ -236,84 +157,72 @@ fn given<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     map.get(key).filter(|value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty()))
 }
 
-fn credentials(typed: &Map<String, Value>) -> Checked<Credentials> {
-    let holder = match given(typed, "credentials") {
-        Some(Value::Object(credentials)) => credentials,
+/// A setting that the form has checked, or its default.
+fn value_of<T: Default + DeserializeOwned>(typed: &Map<String, Value>, key: &str) -> T {
+    let text = given(typed, key).and_then(Value::as_str).map(str::trim);
+    text.and_then(|text| serde_json::from_value(text.into()).ok()).unwrap_or_default()
+}
+
+/// The items of a list that the form has checked.
+fn texts(typed: &Map<String, Value>, key: &str) -> Vec<String> {
+    let items = typed.get(key).and_then(Value::as_array).into_iter().flatten();
+    items.filter_map(Value::as_str).map(|text| text.trim().to_owned()).collect()
+}
+
+/// The credentials, or the key that is wrong and why.
+fn credentials(typed: &Map<String, Value>) -> Result<Credentials, (String, String)> {
+    let fault = |key: &str, problem: &str| Err((key.to_owned(), problem.to_owned()));
+    let (holder, above) = match given(typed, "credentials") {
+        Some(Value::Object(credentials)) => (credentials, "credentials."),
         Some(_) => return fault("credentials", "is not an object: choose app credentials or a management token"),
         // Where Airbyte's own connector keeps it.
-        None if given(typed, "management_token").is_some() => {
-            return Ok(Credentials::Token(token(typed, "management_token")?));
-        }
+        None if given(typed, "management_token").is_some() => (typed, ""),
         None => {
             return fault("credentials", "is missing: give an app access key and app secret, or a management token");
         }
     };
     let kind = match given(holder, "auth_type") {
-        Some(Value::String(kind)) => kind.as_str(),
-        Some(_) => {
-            return fault("credentials.auth_type", "is not a string: use `app_credentials` or `management_token`");
-        }
-        None if given(holder, "management_token").is_some() => "management_token",
-        None => "app_credentials",
+        Some(kind) if !above.is_empty() => kind.as_str().unwrap_or_default(),
+        _ if given(holder, "management_token").is_some() => "management_token",
+        _ => "app_credentials",
     };
+    let word = |name: &str| word(holder, name).map_err(|problem| (format!("{above}{name}"), problem));
     match kind {
         "app_credentials" => Ok(Credentials::App {
-            access_key: word(holder, "app_access_key", "credentials.app_access_key")?.to_owned(),
-            app_secret: word(holder, "app_secret", "credentials.app_secret")?.into(),
+            access_key: word("app_access_key")?.to_owned(),
+            app_secret: word("app_secret")?.into(),
         }),
-        "management_token" => Ok(Credentials::Token(token(holder, "credentials.management_token")?)),
-        other => fault(
-            "credentials.auth_type",
-            format!(
-                "is {}, which is not a kind of credentials: use `app_credentials` or `management_token`",
-                shown(other)
-            ),
-        ),
+        "management_token" => Ok(Credentials::Token(word("management_token")?.into())),
+        _ => {
+            let kind = form::as_given(&holder["auth_type"]);
+            fault("credentials.auth_type", &format!("must be `app_credentials` or `management_token`, but is {kind}"))
+        }
     }
-}
-
-fn token(holder: &Map<String, Value>, key: &'static str) -> Checked<SecretString> {
-    word(holder, "management_token", key).map(Into::into)
 }
 
 /// A credential: text without blanks or control characters around or inside.
-fn word<'a>(holder: &'a Map<String, Value>, name: &str, key: &'static str) -> Checked<&'a str> {
-    let typed = match given(holder, name) {
-        Some(Value::String(text)) => text.trim(),
-        Some(_) => return fault(key, format!("is not a string: copy it {DASHBOARD}")),
-        None if holder.get(name).is_some_and(Value::is_string) => {
-            return fault(key, format!("is empty: copy it {DASHBOARD}"));
-        }
-        None => return fault(key, format!("is missing: copy it {DASHBOARD}")),
+fn word<'a>(holder: &'a Map<String, Value>, name: &str) -> Checked<&'a str> {
+    let problem = match given(holder, name).map(Value::as_str) {
+        Some(Some(text)) if text.trim().chars().all(|letter| letter.is_ascii_graphic()) => return Ok(text.trim()),
+        Some(Some(_)) => "contains spaces, line breaks or other characters that such a key never has: copy it again",
+        Some(None) => "is not a string: copy it",
+        None if holder.get(name).is_some_and(Value::is_string) => "is empty: copy it",
+        None => "is missing: copy it",
     };
-    if !typed.chars().all(|letter| letter.is_ascii_graphic()) {
-        return fault(
-            key,
-            format!(
-                "contains spaces, line breaks or other characters that such a key never has: copy it again {DASHBOARD}"
-            ),
-        );
-    }
-    Ok(typed)
+    Err(format!("{problem} from the Developer section of the 100ms dashboard"))
 }
 
 fn start_date(typed: &Map<String, Value>, now: DateTime<Utc>) -> Checked<DateTime<Utc>> {
     const FORM: &str = "write it as `2024-01-31T00:00:00Z`";
-    let text = match given(typed, "start_date") {
-        Some(Value::String(text)) => text.trim(),
-        Some(other) => {
-            return fault("start_date", format!("is {}, not a string: {FORM}", given_as(other)));
-        }
-        None if typed.get("start_date").is_some_and(Value::is_string) => {
-            return fault("start_date", format!("is empty: {FORM}"));
-        }
-        None => return fault("start_date", format!("is missing: {FORM}")),
+    let value = match given(typed, "start_date") {
+        Some(value) => value,
+        None if typed.get("start_date").is_some_and(Value::is_string) => return Err(format!("is empty: {FORM}")),
+        None => return Err(format!("is missing: {FORM}")),
     };
-    match moment(text) {
-        None => fault("start_date", format!("is {}, which is not a date and time in UTC: {FORM}", shown(text))),
-        Some(date) if date > now => {
-            fault("start_date", format!("is {}, which lies in the future: choose a date in the past", shown(text)))
-        }
+    let given = form::as_given(&value.as_str().map_or_else(|| value.clone(), |text| text.trim().into()));
+    match value.as_str().map(str::trim).and_then(moment) {
+        None => Err(format!("must be a date and time in UTC, but is {given}: {FORM}")),
+        Some(date) if date > now => Err(format!("is {given}, which is in the future: choose a date in the past")),
         Some(date) => Ok(date),
     }
 }
@@ -327,82 +236,24 @@ fn moment(text: &str) -> Option<DateTime<Utc>> {
     parsed.ok().filter(|_| has_form).map(|moment| moment.and_utc())
 }
 
-/// The first choice is the default.
-fn choice<T: Copy + Default>(typed: &Map<String, Value>, key: &'static str, choices: &[(&str, T)]) -> Checked<T> {
-    let names = alternatives(choices.iter().map(|(name, _)| *name));
-    match given(typed, key) {
-        None => Ok(T::default()),
-        Some(Value::String(value)) => match choices.iter().find(|(name, _)| name == value) {
-            Some((_, choice)) => Ok(*choice),
-            None => fault(key, format!("is {}, which is not one of its values: use {names}", shown(value))),
-        },
-        Some(other) => fault(key, format!("is {}, not a string: use {names}", given_as(other))),
-    }
-}
-
-/// Names as the end of an advice: "`a`, `b` or `c`".
-fn alternatives<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let mut names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    match names.pop() {
-        Some(last) if !names.is_empty() => format!("{} or {last}", names.join(", ")),
-        last => last.unwrap_or_default(),
-    }
-}
-
-fn extra_streams(typed: &Map<String, Value>) -> Checked<Vec<ExtraStream>> {
-    const KEY: &str = "extra_streams";
-    let names = alternatives(ExtraStream::ALL.map(ExtraStream::name));
-    let items = match given(typed, KEY) {
-        None => return Ok(Vec::new()),
-        Some(Value::Array(items)) => items,
-        Some(other) => {
-            let mend = format!("write a list of {names}, or leave it empty");
-            return fault(KEY, format!("is {}, not a list: {mend}", given_as(other)));
-        }
-    };
-    let mut chosen = Vec::new();
-    for item in items {
-        let Some(name) = item.as_str().map(str::trim) else {
-            return fault(KEY, format!("contains an item that is not a string: use {names}"));
-        };
-        match ExtraStream::ALL.into_iter().find(|stream| stream.name() == name) {
-            Some(stream) => chosen.push(stream),
-            None => {
-                let mend = nearest(name, ExtraStream::ALL.map(ExtraStream::name))
-                    .map_or_else(|| names.clone(), |meant| format!("`{meant}` if that is what you mean"));
-                return fault(KEY, format!("names the stream {}, which does not exist: use {mend}", shown(name)));
-            }
-        }
-    }
-    Ok(ExtraStream::ALL.into_iter().filter(|stream| chosen.contains(stream)).collect())
-}
-
 const SALT: &str = "personal_data_salt";
 
 fn personal_data(typed: &Map<String, Value>) -> Checked<PersonalData> {
-    #[derive(Clone, Copy, Default)]
-    enum Choice {
-        #[default]
-        Keep,
-        Hash,
-        Drop,
-    }
-    let choices = [("keep", Choice::Keep), ("hash", Choice::Hash), ("drop", Choice::Drop)];
-    Ok(match choice(typed, "personal_data", &choices)? {
-        Choice::Keep => PersonalData::Keep,
-        Choice::Hash => PersonalData::Hash(salt(typed)?),
-        Choice::Drop => PersonalData::Drop,
+    Ok(match value_of::<String>(typed, "personal_data").as_str() {
+        "hash" => PersonalData::Hash(salt(typed)?),
+        "drop" => PersonalData::Drop,
+        _ => PersonalData::Keep,
     })
 }
 
 /// The salt is never repeated in a sentence: it is a secret.
-fn salt(typed: &Map<String, Value>) -> Checked<SecretString> {
-    let mend = format!("write a random text of {SHORTEST_SALT} characters or more, and keep it");
+fn salt(typed: &Map<String, Value>) -> Checked<Salt> {
+    let advice = format!("write a random text of {SHORTEST_SALT} characters or more, and keep it");
     match given(typed, SALT).map(|salt| salt.as_str().map(str::trim)) {
-        None => fault(SALT, format!("is missing, although `personal_data` is `hash`: {mend}")),
-        Some(None) => fault(SALT, format!("is not a string: {mend}")),
-        Some(Some(salt)) if salt.chars().count() < SHORTEST_SALT => fault(SALT, format!("is too short: {mend}")),
-        Some(Some(salt)) => Ok(salt.into()),
+        None => Err(format!("is missing, although `personal_data` is `hash`: {advice}")),
+        Some(None) => Err(format!("is not a string: {advice}")),
+        Some(Some(salt)) if salt.chars().count() < SHORTEST_SALT => Err(format!("is too short: {advice}")),
+        Some(Some(salt)) => Ok(Salt::new(salt)),
     }
 }
 
@@ -413,71 +264,39 @@ fn salt_without_use(typed: &Map<String, Value>) -> Option<String> {
     })
 }
 
-fn event_types(typed: &Map<String, Value>) -> Checked<Vec<String>> {
-    const KEY: &str = "analytics_event_types";
-    const FORM: &str = "write a list of strings such as [\"client.join.failed\"], or leave it empty for all types";
-    let items = match given(typed, KEY) {
-        None => return Ok(Vec::new()),
-        Some(Value::Array(items)) => items,
-        Some(other) => return fault(KEY, format!("is {}, not a list: {FORM}", given_as(other))),
-    };
-    let item = |item: &Value| match item.as_str().map(str::trim).filter(|item| !item.is_empty()) {
-        Some(item) => Ok(item.to_owned()),
-        None => fault(KEY, format!("contains an item that is not an event type: {FORM}")),
-    };
-    items.iter().map(item).collect()
-}
-
 /// The documented list may grow without notice, so an unknown type is a doubt and no fault.
 fn unknown_event_types(typed: &Map<String, Value>) -> Option<String> {
-    let items = typed.get("analytics_event_types").and_then(Value::as_array)?;
-    let unknown: Vec<String> = items
-        .iter()
-        .filter_map(Value::as_str)
-        .map(str::trim)
-        .filter(|item| !item.is_empty() && !EVENT_TYPES.contains(item))
-        .map(shown)
-        .collect();
+    let types = texts(typed, EVENT_TYPES_KEY);
+    let unknown = types.iter().filter(|item| !item.is_empty() && !EVENT_TYPES.contains(&item.as_str()));
+    let unknown: Vec<String> = unknown.map(|item| form::as_given(&item.as_str().into())).collect();
     (!unknown.is_empty()).then(|| {
         format!(
-            "`analytics_event_types` names {}, which 100ms does not document: the known types are {}.",
+            "`{EVENT_TYPES_KEY}` names {}, which 100ms does not document: the known types are {}.",
             unknown.join(", "),
             EVENT_TYPES.map(|known| format!("`{known}`")).join(", ")
         )
     })
 }
 
-fn whole_number(typed: &Map<String, Value>, key: &'static str, default: u64, least: u64, most: u64) -> Checked<u64> {
-    let Some(value) = given(typed, key) else { return Ok(default) };
-    let float = || value.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0).map(|number| number as u64);
-    match value.as_u64().or_else(float) {
-        Some(number) if (least..=most).contains(&number) => Ok(number),
-        _ => {
-            let mend = format!("leave it out for {default}");
-            fault(key, format!("is {}, not a whole number from {least} to {most}: {mend}", given_as(value)))
-        }
-    }
-}
-
 fn api_url(typed: &Map<String, Value>) -> Checked<Url> {
-    const MEND: &str = "leave it out for `https://api.100ms.live`";
+    const ADVICE: &str = "leave it out for `https://api.100ms.live`";
     let text = match given(typed, "api_url") {
         None => DEFAULT_API_URL,
         Some(Value::String(text)) => text.trim(),
-        Some(_) => return fault("api_url", format!("is not a string: {MEND}")),
+        Some(_) => return Err(format!("is not a string: {ADVICE}")),
     };
     // The text itself is not repeated: people paste tokens into addresses.
     let Some(url) = Url::parse(text).ok().filter(|url| url.has_host()) else {
-        return fault("api_url", format!("is not a web address: {MEND}"));
+        return Err(format!("is not a web address: {ADVICE}"));
     };
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return fault("api_url", format!("contains more than scheme, host and path: write only those, or {MEND}"));
+        return Err(format!("contains more than scheme, host and path: write only those, or {ADVICE}"));
     }
     match url.scheme() {
         "https" => Ok(without_version(url)),
         "http" if is_loopback(&url) => Ok(without_version(url)),
-        "http" => fault("api_url", format!("would send your token unencrypted: use https, or {MEND}")),
-        _ => fault("api_url", format!("does not begin with https://: {MEND}")),
+        "http" => Err(format!("would send your token unencrypted: use https, or {ADVICE}")),
+        _ => Err(format!("does not begin with https://: {ADVICE}")),
     }
 }
 
@@ -494,35 +313,13 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// What the user typed, for a sentence: in quotes when it is short. Long texts may be keys that ended up
-/// in the wrong field.
-fn shown(text: &str) -> String {
-    match text.chars().count() {
-        0 => "empty".to_owned(),
-        length @ 31.. => format!("a text of {length} characters"),
-        _ => format!("`{}`", text.replace(char::is_control, " ")),
-    }
-}
-
-/// A value that the user gave for a setting without secrets, for a sentence.
-fn given_as(value: &Value) -> String {
-    match value {
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
-        Value::String(text) if text.chars().count() > 30 => shown(text),
-        Value::String(text) => format!("`{text:?}`"),
-        Value::Null | Value::Bool(_) | Value::Number(_) => format!("`{value}`"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
     use serde_json::json;
 
     use super::*;
 
-    fn read(json: Value) -> Checked<Config> {
+    fn read(json: Value) -> Result<Config, Mistakes> {
         Config::read(json.as_object().unwrap(), "2025-06-15T12:00:00Z".parse().unwrap())
     }
 
@@ -561,22 +358,20 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_that_are_read_are_those_of_the_form() {
+    fn everything_that_is_wrong_is_said_at_once() {
+        let error = read(json!({"start_date": "yesterday", "num_workers": 500})).unwrap_err().to_string();
+        let keys =
+            ["`credentials` is missing", "`start_date` must be", "`num_workers` must be a whole number from 1 to 50"];
+        assert!(keys.iter().all(|key| error.contains(key)), "{error}");
+    }
+
+    #[test]
+    fn a_form_shows_what_has_to_be_filled_in() {
         let form = Config::schema();
-        let keys = |schema: &Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        let sorted = |keys: &[&str]| {
-            let mut keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
-            keys.sort();
-            keys
-        };
-        assert_eq!(keys(&form), sorted(&KEYS));
-        let kinds = form["properties"]["credentials"]["oneOf"].as_array().unwrap();
-        let mut inner: Vec<String> = kinds.iter().flat_map(keys).collect();
-        inner.sort();
-        inner.dedup();
-        assert_eq!(inner, sorted(&CREDENTIAL_KEYS));
-        let extra = &form["properties"]["extra_streams"]["items"]["enum"];
-        assert_eq!(*extra, json!(ExtraStream::ALL.map(ExtraStream::name)));
+        let shown = form["properties"].as_object().unwrap().iter().filter(|(key, field)| {
+            form["required"].as_array().unwrap().contains(&json!(key)) || field["always_show"] == true
+        });
+        assert_eq!(shown.map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["credentials", "start_date"]);
     }
 
     #[test]
@@ -616,20 +411,18 @@ mod tests {
         };
         for salt in [Value::Null, json!(""), json!(" "), json!(12), json!("5hort-5alt"), json!("5hort-5alt        ")] {
             let error = read(json!({"personal_data": "hash", "personal_data_salt": salt})).0.unwrap_err();
-            assert_eq!(error.key, "personal_data_salt", "{salt}");
+            assert!(error.to_string().starts_with("The setting `personal_data_salt` "), "{salt}");
             assert!(!error.to_string().contains("5hort-5alt"), "{error}");
         }
         let good = json!({"personal_data": "hash", "personal_data_salt": " a-salt-of-16-letters\n"});
         let (config, doubts) = read(good.clone());
-        assert!(
-            matches!(config.unwrap().personal_data, PersonalData::Hash(salt) if salt.expose_secret() == "a-salt-of-16-letters")
-        );
+        assert!(matches!(config.unwrap().personal_data, PersonalData::Hash(_)));
         assert_eq!(doubts, [""; 0]);
         assert_eq!(Config::salt(good.as_object().unwrap()), Some("a-salt-of-16-letters"));
         let (config, doubts) = read(json!({"personal_data": "drop", "personal_data_salt": "a-salt-of-16-letters"}));
         assert!(matches!(config.unwrap().personal_data, PersonalData::Drop));
         assert!(doubts.len() == 1 && !doubts[0].contains("a-salt"), "{doubts:?}");
-        assert_eq!(read(json!({"personal_data": "hide"})).0.unwrap_err().key, "personal_data");
+        assert!(read(json!({"personal_data": "hide"})).0.is_err());
     }
 
     #[test]
@@ -641,7 +434,7 @@ mod tests {
         let typed = json!({"management_token": "t", "start_date": "2024-01-01T00:00:00Z", "lookback_hours": 48,
             "extra_streams": ["peer_quality", "webhook_events", "peer_quality"], "analytics_rooms": "recent"});
         let config = read(typed).unwrap();
-        assert_eq!(config.extra_streams, [ExtraStream::WebhookEvents, ExtraStream::PeerQuality]);
+        assert_eq!(config.extra_streams, ["peer_quality", "webhook_events", "peer_quality"]);
         assert_eq!((config.analytics_rooms, config.lookback), (AnalyticsRooms::Recent, TimeDelta::hours(48)));
     }
 }

@@ -10,91 +10,81 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::try_join_all;
-use serde_json::{Map, Value};
+use futures_util::future::{BoxFuture, try_join_all};
+use serde_json::Map;
 
-use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError};
-use super::record::{Identity, Label, Record, Rows, hide_entry, id, readable_id, record};
-use super::schema;
 use super::skipped::Skipped;
 use super::slice::Slice;
-use super::time::Time;
-use super::values::{Flag, Text, text, truth};
-use crate::api::{ApiError, Client, Keyed, List, ListFilter};
+use super::stream::{Sampled, Step, Stream, StreamContext, StreamError, StreamInfo};
+use crate::api::{Client, Endpoint, Keyed, ListFilter};
+use crate::records::column::{Column, Table, added_fields, column, place};
+use crate::records::record::{Fields, Record, RecordError, readable_id};
+use crate::records::row::Rows;
+use crate::records::value::Kind::{Text, Time};
+use crate::records::value::as_bool;
 
-record! {
-    /// Somebody who is in a room right now.
-    ActivePeerRecord {
-        /// Unique id of the peer.
-        id: Identity<'a>,
-        /// The room.
-        room_id: Label<'a>,
-        /// The session that is going on in the room.
-        session_id: Label<'a>,
-        /// The name shown to others.
-        name: Text<'a>,
-        /// The role in the room's template.
-        role: Text<'a>,
-        /// Your own id of the user, as given when joining.
-        user_id: Text<'a>,
-        /// What your app attached to the peer.
-        metadata: Text<'a>,
-        /// When the peer joined.
-        joined_at: Time,
-    }
-    personal ["name", "user_id", "metadata"]
-}
+static TABLE: Table = Table { description: "Somebody who is in a room right now.", columns: COLUMNS };
 
-/// The stream.
-pub(super) struct ActiveRoomPeers {
-    reading: Reading,
+const COLUMNS: &[Column] = &[
+    column("id", Text, "Unique id of the peer."),
+    column("room_id", Text, "The room."),
+    column("session_id", Text, "The session that is going on in the room."),
+    column("name", Text, "The name shown to others.").personal(),
+    column("role", Text, "The role in the room's template."),
+    column("user_id", Text, "Your own id of the user, as given when joining.").personal(),
+    column("metadata", Text, "What your app attached to the peer.").personal(),
+    column("joined_at", Time, "When the peer joined."),
+];
+
+const JOINED_AT: usize = place(COLUMNS, "joined_at");
+
+pub(super) const INFO: StreamInfo = StreamInfo {
+    cursor: None,
+    sample,
+    ..StreamInfo::new("active_room_peers", &TABLE, &["live"], |context| {
+        Arc::new(ActiveRoomPeers { context, skipped: Skipped::new("active rooms"), asked: Mutex::default() })
+    })
+};
+
+struct ActiveRoomPeers {
+    context: StreamContext,
     skipped: Skipped,
-    /// The rooms that have been asked, each with its session.
+    /// The rooms whose peers were requested, each with its session.
     asked: Mutex<BTreeMap<String, String>>,
 }
 
 impl Stream for ActiveRoomPeers {
-    const NAME: &'static str = "active_room_peers";
-    const PRIMARY_KEY: &'static [&'static str] = &["id"];
-    const CURSOR: Option<&'static str> = None;
-    const LISTS: &'static [&'static str] = &["live"];
-    type Record = ActivePeerRecord<'static>;
-
-    fn open(reading: Reading) -> Self {
-        Self { reading, skipped: Skipped::new("active rooms"), asked: Mutex::default() }
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+        Box::pin(async move {
+            let shape = |page: Vec<Fields<'_>>| live_rooms(&page);
+            let live = slice.filter(Some(true));
+            let page = self.context.client.list::<Fields<'static>, _>(Endpoint::SESSIONS, &live, shape).await?;
+            let mut rows = Rows::default();
+            let rooms = self.not_asked_yet(page.content?);
+            for peers in try_join_all(rooms.iter().map(|(room, session)| self.peers_of(room, session))).await? {
+                rows.append(peers);
+            }
+            Ok(Step { rows, rest: slice.rest(page.next), ..Step::default() })
+        })
     }
 
-    async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
-        let live = slice.filter(true);
-        let shape = |page: Vec<LiveSession<'_>>| live_rooms(&page);
-        let page = self.reading.client.list::<LiveSession<'static>, _>(List::SESSIONS, &live, shape).await?;
-        let mut rows = Rows::default();
-        let rooms = self.not_asked_yet(page.content?);
-        for peers in try_join_all(rooms.iter().map(|(room, session)| self.peers_of(room, session))).await? {
-            rows.append(peers);
-        }
-        Ok(Step { rows, rest: slice.rest(page.next), ..Step::default() })
+    fn skipped(&self) -> Vec<&Skipped> {
+        vec![&self.skipped]
     }
+}
 
-    async fn sample(client: &Client) -> Result<Map<String, Value>, ApiError> {
+fn sample(client: &Client) -> Sampled<'_> {
+    Box::pin(async move {
         let live = ListFilter { flag: Some(true), ..ListFilter::default() };
-        let shape =
-            |page: Vec<LiveSession<'_>>| page.iter().find_map(|session| text(session.room_id.0).map(String::from));
-        let Some(room) = client.list::<LiveSession<'static>, _>(List::SESSIONS, &live, shape).await?.content else {
-            return Ok(Map::new());
+        let shape = |page: Vec<Fields<'_>>| page.iter().find_map(|session| session.text("room_id").map(String::from));
+        let room = client.list::<Fields<'static>, _>(Endpoint::SESSIONS, &live, shape).await?.content;
+        let Some(room) = room else { return Ok(Map::new()) };
+        let added = |peers: Keyed<'_, Fields<'_>>| {
+            let peers: Vec<_> = peers.into_iter().map(|(_, peer)| peer).collect();
+            added_fields(&TABLE, &peers)
         };
-        let fields =
-            |peers: Keyed<'_, ActivePeerRecord<'_>>| schema::added_fields(peers.iter().map(|(_, peer)| peer.others()));
-        client.active_room_peers::<ActivePeerRecord<'static>, _>(&room, fields).await.map(Option::unwrap_or_default)
-    }
-
-    fn remarks(&self) -> Vec<Remark> {
-        self.skipped.remarks()
-    }
-
-    fn undecided(&self) -> Option<ApiError> {
-        self.skipped.undecided()
-    }
+        client.active_room_peers::<Fields<'static>, _>(&room, added).await.map(Option::unwrap_or_default)
+    })
 }
 
 impl ActiveRoomPeers {
@@ -108,42 +98,29 @@ impl ActiveRoomPeers {
     }
 
     async fn peers_of(&self, room: &str, session: &str) -> Result<Rows, StreamError> {
-        let shape = |peers: Keyed<'_, ActivePeerRecord<'_>>| -> Result<Rows, StreamError> {
+        let shape = |peers: Keyed<'_, Fields<'_>>| -> Result<Rows, StreamError> {
             let mut rows = Rows::default();
-            for (key, mut peer) in peers {
-                let has_joined = peer.joined_at != Time::Never;
-                hide_entry(key.as_deref(), &mut peer, has_joined);
-                peer.id.0 = peer.id.0.take().or(key);
-                let id = readable_id(peer.id.0.take(), None, "id")?;
-                peer.joined_at.readable(&id, "joined_at")?;
-                peer.id.0 = Some(id);
-                peer.room_id = room.into();
-                peer.session_id = session.into();
-                rows.push(&self.reading.format, &peer, None);
+            for (key, peer) in peers {
+                let peer = Record::under(key.as_deref(), &TABLE, peer, JOINED_AT);
+                let id = readable_id(peer.fields.text("id").or(key), None, "id")?;
+                peer.time(JOINED_AT, &id, "joined_at")?;
+                let peer = peer.with("id", id).with("room_id", room).with("session_id", session);
+                rows.push(&self.context.format, &peer, None);
             }
             Ok(rows)
         };
-        let peers = self.reading.client.active_room_peers::<ActivePeerRecord<'static>, _>(room, shape).await;
+        let peers = self.context.client.active_room_peers::<Fields<'static>, _>(room, shape).await;
         self.skipped.note(room, peers)?.unwrap_or_else(|| Ok(Rows::default()))
     }
 }
 
-record! {
-    /// What is read of a session: which room is live.
-    LiveSession {
-        id: Text<'a> = "id" | "_id",
-        room_id: Text<'a>,
-        active: Flag<'a>,
-    }
-}
-
 /// The live rooms on a page, each with its session: the newest, should there be two.
-fn live_rooms(sessions: &[LiveSession<'_>]) -> Result<BTreeMap<String, String>, RecordError> {
+fn live_rooms(sessions: &[Fields<'_>]) -> Result<BTreeMap<String, String>, RecordError> {
     let mut rooms: BTreeMap<String, String> = BTreeMap::new();
     for session in sessions {
-        let session_id = id(session.id.0)?;
-        let has_ended = truth(session.active.0) == Some(false);
-        let Some(room) = text(session.room_id.0).filter(|_| !has_ended) else { continue };
+        let session_id = session.id()?;
+        let has_ended = session.get("active").and_then(|active| as_bool(active.get())) == Some(false);
+        let Some(room) = session.text("room_id").filter(|_| !has_ended) else { continue };
         let room = readable_id(Some(room), Some(&session_id), "room_id")?;
         let known = rooms.entry(room.into_owned()).or_default();
         // Ids begin with their creation time.
@@ -160,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_room_is_asked_once_for_its_newest_session() {
-        let sessions: Vec<LiveSession<'_>> = serde_json::from_str(
+        let sessions: Vec<Fields<'_>> = serde_json::from_str(
             r#"[{"id":"b","room_id":"r"},{"id":"a","room_id":"r","active":true},{"id":"c","room_id":"q","active":false}]"#,
         )
         .unwrap();

@@ -4,70 +4,27 @@
 //! - **Cursor:** `updated_at`: the last change of the stream or of any of its files.
 //! - **On request:** part of `extra_streams` in the configuration.
 
-use std::borrow::Cow;
+use super::files::{SHARED, WithFiles, columns, info};
+use super::paged_list::sample;
+use super::stream::StreamInfo;
+use crate::api::Endpoint;
+use crate::records::column::{Column, Table, column};
+use crate::records::value::Kind::{Bool, Object, Strings};
 
-use super::asset::AssetEntry;
-use super::files::{Kind, with_files};
-use super::record::{Computed, Derived, record};
-use super::time::Time;
-use super::values::{Flag, Integer, Number, Object, Text, Texts};
-use crate::api::List;
+const OWN: &[Column] = &[
+    column("rtmp_urls", Strings, "Where it was streamed to; stream keys are masked."),
+    column("resolution", Object, "The size of the picture, `width` and `height`."),
+    column("recording", Bool, "Whether it was recorded."),
+];
 
-record! {
-    /// A session that was streamed to other platforms over RTMP.
-    ExternalStreamRecord {
-        /// Unique id of the stream.
-        id: Text<'a> = "id" | "_id",
-        /// The room that was streamed.
-        room_id: Text<'a>,
-        /// The session that was streamed.
-        session_id: Text<'a>,
-        /// starting, running, stopping, completed or failed.
-        status: Text<'a>,
-        /// When it was created.
-        created_at: Time,
-        /// When streaming began.
-        started_at: Time,
-        /// When streaming stopped.
-        stopped_at: Time,
-        /// When the stream or any of its files last changed. The cursor of this stream.
-        updated_at: Time,
-        /// Who started it.
-        started_by: Text<'a>,
-        /// Who stopped it.
-        stopped_by: Text<'a>,
-        /// The link that was streamed; its token is masked.
-        meeting_url: Text<'a>,
-        /// The destination in the template.
-        destination: Text<'a>,
-        /// Where it was streamed to; stream keys are masked.
-        rtmp_urls: Texts<'a>,
-        /// The size of the picture, `width` and `height`.
-        resolution: Object<'a>,
-        /// Whether it was recorded.
-        recording: Flag<'a>,
-        /// The files that were recorded of it, ordered by when they were made.
-        recording_assets: Derived<'a, Vec<AssetEntry<'a>>>,
-        /// Seconds of the primary file.
-        duration: Computed<Number<'a>>,
-        /// Bytes of the primary file.
-        size: Computed<Integer<'a>>,
-        /// Where the primary file is stored.
-        path: Computed<Text<'a>>,
-        /// A link to the primary file that works for a limited time; null when 100ms has it no longer.
-        url: Computed<Cow<'a, str>>,
-    }
-    volatile ["url"]
-    personal ["started_by", "stopped_by"]
-}
+static TABLE: Table = Table {
+    description: "A session that was streamed to other platforms over RTMP.",
+    columns: &columns::<{ SHARED + OWN.len() }>(OWN),
+};
 
-with_files!(ExternalStreamRecord);
-
-/// What is special about external streams among the streams with files.
-pub(super) struct ExternalStreams;
-
-impl Kind for ExternalStreams {
-    const NAME: &'static str = "external_streams";
-    const LIST: List = List::EXTERNAL_STREAMS;
-    type Record = ExternalStreamRecord<'static>;
-}
+pub(super) const INFO: StreamInfo = info(
+    "external_streams",
+    &TABLE,
+    |client| sample(client, Endpoint::EXTERNAL_STREAMS, None, &TABLE),
+    |context| WithFiles::open(context, &TABLE, Endpoint::EXTERNAL_STREAMS, |_| {}),
+);

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Semaphore;
 
-use super::contract::{Remark, StreamError};
 use super::skipped::Skipped;
+use super::stream::{Remark, StreamError};
 use crate::api::{Client, Problem};
 
 /// Links that are asked for at the same time: as many as there can be workers.

@@ -8,12 +8,11 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::asset;
-use super::contract::{RecordError, StreamError};
-use super::record::{fill_times, id};
-use super::time::{Time, Timestamp};
-use super::values::text;
-use crate::api::{Client, List, ListFilter, Trail, repeated_token};
+use super::asset::File;
+use super::stream::StreamError;
+use crate::api::{Client, Endpoint, ListFilter, SeenTokens, repeated_token};
+use crate::records::record::RecordError;
+use crate::records::time::Timestamp;
 
 /// A file is younger than its item; allow for clocks.
 pub(super) const CLOCKS: TimeDelta = TimeDelta::hours(1);
@@ -23,7 +22,7 @@ const PAGES_AHEAD: usize = 2;
 /// The list of files, as far as it has been read.
 pub(super) struct FileList {
     /// Files made since are new in this sync.
-    due: Timestamp,
+    changed_since: Timestamp,
     /// Files whose item has not been reached, by the item's id.
     waiting: BTreeMap<String, Waiting>,
     /// The pages that follow.
@@ -44,8 +43,8 @@ pub(super) struct Waiting {
 
 impl FileList {
     /// The list, before anything of it has been read.
-    pub(super) fn new(due: Timestamp) -> Self {
-        Self { due, waiting: BTreeMap::new(), ahead: None, oldest: None, is_complete: false }
+    pub(super) fn new(changed_since: Timestamp) -> Self {
+        Self { changed_since, waiting: BTreeMap::new(), ahead: None, oldest: None, is_complete: false }
     }
 
     /// Reads on until files made before `time` appear; false when the list is found not to be newest
@@ -72,17 +71,17 @@ impl FileList {
         !self.is_complete && self.oldest.is_none_or(|oldest| oldest >= time)
     }
 
-    async fn next_page(&mut self, client: &Arc<Client>) -> Result<Vec<File>, StreamError> {
+    async fn next_page(&mut self, client: &Arc<Client>) -> Result<Vec<ListedFile>, StreamError> {
         let page = self.ahead.get_or_insert_with(|| PagesAhead::of(Arc::clone(client))).next().await?;
         self.is_complete = page.next.is_none();
         Ok(page.files)
     }
 
-    fn keep(&mut self, file: File, below: Option<&str>) {
+    fn keep(&mut self, file: ListedFile, below: Option<&str>) {
         let Some(job) = file.job.filter(|job| below.is_none_or(|below| job.as_str() < below)) else { return };
         let waiting = self.waiting.entry(job).or_default();
         waiting.newest = waiting.newest.max(Some(file.created_at));
-        waiting.new += u64::from(file.created_at >= self.due);
+        waiting.new += u64::from(file.created_at >= self.changed_since);
         waiting.files.push(file.raw);
     }
 
@@ -99,9 +98,9 @@ impl FileList {
     /// Drops all that is left, because no item follows; how many of the files are new.
     pub(super) async fn forget_all(&mut self, client: &Arc<Client>) -> Result<u64, StreamError> {
         let mut new = self.forget_from("");
-        while self.goes_back_to(self.due) {
+        while self.goes_back_to(self.changed_since) {
             for file in self.next_page(client).await? {
-                new += u64::from(file.created_at >= self.due);
+                new += u64::from(file.created_at >= self.changed_since);
                 self.oldest = self.oldest.map_or(file.created_at, |oldest| oldest.min(file.created_at)).into();
             }
         }
@@ -128,10 +127,12 @@ impl PagesAhead {
         let (send, pages) = mpsc::channel(PAGES_AHEAD);
         let mut task = JoinSet::new();
         task.spawn(async move {
-            let (mut token, mut trail) = (None, Trail::default());
+            let (mut token, mut seen_tokens) = (None, SeenTokens::default());
             loop {
                 let page = files_page(&client, token.as_deref()).await.and_then(|page| match &page.next {
-                    Some(next) if !trail.follow(next) => Err(repeated_token("/v2/recording-assets".into()).into()),
+                    Some(next) if !seen_tokens.follow(next) => {
+                        Err(repeated_token("/v2/recording-assets".into()).into())
+                    }
                     _ => Ok(page),
                 });
                 token = page.as_ref().ok().and_then(|page| page.next.clone());
@@ -151,12 +152,12 @@ impl PagesAhead {
 
 /// A page of files.
 pub(super) struct FilePage {
-    pub(super) files: Vec<File>,
+    pub(super) files: Vec<ListedFile>,
     pub(super) next: Option<String>,
 }
 
 /// A file on its way to its item.
-pub(super) struct File {
+pub(super) struct ListedFile {
     pub(super) job: Option<String>,
     pub(super) created_at: Timestamp,
     pub(super) is_unfinished: bool,
@@ -166,22 +167,19 @@ pub(super) struct File {
 /// The page of files at `token`.
 pub(super) async fn files_page(client: &Client, token: Option<&str>) -> Result<FilePage, StreamError> {
     let filter = ListFilter { start: token, ..ListFilter::default() };
-    let shape = |items: Vec<&RawValue>| items.into_iter().map(File::of).collect::<Result<Vec<_>, _>>();
-    let page = client.list::<&'static RawValue, _>(List::RECORDING_ASSETS, &filter, shape).await?;
+    let shape = |items: Vec<&RawValue>| items.into_iter().map(listed).collect::<Result<Vec<_>, _>>();
+    let page = client.list::<&'static RawValue, _>(Endpoint::RECORDING_ASSETS, &filter, shape).await?;
     Ok(FilePage { files: page.content?, next: page.next })
 }
 
-impl File {
-    fn of(raw: &RawValue) -> Result<Self, RecordError> {
-        let mut asset = asset::parse(raw, None)?;
-        let times = fill_times(&id(asset.id.0)?, &mut asset.created_at, &mut Time::Never)?;
-        Ok(Self {
-            job: text(asset.job_id.0).map(String::from),
-            created_at: times.created,
-            is_unfinished: asset.is_unfinished(),
-            raw: raw.to_owned(),
-        })
-    }
+fn listed(raw: &RawValue) -> Result<ListedFile, RecordError> {
+    let file = File::of(raw, None)?;
+    Ok(ListedFile {
+        job: file.fields.text("job_id").map(String::from),
+        created_at: file.created_at,
+        is_unfinished: file.is_unfinished(),
+        raw: raw.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -190,16 +188,16 @@ mod tests {
 
     #[test]
     fn files_wait_only_for_items_not_yet_reached() {
-        let due = Timestamp::parse("2024-05-01T12:00:00Z").unwrap();
-        let mut files = FileList::new(due);
+        let changed_since = Timestamp::parse("2024-05-01T12:00:00Z").unwrap();
+        let mut files = FileList::new(changed_since);
         for (job, hour) in [("a", 12), ("a", 11), ("b", 12), ("c", 12)] {
             let json = format!(r#"{{"id":"{job}{hour}","job_id":"{job}","created_at":"2024-05-01T{hour}:00:00Z"}}"#);
             let raw = RawValue::from_string(json).unwrap();
-            files.keep(File::of(&raw).unwrap(), Some("c"));
+            files.keep(listed(&raw).unwrap(), Some("c"));
         }
         assert_eq!(files.waiting.len(), 2, "c and later are behind us");
-        assert_eq!(files.newer_than(due, "c").collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(files.newer_than(due, "b").collect::<Vec<_>>(), ["a"]);
+        assert_eq!(files.newer_than(changed_since, "c").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(files.newer_than(changed_since, "b").collect::<Vec<_>>(), ["a"]);
         assert_eq!(files.forget_from("b"), 1);
         let of_a = files.take("a");
         assert_eq!((of_a.files.len(), of_a.new), (2, 1));

@@ -18,80 +18,63 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::hash::{Hash, Hasher};
-use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
-use futures_util::future::try_join_all;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::stream::{self, StreamExt};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value as Json};
 
-use super::asset::{self, AssetEntry};
-use super::contract::{Reading, RecordError, Remark, Since, Step, Stream, StreamError, Times, in_one_part};
+use super::asset::{self, FILES, File};
 use super::file_links::{FileLinks, Link};
 use super::file_list::{CLOCKS, FileList, files_page};
 use super::recheck::{RECHECK, Recheck};
-use super::record::{Computed, Derived, Record, Rows, fill_times, id, record};
-use super::schema;
 use super::skipped::Skipped;
 use super::slice::{Scope, Slice};
-use super::time::{Time, Timestamp};
-use super::values::{Integer, Number, Text, text};
-use crate::api::{Answer, ApiError, Client, List, Members};
+use super::stream::{Remark, Sampled, Step, Stream, StreamContext, StreamError, StreamInfo, SyncBounds};
+use crate::api::{Client, Endpoint, Members};
+use crate::records::column::{Column, Table, column, joined};
+use crate::records::record::{Fields, Record, RecordError, Times};
+use crate::records::row::{Format, Rows};
+use crate::records::time::Timestamp;
+use crate::records::value::Kind::{Entries, Integer, Number, Text, Time};
+use crate::records::value::Value;
 
-/// What differs between the streams with files.
-pub(super) trait Kind: Send + Sync + 'static {
-    /// See [`Stream::NAME`].
-    const NAME: &'static str;
-    /// Where the items are listed.
-    const LIST: List;
-    /// See [`Stream::Record`].
-    type Record: Record + JsonSchema + Answer;
+/// The columns of an item that all of these streams have.
+const ITEM: &[Column] = &[
+    column("id", Text, "Unique id.").from(&["id", "_id"]),
+    column("room_id", Text, "The room."),
+    column("session_id", Text, "The session."),
+    column("status", Text, "starting, running, stopping, post_processing, completed or failed."),
+    column("created_at", Time, "When it was created."),
+    column("started_at", Time, "When recording or streaming began."),
+    column("stopped_at", Time, "When recording or streaming stopped."),
+    column("updated_at", Time, "When it or any of its files last changed. The cursor of this stream."),
+    column("started_by", Text, "Who started it.").personal(),
+    column("stopped_by", Text, "Who stopped it.").personal(),
+    column("meeting_url", Text, "The link that was recorded or streamed; its token is masked."),
+    column("destination", Text, "The destination in the template."),
+];
+
+/// The columns of its files.
+const ITS_FILES: &[Column] = &[
+    column("recording_assets", Entries(&FILES), "The files that were recorded, ordered by when they were made."),
+    column("duration", Number, "Seconds of the primary file."),
+    column("size", Integer, "Bytes of the primary file."),
+    column("path", Text, "Where the primary file is stored."),
+    column("url", Text, "A link to the primary file that works for a limited time; null when 100ms has it no longer.")
+        .volatile(),
+];
+
+/// All columns of a stream with files, of which these are its `own`.
+pub(super) const fn columns<const ALL: usize>(own: &[Column]) -> [Column; ALL] {
+    joined([ITEM, own, ITS_FILES])
 }
 
-/// A record whose files are joined to it.
-pub(super) trait WithFiles<'a>: Record + Deserialize<'a> {
-    /// The columns that the join reads and fills.
-    fn columns(&mut self) -> Columns<'_, 'a>;
-}
-
-/// The columns that the join reads and fills.
-pub(super) struct Columns<'r, 'a> {
-    pub(super) started_at: Time,
-    pub(super) stopped_at: Time,
-    pub(super) created_at: &'r mut Time,
-    pub(super) updated_at: &'r mut Time,
-    pub(super) files: &'r mut Derived<'a, Vec<AssetEntry<'a>>>,
-    pub(super) duration: &'r mut Computed<Number<'a>>,
-    pub(super) size: &'r mut Computed<Integer<'a>>,
-    pub(super) path: &'r mut Computed<Text<'a>>,
-    pub(super) url: &'r mut Computed<Cow<'a, str>>,
-}
-
-/// Names the columns of the record type `$name`, which are called the same in all streams with files.
-macro_rules! with_files {
-    ($name:ident) => {
-        impl<'a> $crate::streams::files::WithFiles<'a> for $name<'a> {
-            fn columns(&mut self) -> $crate::streams::files::Columns<'_, 'a> {
-                $crate::streams::files::Columns {
-                    started_at: self.started_at,
-                    stopped_at: self.stopped_at,
-                    created_at: &mut self.created_at,
-                    updated_at: &mut self.updated_at,
-                    files: &mut self.recording_assets,
-                    duration: &mut self.duration,
-                    size: &mut self.size,
-                    path: &mut self.path,
-                    url: &mut self.url,
-                }
-            }
-        }
-    };
-}
-pub(super) use with_files;
+/// How many columns all streams with files have.
+pub(super) const SHARED: usize = ITEM.len() + ITS_FILES.len();
 
 /// How far back by creation an item is looked at again, for changes of its own.
 const LOOK_BACK: TimeDelta = TimeDelta::hours(72);
@@ -105,24 +88,36 @@ const LATE: &str = "late";
 /// The items, in whatever order.
 const ANY_ORDER: &str = "any_order";
 /// The files, in whatever order: they tell of items that only a new file has changed.
-const FILES: &str = "files";
-
-/// Stands for a link in a record that has been written with one. Links differ each time and are not compared, so
-/// the record is not written again.
-const NOT_ASKED: &str = "";
+const FILE_LIST: &str = "files";
 
 /// The key of the state for items that are looked at again.
 const RECHECKED: &str = "recheck";
 /// The key of the state that says whether links to files have ever been had.
 const LINKS_WORK: &str = "links_work";
 
+const PHASES: &[&str] = &[NEWEST_FIRST, LATE, ANY_ORDER, FILE_LIST];
+
+/// What is known of a stream with files before it is read.
+pub(super) const fn info(
+    name: &'static str,
+    table: &'static Table,
+    sample: for<'a> fn(&'a Client) -> Sampled<'a>,
+    open: fn(StreamContext) -> Arc<dyn Stream>,
+) -> StreamInfo {
+    StreamInfo { memory: &[RECHECKED, LINKS_WORK], sample, ..StreamInfo::new(name, table, PHASES, open) }
+}
+
 /// A stream with files.
-pub(super) struct FilesOf<K> {
-    reading: Reading,
+pub(super) struct WithFiles {
+    context: StreamContext,
+    table: &'static Table,
+    list: Endpoint,
+    /// Sets what is computed of an item itself.
+    prepare: fn(&mut Record<'_>),
     wants_url: bool,
     files: tokio::sync::Mutex<FileList>,
     links: FileLinks,
-    /// Items that were asked for alone.
+    /// Items that were requested alone.
     items: Skipped,
     recheck: Recheck,
     is_out_of_order: AtomicBool,
@@ -130,7 +125,6 @@ pub(super) struct FilesOf<K> {
     alone: Mutex<HashMap<u64, Alone>>,
     /// New files that belong to none of the items.
     strays: AtomicU64,
-    kind: PhantomData<K>,
 }
 
 /// What is known of an item that is fetched alone.
@@ -140,58 +134,35 @@ struct Alone {
     is_missing: bool,
 }
 
-impl<K: Kind> Stream for FilesOf<K>
-where
-    for<'a> <K::Record as Answer>::Of<'a>: WithFiles<'a> + Send + Sync,
-{
-    const NAME: &'static str = K::NAME;
-    const PRIMARY_KEY: &'static [&'static str] = &["id"];
-    const CURSOR: Option<&'static str> = Some("updated_at");
-    const LISTS: &'static [&'static str] = &[NEWEST_FIRST, LATE, ANY_ORDER, FILES];
-    const MEMORY: &'static [&'static str] = &[RECHECKED, LINKS_WORK];
-    type Record = K::Record;
-
-    fn open(reading: Reading) -> Self {
-        Self {
-            wants_url: reading.options.recording_urls && reading.format.has::<K::Record>("url"),
-            files: tokio::sync::Mutex::new(FileList::new(reading.due)),
-            links: FileLinks::new(reading.memory.get(LINKS_WORK).is_some_and(|value| value == true)),
-            items: Skipped::new("items with a new file"),
-            recheck: Recheck::of(reading.memory.get(RECHECKED)),
-            is_out_of_order: AtomicBool::new(false),
-            alone: Mutex::default(),
-            strays: AtomicU64::new(0),
-            reading,
-            kind: PhantomData,
-        }
-    }
-
-    fn list(&self, list: &'static str) -> Option<Slice> {
-        match list {
-            // They follow from the first list.
+impl Stream for WithFiles {
+    fn begin(&self, phase: &'static str) -> Option<Slice> {
+        match phase {
+            // They follow from the first phase.
             LATE | ANY_ORDER => None,
-            FILES => self.is_out_of_order.load(Ordering::Relaxed).then(|| Slice::whole(FILES)),
-            list => Some(Slice::whole(list)),
+            FILE_LIST => self.is_out_of_order.load(Ordering::Relaxed).then(|| Slice::whole(FILE_LIST)),
+            phase => Some(Slice::whole(phase)),
         }
     }
 
-    async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
-        if matches!(slice.list.as_str(), ANY_ORDER | FILES) {
-            self.is_out_of_order.store(true, Ordering::Relaxed);
-        }
-        match (&slice.scope, slice.list.as_str()) {
-            (Scope::Item(id), _) => self.item(id).await,
-            (Scope::Below(id), LATE) => self.late(id).await,
-            (_, FILES) => self.by_files(slice).await,
-            (_, ANY_ORDER) => self.one_by_one(slice).await,
-            // What a run before has joined and not written. Its files are not at hand any more.
-            _ if slice.is_single_page => self.one_by_one(slice).await,
-            _ => self.newest_first(slice).await,
-        }
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+        Box::pin(async move {
+            if matches!(slice.phase.as_str(), ANY_ORDER | FILE_LIST) {
+                self.is_out_of_order.store(true, Ordering::Relaxed);
+            }
+            match (&slice.scope, slice.phase.as_str()) {
+                (Scope::Item { item }, _) => self.item(item).await,
+                (Scope::Below { below }, LATE) => self.late(below).await,
+                (_, FILE_LIST) => self.by_files(slice).await,
+                (_, ANY_ORDER) => self.one_by_one(slice).await,
+                // What a run before has joined and not written. Its files are not at hand any more.
+                _ if slice.is_single_page => self.one_by_one(slice).await,
+                _ => self.newest_first(slice).await,
+            }
+        })
     }
 
-    async fn sample(client: &Client) -> Result<Map<String, Value>, ApiError> {
-        schema::sample::<K::Record>(client, K::LIST, None).await
+    fn skipped(&self) -> Vec<&Skipped> {
+        vec![&self.items]
     }
 
     fn remarks(&self) -> Vec<Remark> {
@@ -199,7 +170,7 @@ where
             locked(&self.alone).values().filter(|item| item.is_missing).map(|item| item.new_files).sum::<u64>();
         let strays = self.strays.load(Ordering::Relaxed) + missing;
         let mut remarks = [self.items.remarks(), self.links.remarks()].concat();
-        if K::LIST == List::RECORDINGS && strays > 0 {
+        if self.list == Endpoint::RECORDINGS && strays > 0 {
             let (files, belong) = if strays == 1 { ("file", "belongs") } else { ("files", "belong") };
             remarks.push(Remark::note(format!(
                 "{strays} new {files} {belong} to no recording, and {} not in `recordings`: files of live streams and \
@@ -210,21 +181,36 @@ where
         remarks
     }
 
-    fn undecided(&self) -> Option<ApiError> {
-        self.items.undecided()
-    }
-
-    fn remember(&self, is_finished: bool) -> Map<String, Value> {
+    fn remember(&self, is_finished: bool) -> Map<String, Json> {
         let links_work = self.links.have_worked();
-        let recheck = self.recheck.state(is_finished, self.reading.began(), links_work);
+        let recheck = self.recheck.state(is_finished, self.context.began(), links_work);
         Map::from_iter([(RECHECKED.to_owned(), recheck), (LINKS_WORK.to_owned(), links_work.into())])
     }
 }
 
-impl<K: Kind> FilesOf<K>
-where
-    for<'a> <K::Record as Answer>::Of<'a>: WithFiles<'a> + Send + Sync,
-{
+impl WithFiles {
+    pub(super) fn open(
+        context: StreamContext,
+        table: &'static Table,
+        list: Endpoint,
+        prepare: fn(&mut Record<'_>),
+    ) -> Arc<dyn Stream> {
+        Arc::new(Self {
+            wants_url: context.options.recording_urls && context.format.has("url"),
+            files: tokio::sync::Mutex::new(FileList::new(context.changed_since)),
+            links: FileLinks::new(context.memory.get(LINKS_WORK).is_some_and(|value| value == true)),
+            items: Skipped::new("items with a new file"),
+            recheck: Recheck::of(context.memory.get(RECHECKED)),
+            is_out_of_order: AtomicBool::new(false),
+            alone: Mutex::default(),
+            strays: AtomicU64::new(0),
+            context,
+            table,
+            list,
+            prepare,
+        })
+    }
+
     /// A page, joined with the files that have been seen, as long as both lists are newest first.
     async fn newest_first(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
         let (mut parents, next) = self.page(&slice).await?;
@@ -235,43 +221,45 @@ where
         parents.retain(|parent| slice.token.as_ref().is_none_or(|token| parent.id < *token));
         let mut files = self.files.lock().await;
         if let Some(oldest) = parents.last() {
-            if !files.read_back_to(&self.reading.client, oldest.times.created - CLOCKS, slice.token.as_deref()).await? {
+            if !files.read_back_to(&self.context.client, oldest.times.created - CLOCKS, slice.token.as_deref()).await? {
                 return Ok(start_over());
             }
             let end = oldest.id.clone();
             parents.iter_mut().for_each(|parent| parent.files = files.take(&parent.id).files);
             self.strays.fetch_add(files.forget_from(&end), Ordering::Relaxed);
         }
-        let horizon = self.reading.since.created(LOOK_BACK);
+        let horizon = self.context.since.created(LOOK_BACK);
         let rest = match (next, parents.last()) {
             (Some(_), Some(oldest)) if oldest.times.created < horizon => {
-                Some(Slice::new(LATE, Scope::Below(oldest.id.clone())))
+                Some(Slice::new(LATE, Scope::Below { below: oldest.id.clone() }))
             }
             (next, _) => slice.rest(next),
         };
         if rest.is_none() {
-            self.strays.fetch_add(files.forget_all(&self.reading.client).await?, Ordering::Relaxed);
+            self.strays.fetch_add(files.forget_all(&self.context.client).await?, Ordering::Relaxed);
         }
         drop(files);
         if !self.wants_url {
             return Ok(Step { rows: self.rows(parents).await?, rest, ..Step::default() });
         }
-        Ok(Step { later: Some(in_one_part(async move { self.rows(parents).await })), rest, ..Step::default() })
+        Ok(Step { later: Some(stream::once(async move { self.rows(parents).await }).boxed()), rest, ..Step::default() })
     }
 
     /// Items beyond the look-back, with an id below this one, that have got a file since the cursor or are looked
     /// at again.
     async fn late(&self, below: &str) -> Result<Step, StreamError> {
-        let due = if self.recheck.is_full() { self.reading.due - RECHECK } else { self.reading.due };
+        let due =
+            if self.recheck.is_full() { self.context.changed_since - RECHECK } else { self.context.changed_since };
         let mut files = self.files.lock().await;
-        if !files.read_back_to(&self.reading.client, due, Some(below)).await? {
+        if !files.read_back_to(&self.context.client, due, Some(below)).await? {
             return Ok(start_over());
         }
         let mut ids: Vec<String> =
             files.newer_than(due, below).chain(self.recheck.below(below)).map(String::from).collect();
         ids.sort_unstable_by(|a, b| b.cmp(a));
         ids.dedup();
-        let rest = (ids.len() > LATE_BATCH).then(|| Slice::new(LATE, Scope::Below(ids[LATE_BATCH - 1].clone())));
+        let rest =
+            (ids.len() > LATE_BATCH).then(|| Slice::new(LATE, Scope::Below { below: ids[LATE_BATCH - 1].clone() }));
         ids.truncate(LATE_BATCH);
         for id in &ids {
             locked(&self.alone).entry(hash_of(id)).or_default().new_files = files.take(id).new;
@@ -284,28 +272,28 @@ where
     async fn one_by_one(&self, slice: Slice) -> Result<Step, StreamError> {
         let (parents, next) = self.page(&slice).await?;
         let is_wanted = |parent: &Parent| {
-            slice.list == NEWEST_FIRST
-                || (parent.times.changed >= self.reading.due || self.recheck.until(&parent.id).is_some())
+            slice.phase == NEWEST_FIRST
+                || (parent.times.changed >= self.context.changed_since || self.recheck.until(&parent.id).is_some())
                     && self.is_first_time(&parent.id, 0)
         };
         let wanted = parents.into_iter().filter(is_wanted).map(|parent| parent.id);
-        Ok(Step { children: items(&slice.list, wanted), rest: slice.rest(next), ..Step::default() })
+        Ok(Step { children: items(&slice.phase, wanted), rest: slice.rest(next), ..Step::default() })
     }
 
     /// A page of files in whatever order: the items of those that are new, or may have been unfinished.
     async fn by_files(&self, slice: Slice) -> Result<Step, StreamError> {
-        let page = files_page(&self.reading.client, slice.token.as_deref()).await?;
+        let page = files_page(&self.context.client, slice.token.as_deref()).await?;
         let mut wanted = Vec::new();
         for file in page.files {
-            let is_new = file.created_at >= self.reading.due;
-            let is_open =
-                (file.is_unfinished || self.recheck.is_full()) && file.created_at + RECHECK >= self.reading.due;
+            let is_new = file.created_at >= self.context.changed_since;
+            let is_open = (file.is_unfinished || self.recheck.is_full())
+                && file.created_at + RECHECK >= self.context.changed_since;
             let Some(item) = file.job.filter(|_| is_new || is_open) else { continue };
             if self.is_first_time(&item, is_new.into()) {
                 wanted.push(item);
             }
         }
-        Ok(Step { children: items(FILES, wanted), rest: slice.rest(page.next), ..Step::default() })
+        Ok(Step { children: items(FILE_LIST, wanted), rest: slice.rest(page.next), ..Step::default() })
     }
 
     /// Whether this run has not yet fetched the item alone; notes so many more new files of it.
@@ -324,7 +312,7 @@ where
 
     /// An item with its files. There is none when the file that tells of it belongs to an item of another list.
     async fn item(&self, id: &str) -> Result<Step, StreamError> {
-        let answer = self.reading.client.item::<&'static RawValue, _>(K::LIST, id, Parent::of).await;
+        let answer = self.context.client.item::<&'static RawValue, _>(self.list, id, Parent::of).await;
         let is_refused = answer.is_err();
         // That an item is not there is no wonder, even if none of them is: its files tell of another list.
         let Some(parent) = self.items.note(id, answer.map(Some))?.flatten() else {
@@ -339,14 +327,15 @@ where
 
     async fn page(&self, slice: &Slice) -> Result<(Vec<Parent>, Option<String>), StreamError> {
         let shape = |items: Vec<&RawValue>| items.into_iter().map(Parent::of).collect::<Result<Vec<_>, _>>();
-        let page = self.reading.client.list::<&'static RawValue, _>(K::LIST, &slice.page(), shape).await?;
+        let page = self.context.client.list::<&'static RawValue, _>(self.list, &slice.filter(None), shape).await?;
         Ok((page.content?, page.next))
     }
 
     async fn rows(&self, parents: Vec<Parent>) -> Result<Rows, StreamError> {
         let mut due = Vec::with_capacity(parents.len());
         for parent in &parents {
-            let mut joined = Joined::<<K::Record as Answer>::Of<'_>>::of(parent)?;
+            let mut joined = Joined::of(parent, self.table)?;
+            (self.prepare)(&mut joined.record);
             if self.is_due(&mut joined) {
                 due.push(joined);
             }
@@ -354,53 +343,53 @@ where
         try_join_all(due.iter_mut().map(|joined| self.fill_link(joined))).await?;
         let mut rows = Rows::default();
         for joined in &mut due {
-            // Where no link was asked for, the record may have been written otherwise meanwhile.
-            if joined.record.columns().url.0.as_deref() == Some(NOT_ASKED)
-                && !Rows::holds(&self.reading.format, &joined.record)
-            {
-                joined.record.columns().url.0 = None;
+            // Where no link was requested, the record may have been written otherwise meanwhile.
+            if joined.is_link_known && !joined.is_written(&self.context.format) {
+                joined.record.set("url", Value::Null);
             }
-            rows.push(&self.reading.format, &joined.record, Some(joined.times));
+            rows.push_with_link(&self.context.format, &joined.record, Some(joined.times), joined.file());
         }
         Ok(rows)
     }
 
     /// Whether an item is read in this sync; notes until when following syncs look at it again.
-    fn is_due<R>(&self, joined: &mut Joined<'_, R>) -> bool {
-        let Since { start_date, .. } = self.reading.since;
+    fn is_due(&self, joined: &mut Joined<'_>) -> bool {
+        let SyncBounds { start_date, .. } = self.context.since;
         let unfinished = joined.last_unfinished.map(|file| file + RECHECK);
         let saved = self.recheck.until(joined.id);
         // When there were more than the state could hold, any item with a file of that time may be one of them.
         let may_be_open = if self.recheck.is_full() { joined.last_file.map(|file| file + RECHECK) } else { unfinished };
-        joined.times.settled = may_be_open.max(saved).unwrap_or(joined.times.changed).max(joined.times.changed);
-        let is_due = (saved.is_some() || self.reading.is_due(&joined.times)) && joined.times.changed >= start_date;
+        joined.times.recheck_until = may_be_open.max(saved).unwrap_or(joined.times.changed).max(joined.times.changed);
+        let is_due = (saved.is_some() || self.context.is_due(&joined.times)) && joined.times.changed >= start_date;
         if is_due {
-            self.recheck.note(joined.id, unfinished.filter(|until| *until > self.reading.began()));
+            self.recheck.note(joined.id, unfinished.filter(|until| *until > self.context.began()));
         }
         is_due
     }
 
     /// Fills in the link to the primary file. One that cannot be had leaves its column empty.
-    async fn fill_link<'a, R: WithFiles<'a>>(&self, joined: &mut Joined<'a, R>) -> Result<(), StreamError> {
+    async fn fill_link(&self, joined: &mut Joined<'_>) -> Result<(), StreamError> {
         let Some(file) = joined.primary.clone().filter(|_| self.wants_url) else { return Ok(()) };
-        joined.record.columns().url.0 = Some(Cow::Borrowed(NOT_ASKED));
-        if Rows::holds(&self.reading.format, &joined.record) {
+        // Links differ each time and are not compared, so any text stands for the one the record was written with.
+        joined.record.set("url", "");
+        joined.is_link_known = joined.is_written(&self.context.format);
+        if joined.is_link_known {
             return Ok(());
         }
-        joined.record.columns().url.0 = None;
+        joined.record.set("url", Value::Null);
         let saved = self.recheck.until(joined.id);
-        let is_unchanged = Rows::holds(&self.reading.format, &joined.record);
+        let is_unchanged = joined.is_written(&self.context.format);
         if is_unchanged && saved.is_none() {
             return Ok(());
         }
-        match self.links.ask(&self.reading.client, &file).await? {
-            Link::To(url) => joined.record.columns().url.0 = Some(Cow::Owned(url)),
+        match self.links.ask(&self.context.client, &file).await? {
+            Link::To(url) => joined.record.set("url", Value::Plain(url.into())),
             Link::None => {}
             Link::Failed => {
-                let until = saved.filter(|_| is_unchanged).unwrap_or_else(|| self.reading.began() + RECHECK);
+                let until = saved.filter(|_| is_unchanged).unwrap_or_else(|| self.context.began() + RECHECK);
                 self.recheck.note_link(joined.id, until);
                 if self.links.have_worked() {
-                    joined.times.settled = joined.times.settled.max(until);
+                    joined.times.recheck_until = joined.times.recheck_until.max(until);
                 }
             }
         }
@@ -414,7 +403,7 @@ fn start_over() -> Step {
 }
 
 fn items(list: &str, ids: impl IntoIterator<Item = String>) -> Vec<Slice> {
-    ids.into_iter().map(|id| Slice::new(list, Scope::Item(id))).collect()
+    ids.into_iter().map(|id| Slice::new(list, Scope::Item { item: id })).collect()
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -430,29 +419,17 @@ fn hash_of(id: &str) -> u64 {
 /// What is kept of an item between its page and its record.
 struct Parent {
     id: String,
-    /// As its column has it.
-    created_at: Time,
     times: Times,
     raw: Box<RawValue>,
     files: Vec<Box<RawValue>>,
 }
 
-record! {
-    /// What the join reads of an item.
-    ParentItem {
-        id: Text<'a> = "id" | "_id",
-        created_at: Time,
-        updated_at: Time,
-    }
-}
-
 impl Parent {
     fn of(raw: &RawValue) -> Result<Self, RecordError> {
-        let mut item: ParentItem<'_> = serde_json::from_str(raw.get())
-            .map_err(|_| RecordError::new(None, "data", "contains an item that is not an object"))?;
-        let id = id(item.id.0)?;
-        let times = fill_times(&id, &mut item.created_at, &mut item.updated_at)?;
-        Ok(Self { id: id.into_owned(), created_at: item.created_at, times, raw: raw.to_owned(), files: Vec::new() })
+        let item =
+            Fields::of(raw).ok_or_else(|| RecordError::new(None, "data", "contains an item that is not an object"))?;
+        let id = item.id()?;
+        Ok(Self { times: item.times(&id)?, id: id.into_owned(), raw: raw.to_owned(), files: Vec::new() })
     }
 }
 
@@ -465,53 +442,65 @@ fn is_newest_first(token: Option<&str>, parents: &[Parent]) -> bool {
 }
 
 /// A record with its files.
-struct Joined<'a, R> {
+struct Joined<'a> {
     id: &'a str,
-    record: R,
+    record: Record<'a>,
     times: Times,
     /// When the last of its files was made, and the last of those that are not finished.
     last_file: Option<Timestamp>,
     last_unfinished: Option<Timestamp>,
     /// The id of the primary file.
     primary: Option<Cow<'a, str>>,
+    /// An earlier sync has written the record with a link to this file, so none is requested.
+    is_link_known: bool,
 }
 
-impl<'a, R: WithFiles<'a>> Joined<'a, R> {
-    fn of(parent: &'a Parent) -> Result<Self, RecordError> {
+impl<'a> Joined<'a> {
+    fn of(parent: &'a Parent, table: &'static Table) -> Result<Self, RecordError> {
         let id = parent.id.as_str();
-        let mut record: R = serde_json::from_str(parent.raw.get())
-            .map_err(|_| RecordError::new(Some(id), "data", "is not an object"))?;
-        let columns = record.columns();
-        columns.started_at.readable(id, "started_at")?;
-        columns.stopped_at.readable(id, "stopped_at")?;
+        let item = Fields::of(&parent.raw).unwrap_or_default();
+        item.time("started_at", id)?;
+        item.time("stopped_at", id)?;
         // The list leaves files out; should it hold some, they count as well.
-        let inline = Members::<&RawValue>::of(columns.files.raw)
+        let inline = Members::<&RawValue>::of(item.get("recording_assets"))
             .map_err(|_| RecordError::new(Some(id), "recording_assets", "is not an array"))?;
         let files = parent.files.iter().map(AsRef::as_ref).chain(inline.into_iter().map(|(_, raw)| raw));
-        let entries = asset::entries(files, id)?;
-        let last = |of: fn(&AssetEntry<'_>) -> bool| {
-            entries.iter().filter(|file| of(file)).filter_map(|file| file.created_at.get()).max()
-        };
-        let (last_file, last_unfinished) = (last(|_| true), last(|file| file.is_unfinished()));
-        let changed = last_file.map_or(parent.times.changed, |last_file| last_file.max(parent.times.changed));
-        *columns.created_at = parent.created_at;
-        *columns.updated_at = changed.into();
-        let primary = asset::primary(&entries);
-        columns.duration.0 = primary.map(|file| file.duration);
-        columns.size.0 = primary.map(|file| file.size);
-        columns.path.0 = primary.map(|file| file.path);
-        let primary = primary.and_then(|file| text(file.id.0));
-        columns.files.value = Some(entries);
+        let files = asset::files_of(files, id)?;
+        let last_file = files.iter().map(|file| file.created_at).max();
+        let unfinished = files.iter().filter(|file| file.is_unfinished());
+        let last_unfinished = unfinished.map(|file| file.created_at).max();
+        let changed = parent.times.changed.max(last_file.unwrap_or(parent.times.changed));
+        let primary = asset::primary(&files);
+        let mut record = Record::of(table, item)
+            .with("created_at", parent.times.created_at)
+            .with("updated_at", changed)
+            .with("url", Value::Null);
+        for column in ["duration", "size", "path"] {
+            record.set(column, primary.and_then(|file| file.fields.get(column)));
+        }
+        let primary = primary.map(|file| file.id.clone());
+        record.set("recording_assets", Value::Entries(files.into_iter().map(File::entry).collect()));
         let times = Times::new(parent.times.created, changed);
-        Ok(Self { id, record, times, last_file, last_unfinished, primary })
+        Ok(Self { id, record, times, last_file, last_unfinished, primary, is_link_known: false })
+    }
+
+    /// The id of the primary file.
+    fn file(&self) -> &str {
+        self.primary.as_deref().unwrap_or_default()
+    }
+
+    /// Whether an earlier sync has written the record as it is now.
+    fn is_written(&self, format: &Format) -> bool {
+        Rows::holds(format, &self.record, self.file())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::recordings::RecordingRecord;
-    use super::super::write::to_value;
     use super::*;
+    use crate::records::record::to_value;
+
+    static TABLE: Table = Table { description: "", columns: &columns::<SHARED>(&[]) };
 
     fn raw(json: &str) -> Box<RawValue> {
         RawValue::from_string(json.to_owned()).unwrap()
@@ -527,8 +516,8 @@ mod tests {
         Parent { files, ..Parent::of(&raw(recording)).unwrap() }
     }
 
-    fn joined(parent: &Parent) -> Joined<'_, RecordingRecord<'_>> {
-        Joined::of(parent).unwrap()
+    fn joined(parent: &Parent) -> Joined<'_> {
+        Joined::of(parent, &TABLE).unwrap()
     }
 
     fn primary_of(files: Vec<Box<RawValue>>) -> Option<String> {
@@ -543,7 +532,7 @@ mod tests {
         let record = to_value(&joined.record);
         assert_eq!(record["meeting_url"], "https://x/y?token=**********");
         assert_eq!(record["updated_at"], "2024-05-01T12:00:00.000000Z");
-        assert_eq!((&record["url"], &record["size"]), (&Value::Null, &Value::Null));
+        assert_eq!((&record["url"], &record["size"]), (&Json::Null, &Json::Null));
         assert_eq!(record["recording_assets"][0]["newField"], 1);
     }
 
@@ -565,7 +554,8 @@ mod tests {
     #[test]
     fn a_file_that_comes_twice_is_one() {
         let parent = parent(vec![asset("a", "chat", ""), asset("a", "chat", "")]);
-        assert_eq!(joined(&parent).record.recording_assets.value.as_ref().map(Vec::len), Some(1));
+        let files = &to_value(&joined(&parent).record)["recording_assets"];
+        assert_eq!(files.as_array().map(Vec::len), Some(1));
     }
 
     #[test]

@@ -2,45 +2,28 @@
 //!
 //! | file | what it answers |
 //! |---|---|
-//! | `contract` | what a stream is, and what stream and engine promise each other |
+//! | `stream` | what a stream is, and what stream and engine promise each other |
 //! | `slice` | what is left to read, in pieces that a saved state can hold |
-//! | `record` | columns that are declared once, and rows of finished bytes |
-//! | `values`, `write` | the types of columns: what goes out for whatever comes in |
-//! | `secrets` | what never leaves the connector |
-//! | `personal` | what is about people, which leaves it as the user chooses |
-//! | `walk`, `spelling` | a value that is rewritten on its way, and the names in it in any spelling |
-//! | `strings` | texts that every reader of JSON accepts |
-//! | `schema` | the schemas of records, and fields that the API has added |
-//! | `time` | times in all their spellings |
 //! | `skipped` | items that are not there, or that 100ms refuses to give |
-//! | `session`, `session_times` | the people in a session and their ids; when it began and ended |
-//! | `template_parents` | what several streams have in common |
+//! | `paged_list` | a list that is paged by id: the whole of a plain stream, but for its columns |
+//! | `session` | a session: the people in it and their ids, when it began and ended |
+//! | `template_parents` | the templates whose parts are read |
 //! | `files`, `asset`, `file_list`, `file_links` | items that are joined with their files, and links to them |
 //! | `recheck` | items that following syncs look at again |
 //!
 //! A stream knows neither Airbyte nor the user's configuration.
 
 mod asset;
-mod contract;
 mod file_links;
 mod file_list;
 mod files;
-mod personal;
+mod paged_list;
 mod recheck;
-mod record;
-mod schema;
-mod secrets;
 mod session;
-mod session_times;
 mod skipped;
 mod slice;
-mod spelling;
-mod strings;
+mod stream;
 mod template_parents;
-mod time;
-mod values;
-mod walk;
-mod write;
 
 mod active_room_peers;
 mod analytics_events;
@@ -55,43 +38,72 @@ mod templates;
 mod templates_destinations;
 mod webhook_events;
 
-pub use contract::{
-    Description, EventRooms, Hashes, Later, Opened, Options, Reading, RecordError, Remark, Remembered, SETTLING, Seen,
-    Since, Step, StreamError, Written,
+pub use crate::records::{
+    Column, Format, Hashes, MASK, Personal, PersonalData, RecordError, Remembered, Rows, Salt, Timestamp,
+    WrittenHashes, keep_on_one_line, mask_text, written_as_object,
 };
-pub use personal::{PersonalData, Salt};
-pub use record::{Format, Rows};
-pub use secrets::{MASK, mask_text};
 pub use slice::{Scope, Slice, Window};
-pub use time::Timestamp;
-pub use values::{keep_on_one_line, written_as_object};
+pub use stream::{
+    AnalyticsRooms, DeferredRows, Options, PageStats, Remark, SETTLING, Step, Stream, StreamContext, StreamError,
+    StreamInfo, SyncBounds,
+};
 
 /// The streams that are always on offer, in the order of `discover`.
-pub static ALL: [Description; 8] = [
-    Description::of::<sessions::Sessions>(),
-    Description::of::<rooms::Rooms>(),
-    Description::of::<active_room_peers::ActiveRoomPeers>(),
-    Description::of::<templates::Templates>(),
-    Description::of::<template_settings::TemplateSettings>(),
-    Description::of::<templates_destinations::TemplatesDestinations>(),
-    Description::of::<analytics_events::AnalyticsEvents>(),
-    Description::of::<files::FilesOf<recordings::Recordings>>(),
+pub static ALL: [StreamInfo; 8] = [
+    sessions::INFO,
+    rooms::INFO,
+    active_room_peers::INFO,
+    templates::INFO,
+    template_settings::INFO,
+    templates_destinations::INFO,
+    analytics_events::INFO,
+    recordings::INFO,
 ];
 
 /// The streams that are on offer when the user asks for them.
-pub static EXTRA: [Description; 4] = [
-    Description::of::<webhook_events::WebhookEvents>(),
-    Description::of::<files::FilesOf<live_streams::LiveStreams>>(),
-    Description::of::<files::FilesOf<external_streams::ExternalStreams>>(),
-    Description::of::<peer_quality::PeerQuality>(),
-];
+pub static EXTRA: [StreamInfo; 4] =
+    [webhook_events::INFO, live_streams::INFO, external_streams::INFO, peer_quality::INFO];
 
 /// All streams there are, whether on offer or not.
-pub fn every() -> impl Iterator<Item = &'static Description> {
+pub fn every() -> impl Iterator<Item = &'static StreamInfo> {
     ALL.iter().chain(&EXTRA)
 }
 
 /// The stream with this name.
-pub fn named(name: &str) -> Option<&'static Description> {
-    every().find(|description| description.name == name)
+pub fn named(name: &str) -> Option<&'static StreamInfo> {
+    every().find(|stream| stream.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::records::personal::Place;
+    use crate::records::value::Kind;
+
+    #[test]
+    fn columns_whose_name_tells_of_a_person_say_so_themselves() {
+        let mut undeclared = Vec::new();
+        for stream in every() {
+            let columns = stream.table.columns.iter().filter(|column| column.kind != Kind::Dropped);
+            let told = columns.filter(|column| Place::People.below(column.name) == Place::Personal);
+            let others = told.filter(|column| column.personal != Personal::Yes);
+            undeclared.extend(others.map(|column| format!("{}.{}", stream.name, column.name)));
+        }
+        assert_eq!(undeclared, ["templates.name", "templates_destinations.name"], "names of what developers set up");
+    }
+
+    #[test]
+    fn personal_columns_are_texts_that_nothing_hangs_on() {
+        for stream in every() {
+            let schema = stream.json_schema(serde_json::Map::new());
+            let personal = stream.table.columns.iter().filter(|column| column.personal == Personal::Yes);
+            for column in personal.map(|column| column.name) {
+                assert_eq!(schema["properties"][column]["type"], json!(["null", "string"]), "{}.{column}", stream.name);
+                let is_key = stream.primary_key.contains(&column) || stream.cursor == Some(column);
+                assert!(!is_key, "{}.{column} identifies a record", stream.name);
+            }
+        }
+    }
 }

@@ -9,150 +9,94 @@
 //! - **Open in the reference:** what a peer without measurements answers: 404 and empty lists both mean none.
 //! - **On request:** part of `extra_streams` in the configuration.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
-use super::contract::{Later, Reading, RecordError, Remark, Step, Stream, StreamError, Times};
-use super::personal::PersonalData;
-use super::record::{Computed, Derived, Label, Rows, fill_times, id, record};
-use super::session::{PeerEntry, People};
-use super::session_times::{LONGEST, SessionTimes};
+use super::session::{LONGEST, Session};
 use super::skipped::Skipped;
 use super::slice::Slice;
-use super::time::{Time, Timestamp};
-use super::values::{Object, Text, number, text};
-use crate::api::{ApiError, Client, Keyed, List, ListFilter, Members, Raw};
+use super::stream::{DeferredRows, Remark, Step, Stream, StreamContext, StreamError, StreamInfo};
+use crate::api::{Endpoint, Keyed, ListFilter, Members, Raw};
+use crate::records::PersonalData;
+use crate::records::column::{Column, Table, column};
+use crate::records::record::{Fields, Record, RecordError, Times};
+use crate::records::row::Rows;
+use crate::records::time::Timestamp;
+use crate::records::value::Kind::{Integer, Number, Object, Text, Time};
+use crate::records::value::{Value, number};
 
-record! {
-    /// How good one track of one person was in a session.
-    PeerQualityRecord {
-        /// The session.
-        session_id: Computed<Label<'a>>,
-        /// The person in it.
-        peer_id: Computed<Label<'a>>,
-        /// The room.
-        room_id: Computed<Label<'a>>,
-        /// `publish` for what the person sent, `subscribe` for what they received.
-        direction: Computed<&'static str>,
-        /// `video` or `audio`.
-        kind: Computed<&'static str>,
-        /// The track; empty when 100ms does not name it.
-        track_id: Computed<Label<'a>>,
-        /// What the track shows: camera, microphone, screen and others.
-        r#type: Text<'a>,
-        /// The simulcast layer, `h`, `m` or `l`; empty when there are no layers.
-        rid: Computed<Label<'a>>,
-        /// When the session ended. The cursor of this stream.
-        session_ended_at: Computed<Timestamp>,
-        /// The time of the first measurement.
-        started_at: Computed<Timestamp>,
-        /// The time of the last measurement.
-        stopped_at: Computed<Timestamp>,
-        /// How many measurements there are.
-        samples: Computed<u64>,
-        /// Bits per second: the mean.
-        bitrate_mean: Derived<'a, f64>,
-        /// Bits per second: the smallest.
-        bitrate_min: Derived<'a, f64>,
-        /// Bits per second: the largest.
-        bitrate_max: Derived<'a, f64>,
-        /// Bits per second: the 95th percentile.
-        bitrate_p95: Derived<'a, f64>,
-        /// Frames per second: the mean.
-        fps_mean: Derived<'a, f64>,
-        /// Frames per second: the smallest.
-        fps_min: Derived<'a, f64>,
-        /// Frames per second: the largest.
-        fps_max: Derived<'a, f64>,
-        /// Frames per second: the 95th percentile.
-        fps_p95: Derived<'a, f64>,
-        /// Packets lost, in per cent: the mean.
-        packet_loss_percent_mean: Derived<'a, f64>,
-        /// Packets lost, in per cent: the smallest.
-        packet_loss_percent_min: Derived<'a, f64>,
-        /// Packets lost, in per cent: the largest.
-        packet_loss_percent_max: Derived<'a, f64>,
-        /// Packets lost, in per cent: the 95th percentile.
-        packet_loss_percent_p95: Derived<'a, f64>,
-        /// Round trip, in milliseconds: the mean.
-        rtt_ms_mean: Derived<'a, f64>,
-        /// Round trip, in milliseconds: the smallest.
-        rtt_ms_min: Derived<'a, f64>,
-        /// Round trip, in milliseconds: the largest.
-        rtt_ms_max: Derived<'a, f64>,
-        /// Round trip, in milliseconds: the 95th percentile.
-        rtt_ms_p95: Derived<'a, f64>,
-        /// Jitter, in milliseconds: the mean.
-        jitter_ms_mean: Derived<'a, f64>,
-        /// Jitter, in milliseconds: the smallest.
-        jitter_ms_min: Derived<'a, f64>,
-        /// Jitter, in milliseconds: the largest.
-        jitter_ms_max: Derived<'a, f64>,
-        /// Jitter, in milliseconds: the 95th percentile.
-        jitter_ms_p95: Derived<'a, f64>,
-        /// Freezes of the picture: the mean.
-        freeze_count_mean: Derived<'a, f64>,
-        /// Freezes of the picture: the smallest.
-        freeze_count_min: Derived<'a, f64>,
-        /// Freezes of the picture: the largest.
-        freeze_count_max: Derived<'a, f64>,
-        /// Freezes of the picture: the 95th percentile.
-        freeze_count_p95: Derived<'a, f64>,
-        /// Audio samples that had to be made up: the mean.
-        concealed_samples_mean: Derived<'a, f64>,
-        /// Audio samples that had to be made up: the smallest.
-        concealed_samples_min: Derived<'a, f64>,
-        /// Audio samples that had to be made up: the largest.
-        concealed_samples_max: Derived<'a, f64>,
-        /// Audio samples that had to be made up: the 95th percentile.
-        concealed_samples_p95: Derived<'a, f64>,
-        /// All measurements: a list of times in milliseconds and a list of values for each measure.
-        time_series: Object<'a>,
-    }
-}
+static TABLE: Table = Table { description: "How good one track of one person was in a session.", columns: COLUMNS };
 
-record! {
-    /// A track as 100ms has it.
-    Track {
-        track_id: Text<'a>,
-        r#type: Text<'a>,
-        rid: Text<'a>,
-        time_series: Object<'a>,
-    }
-}
+const COLUMNS: &[Column] = &[
+    column("session_id", Text, "The session."),
+    column("peer_id", Text, "The person in it."),
+    column("room_id", Text, "The room."),
+    column("direction", Text, "`publish` for what the person sent, `subscribe` for what they received."),
+    column("kind", Text, "`video` or `audio`."),
+    column("track_id", Text, "The track; empty when 100ms does not name it."),
+    column("type", Text, "What the track shows: camera, microphone, screen and others."),
+    column("rid", Text, "The simulcast layer, `h`, `m` or `l`; empty when there are no layers."),
+    column("session_ended_at", Time, "When the session ended. The cursor of this stream."),
+    column("started_at", Time, "The time of the first measurement."),
+    column("stopped_at", Time, "The time of the last measurement."),
+    column("samples", Integer, "How many measurements there are."),
+    column("bitrate_mean", Number, "Bits per second: the mean."),
+    column("bitrate_min", Number, "Bits per second: the smallest."),
+    column("bitrate_max", Number, "Bits per second: the largest."),
+    column("bitrate_p95", Number, "Bits per second: the 95th percentile."),
+    column("fps_mean", Number, "Frames per second: the mean."),
+    column("fps_min", Number, "Frames per second: the smallest."),
+    column("fps_max", Number, "Frames per second: the largest."),
+    column("fps_p95", Number, "Frames per second: the 95th percentile."),
+    column("packet_loss_percent_mean", Number, "Packets lost, in per cent: the mean."),
+    column("packet_loss_percent_min", Number, "Packets lost, in per cent: the smallest."),
+    column("packet_loss_percent_max", Number, "Packets lost, in per cent: the largest."),
+    column("packet_loss_percent_p95", Number, "Packets lost, in per cent: the 95th percentile."),
+    column("rtt_ms_mean", Number, "Round trip, in milliseconds: the mean."),
+    column("rtt_ms_min", Number, "Round trip, in milliseconds: the smallest."),
+    column("rtt_ms_max", Number, "Round trip, in milliseconds: the largest."),
+    column("rtt_ms_p95", Number, "Round trip, in milliseconds: the 95th percentile."),
+    column("jitter_ms_mean", Number, "Jitter, in milliseconds: the mean."),
+    column("jitter_ms_min", Number, "Jitter, in milliseconds: the smallest."),
+    column("jitter_ms_max", Number, "Jitter, in milliseconds: the largest."),
+    column("jitter_ms_p95", Number, "Jitter, in milliseconds: the 95th percentile."),
+    column("freeze_count_mean", Number, "Freezes of the picture: the mean."),
+    column("freeze_count_min", Number, "Freezes of the picture: the smallest."),
+    column("freeze_count_max", Number, "Freezes of the picture: the largest."),
+    column("freeze_count_p95", Number, "Freezes of the picture: the 95th percentile."),
+    column("concealed_samples_mean", Number, "Audio samples that had to be made up: the mean."),
+    column("concealed_samples_min", Number, "Audio samples that had to be made up: the smallest."),
+    column("concealed_samples_max", Number, "Audio samples that had to be made up: the largest."),
+    column("concealed_samples_p95", Number, "Audio samples that had to be made up: the 95th percentile."),
+    column(
+        "time_series",
+        Object,
+        "All measurements: a list of times in milliseconds and a list of values for each measure.",
+    ),
+];
 
-record! {
-    /// The measurements of a peer.
-    PeerStats {
-        publisher: Derived<'a, ()>,
-        subscriber: Derived<'a, ()>,
-    }
-}
+/// What is measured; each has four columns, the first of which is `bitrate_mean`.
+const MEASURES: [&str; 7] =
+    ["bitrate", "fps", "packet_loss_percent", "rtt_ms", "jitter_ms", "freeze_count", "concealed_samples"];
+const FIRST_MEASURE: usize = 12;
 
-record! {
-    /// One side of a peer's measurements.
-    Side {
-        video: Derived<'a, ()>,
-        audio: Derived<'a, ()>,
-    }
-}
-
-record! {
-    /// What is read of a session.
-    EndedSession {
-        id: Text<'a> = "id" | "_id",
-        room_id: Text<'a>,
-        created_at: Time,
-        updated_at: Time,
-        ended_at: Time,
-        peers: Derived<'a, ()>,
-    }
-}
+pub(super) const INFO: StreamInfo = StreamInfo {
+    primary_key: &["session_id", "peer_id", "direction", "kind", "track_id", "rid"],
+    cursor: Some("session_ended_at"),
+    ..StreamInfo::new("peer_quality", &TABLE, &[COUNTED, ENDED], |context| {
+        Arc::new(PeerQuality {
+            context,
+            skipped: Skipped::new("people's measurements"),
+            has_begun_to_count: AtomicBool::new(false),
+            peers: AtomicU64::new(0),
+            without_id: AtomicU64::new(0),
+        })
+    })
+};
 
 /// Sessions are counted, then measured.
 const COUNTED: &str = "counted";
@@ -165,9 +109,8 @@ const AT_ONCE: usize = 50;
 /// The measurements of so many people are written together: those of a whole page may be large.
 const PEOPLE_PER_PART: usize = 10;
 
-/// The stream.
-pub(super) struct PeerQuality {
-    reading: Reading,
+struct PeerQuality {
+    context: StreamContext,
     skipped: Skipped,
     has_begun_to_count: AtomicBool,
     peers: AtomicU64,
@@ -176,60 +119,43 @@ pub(super) struct PeerQuality {
 }
 
 impl Stream for PeerQuality {
-    const NAME: &'static str = "peer_quality";
-    const PRIMARY_KEY: &'static [&'static str] = &["session_id", "peer_id", "direction", "kind", "track_id", "rid"];
-    const CURSOR: Option<&'static str> = Some("session_ended_at");
-    const LISTS: &'static [&'static str] = &[COUNTED, ENDED];
-    type Record = PeerQualityRecord<'static>;
-
-    fn open(reading: Reading) -> Self {
-        Self {
-            reading,
-            skipped: Skipped::new("people's measurements"),
-            has_begun_to_count: AtomicBool::new(false),
-            peers: AtomicU64::new(0),
-            without_id: AtomicU64::new(0),
-        }
-    }
-
-    fn list(&self, list: &'static str) -> Option<Slice> {
-        if list == ENDED {
+    fn begin(&self, phase: &'static str) -> Option<Slice> {
+        if phase == ENDED {
             let peers = self.peers.load(Ordering::Relaxed);
             let (requests, people) = if peers == 1 { ("request", "person") } else { ("requests", "people") };
-            self.reading
+            self.context
                 .client
                 .note(format!("Reading `peer_quality` takes about {peers} {requests} for {peers} {people}."));
         }
-        Some(Slice::since(list, self.reading.since.created(LONGEST)))
+        Some(Slice::since(phase, self.context.since.created(LONGEST)))
     }
 
-    async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
-        let is_counted = slice.list == COUNTED;
-        // A state holds no count: one that was cut begins anew.
-        let is_cut = is_counted && !self.has_begun_to_count.swap(true, Ordering::Relaxed);
-        let slice = if is_cut { Slice { token: None, ..slice } } else { slice };
-        let filter = slice.filter(false);
-        let filter = if is_counted { filter } else { ListFilter { limit: Some(SESSIONS_PER_PAGE), ..filter } };
-        let shape = |page: Vec<EndedSession<'_>>| {
-            page.into_iter()
-                .map(|session| Ended::of(session, self.reading.format.personal()))
-                .collect::<Result<Vec<_>, _>>()
-        };
-        let page = self.reading.client.list::<EndedSession<'static>, _>(List::SESSIONS, &filter, shape).await?;
-        let due: Vec<Ended> = page.content?.into_iter().filter(|session| self.is_due(session)).collect();
-        let rest = slice.rest(page.next);
-        if is_counted {
-            let without_id = due.iter().map(|session| session.without_id).sum();
-            self.without_id.fetch_add(without_id, Ordering::Relaxed);
-            self.peers.fetch_add(due.iter().map(|session| session.peers.len() as u64).sum(), Ordering::Relaxed);
-            return Ok(Step { rest, ..Step::default() });
-        }
-        Ok(Step { later: Some(self.measure(due)), rest, ..Step::default() })
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+        Box::pin(async move {
+            let is_counted = slice.phase == COUNTED;
+            // A state holds no count: one that was cut begins anew.
+            let is_cut = is_counted && !self.has_begun_to_count.swap(true, Ordering::Relaxed);
+            let slice = if is_cut { Slice { token: None, ..slice } } else { slice };
+            let limit = (!is_counted).then_some(SESSIONS_PER_PAGE);
+            let filter = ListFilter { limit, ..slice.filter(Some(false)) };
+            let shape = |page: Vec<Fields<'_>>| {
+                let sessions = page.iter().map(|session| Ended::of(session, &self.context.format.personal));
+                sessions.collect::<Result<Vec<_>, _>>()
+            };
+            let page = self.context.client.list::<Fields<'static>, _>(Endpoint::SESSIONS, &filter, shape).await?;
+            let due: Vec<_> = page.content?.into_iter().filter(|session| self.context.is_due(&session.times)).collect();
+            let rest = slice.rest(page.next);
+            if is_counted {
+                self.without_id.fetch_add(due.iter().map(|session| session.without_id).sum(), Ordering::Relaxed);
+                self.peers.fetch_add(due.iter().map(|session| session.peers.len() as u64).sum(), Ordering::Relaxed);
+                return Ok(Step { rest, ..Step::default() });
+            }
+            Ok(Step { later: Some(self.measure(due)), rest, ..Step::default() })
+        })
     }
 
-    /// The measures are columns, whatever else a track has.
-    async fn sample(_: &Client) -> Result<Map<String, Value>, ApiError> {
-        Ok(Map::new())
+    fn skipped(&self) -> Vec<&Skipped> {
+        vec![&self.skipped]
     }
 
     fn remarks(&self) -> Vec<Remark> {
@@ -243,19 +169,11 @@ impl Stream for PeerQuality {
         }
         remarks
     }
-
-    fn undecided(&self) -> Option<ApiError> {
-        self.skipped.undecided()
-    }
 }
 
 impl PeerQuality {
-    fn is_due(&self, session: &Ended) -> bool {
-        self.reading.is_due(&session.times)
-    }
-
     /// The measurements of everybody in these sessions.
-    fn measure(self: Arc<Self>, sessions: Vec<Ended>) -> Later {
+    fn measure(self: Arc<Self>, sessions: Vec<Ended>) -> DeferredRows {
         let people = sessions.into_iter().flat_map(|session| {
             let session = Arc::new(session);
             (0..session.peers.len()).map(move |number| (Arc::clone(&session), number))
@@ -269,26 +187,26 @@ impl PeerQuality {
     }
 
     async fn rows_of(&self, session: &Ended, peer: &str) -> Result<Rows, StreamError> {
-        let shape = |stats: PeerStats<'_>| self.shape(session, peer, &stats);
-        let stats = self.reading.client.peer_stats::<PeerStats<'static>, _>(&session.id, peer, shape).await;
+        let shape = |stats: Fields<'_>| self.rows_in(&stats, session, peer);
+        let stats = self.context.client.peer_stats::<Fields<'static>, _>(&session.id, peer, shape).await;
         let item = format!("session_id={}&peer_id={peer}", session.id);
         self.skipped.note(&item, stats)?.unwrap_or_else(|| Ok(Rows::default()))
     }
 
-    fn shape(&self, session: &Ended, peer: &str, stats: &PeerStats<'_>) -> Result<Rows, StreamError> {
+    fn rows_in(&self, stats: &Fields<'_>, session: &Ended, peer: &str) -> Result<Rows, StreamError> {
         let mut rows = Rows::default();
-        for (direction, side) in [("publish", &stats.publisher), ("subscribe", &stats.subscriber)] {
-            let side: Side<'_> = match side.raw {
-                None => Side::default(),
-                Some(raw) => serde_json::from_str(raw.get())
-                    .map_err(|_| RecordError::new(Some(peer), direction, "is not an object of tracks"))?,
+        for (direction, side) in [("publish", "publisher"), ("subscribe", "subscriber")] {
+            let side = match stats.get(side) {
+                None => Fields::default(),
+                Some(side) => Fields::of(side)
+                    .ok_or_else(|| RecordError::new(Some(peer), direction, "is not an object of tracks"))?,
             };
-            for (kind, tracks) in [("video", &side.video), ("audio", &side.audio)] {
-                let tracks: Keyed<'_, Track<'_>> = Members::of(tracks.raw)
+            for kind in ["video", "audio"] {
+                let tracks: Keyed<'_, Fields<'_>> = Members::of(side.get(kind))
                     .map_err(|_| RecordError::new(Some(peer), "tracks", "is not a list of tracks"))?;
                 for (_, track) in tracks {
-                    let record = record_of(session, peer, direction, kind, track);
-                    rows.push(&self.reading.format, &record, Some(session.times));
+                    let record = record_of(session, peer, direction, kind, &track);
+                    rows.push(&self.context.format, &record, Some(session.times));
                 }
             }
         }
@@ -316,20 +234,14 @@ struct Ended {
 }
 
 impl Ended {
-    fn of(mut session: EndedSession<'_>, personal: &PersonalData) -> Result<Self, RecordError> {
-        let id = id(session.id.0)?.into_owned();
-        let times = fill_times(&id, &mut session.created_at, &mut session.updated_at)?;
-        let ended_at = session.ended_at.readable(&id, "ended_at")?;
-        let people = People::<PeerEntry<'_>>::of(session.peers.raw, &id, personal)?;
-        let stays: Vec<_> = people.all.iter().map(|peer| (peer.joined_at.get(), peer.left_at.get())).collect();
-        let SessionTimes { stopped_at, changed, settled, .. } = SessionTimes::of(times, ended_at, false, &stays);
-        let cursor = stopped_at.unwrap_or(changed);
+    fn of(session: &Fields<'_>, personal: &PersonalData) -> Result<Self, RecordError> {
+        let Session { id, room, people, without_id, times, stopped_at, .. } = Session::of(session, personal)?;
         Ok(Self {
-            id,
-            room: text(session.room_id.0).map(Cow::into_owned),
-            times: Times { cursor, changed, settled, ..times },
-            without_id: people.without_id,
-            peers: people.all.into_iter().filter_map(|peer| peer.id.0.map(Cow::into_owned)).collect(),
+            id: id.into_owned(),
+            room: room.map(String::from),
+            times: Times { cursor: stopped_at.unwrap_or(times.changed), ..times },
+            peers: people.into_iter().map(|person| person.id.into_owned()).collect(),
+            without_id,
         })
     }
 }
@@ -339,55 +251,34 @@ fn record_of<'a>(
     peer: &'a str,
     direction: &'static str,
     kind: &'static str,
-    track: Track<'a>,
-) -> PeerQualityRecord<'a> {
-    let mut record = PeerQualityRecord {
-        session_id: Computed(Some(session.id.as_str().into())),
-        peer_id: Computed(Some(peer.into())),
-        room_id: Computed(session.room.as_deref().map(Label::from)),
-        direction: Computed(Some(direction)),
-        kind: Computed(Some(kind)),
-        track_id: Computed(Some(text(track.track_id.0).unwrap_or_default().into())),
-        r#type: track.r#type,
-        rid: Computed(Some(text(track.rid.0).unwrap_or_default().into())),
-        session_ended_at: Computed(Some(session.times.cursor)),
-        time_series: track.time_series,
-        ..PeerQualityRecord::default()
-    };
-    record.summarise();
-    record
-}
-
-impl<'a> PeerQualityRecord<'a> {
-    fn summarise(&mut self) {
-        // Each measure is read by itself: one that is odd says nothing about the others.
-        let series: Keyed<'a, &'a RawValue> = Members::of(self.time_series.0).unwrap_or_default();
-        let measure = |name: &str| series.iter().find(|(key, _)| key.as_deref() == Some(name)).map(|(_, raw)| *raw);
-        let timestamps = measure("timestamps").map(numbers).unwrap_or_default();
-        let at = |time: Option<f64>| time.map(|time| Timestamp::from_micros((time * 1000.0) as i64));
-        self.started_at.0 = at(timestamps.first().copied().flatten());
-        self.stopped_at.0 = at(timestamps.last().copied().flatten());
-        self.samples.0 = Some(timestamps.len() as u64);
-        let summary = |name: &str| summary(measure(name));
-        [self.bitrate_mean, self.bitrate_min, self.bitrate_max, self.bitrate_p95] = summary("bitrate");
-        [self.fps_mean, self.fps_min, self.fps_max, self.fps_p95] = summary("fps");
-        [
-            self.packet_loss_percent_mean,
-            self.packet_loss_percent_min,
-            self.packet_loss_percent_max,
-            self.packet_loss_percent_p95,
-        ] = summary("packet_loss_percent");
-        [self.rtt_ms_mean, self.rtt_ms_min, self.rtt_ms_max, self.rtt_ms_p95] = summary("rtt_ms");
-        [self.jitter_ms_mean, self.jitter_ms_min, self.jitter_ms_max, self.jitter_ms_p95] = summary("jitter_ms");
-        [self.freeze_count_mean, self.freeze_count_min, self.freeze_count_max, self.freeze_count_p95] =
-            summary("freeze_count");
-        [
-            self.concealed_samples_mean,
-            self.concealed_samples_min,
-            self.concealed_samples_max,
-            self.concealed_samples_p95,
-        ] = summary("concealed_samples");
+    track: &Fields<'a>,
+) -> Record<'a> {
+    let time_series = track.get("time_series");
+    // Each measure is read by itself: one that is odd says nothing about the others.
+    let series: Keyed<'a, &'a RawValue> = Members::of(time_series).unwrap_or_default();
+    let measure = |name: &str| series.iter().find(|(key, _)| key.as_deref() == Some(name)).map(|(_, raw)| *raw);
+    let timestamps = measure("timestamps").map(numbers).unwrap_or_default();
+    let at = |time: Option<f64>| time.map(|time| Timestamp::from_micros((time * 1000.0) as i64));
+    let mut record = Record::new(&TABLE)
+        .with("session_id", session.id.as_str())
+        .with("peer_id", peer)
+        .with("room_id", session.room.as_deref())
+        .with("direction", direction)
+        .with("kind", kind)
+        .with("track_id", track.text("track_id").unwrap_or_default())
+        .with("type", track.get("type"))
+        .with("rid", track.text("rid").unwrap_or_default())
+        .with("session_ended_at", session.times.cursor)
+        .with("started_at", at(timestamps.first().copied().flatten()))
+        .with("stopped_at", at(timestamps.last().copied().flatten()))
+        .with("samples", Value::Count(timestamps.len() as u64))
+        .with("time_series", time_series);
+    for (columns, name) in COLUMNS[FIRST_MEASURE..].chunks(4).zip(MEASURES) {
+        for (column, value) in columns.iter().zip(summary(measure(name))) {
+            record.set(column.name, value);
+        }
     }
+    record
 }
 
 /// The items of a list; anything else is the only item of one, as in every column of lists.
@@ -405,35 +296,37 @@ fn numbers(json: &RawValue) -> Vec<Option<f64>> {
 /// Mean, smallest, largest and 95th percentile by nearest rank: the smallest value with at least 95 % of the
 /// values at or below it. Nulls are left out; of nothing, nothing can be said. Columns that are empty although
 /// something was measured say so.
-fn summary(measured: Raw<'_>) -> [Derived<'_, f64>; 4] {
+fn summary(measured: Raw<'_>) -> [Value<'_>; 4] {
     let mut values: Vec<f64> = measured.map(numbers).unwrap_or_default().into_iter().flatten().collect();
     values.sort_by(f64::total_cmp);
     let rank = (values.len() * 95).div_ceil(100);
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let p95 = rank.checked_sub(1).and_then(|index| values.get(index)).copied();
-    let is_odd = |json: &&RawValue| values.is_empty() && items(json).iter().any(|item| item.get() != "null");
-    let raw = measured.filter(is_odd);
+    let is_odd = |json: &RawValue| values.is_empty() && items(json).iter().any(|item| item.get() != "null");
+    let none = if measured.is_some_and(is_odd) { Value::Lost } else { Value::Null };
     [Some(mean).filter(|mean| mean.is_finite()), values.first().copied(), values.last().copied(), p95]
-        .map(|value| Derived { raw, value })
+        .map(|value| value.map_or(none.clone(), Value::Number))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::write::to_value;
+    use serde_json::Value as Json;
+
     use super::*;
+    use crate::records::record::to_value;
 
     #[test]
     fn measures_are_summarised_without_their_nulls() {
         let json = r#"{"time_series":{"timestamps":[1714557600000,1714557610000],"rtt_ms":[null,30.5,10],"fps":[]}}"#;
-        let track: Track<'_> = serde_json::from_str(json).unwrap();
+        let track: Fields<'_> = serde_json::from_str(json).unwrap();
         let session =
             r#"{"id":"s","created_at":"2024-05-01T10:00:00Z","ended_at":"2024-05-01T11:00:00Z","peers":{"p":{}}}"#;
-        let session = Ended::of(serde_json::from_str(session).unwrap(), &PersonalData::Keep).unwrap();
+        let session = Ended::of(&serde_json::from_str(session).unwrap(), &PersonalData::Keep).unwrap();
         assert_eq!(session.peers, ["p"]);
-        let record = to_value(&record_of(&session, "p", "publish", "video", track));
+        let record = to_value(&record_of(&session, "p", "publish", "video", &track));
         assert_eq!((&record["rtt_ms_mean"], &record["rtt_ms_min"]), (&20.25.into(), &10.0.into()));
         assert_eq!((&record["rtt_ms_max"], &record["rtt_ms_p95"]), (&30.5.into(), &30.5.into()));
-        assert_eq!((&record["fps_mean"], &record["bitrate_max"]), (&Value::Null, &Value::Null));
+        assert_eq!((&record["fps_mean"], &record["bitrate_max"]), (&Json::Null, &Json::Null));
         assert_eq!((&record["rid"], &record["track_id"]), (&"".into(), &"".into()));
         assert_eq!((&record["samples"], &record["stopped_at"]), (&2.into(), &"2024-05-01T10:00:10.000000Z".into()));
         assert_eq!(record["session_ended_at"], "2024-05-01T11:00:00.000000Z");
@@ -443,14 +336,19 @@ mod tests {
     fn an_odd_measure_says_nothing_about_the_others() {
         let json = r#"{"time_series":{"timestamps":["1714557600000",1714557610000.0],"rtt_ms":["30.5",null,10,"n/a"],
             "fps":null,"codec":"opus","bitrate":"12","jitter_ms":"many","freeze_count":[null],"\ud800":[1]}}"#;
-        let track: Track<'_> = serde_json::from_str(json).unwrap();
+        let track: Fields<'_> = serde_json::from_str(json).unwrap();
         let session = r#"{"id":"s","created_at":"2024-05-01T10:00:00Z","peers":{"p":{}}}"#;
-        let session = Ended::of(serde_json::from_str(session).unwrap(), &PersonalData::Keep).unwrap();
-        let record = record_of(&session, "p", "publish", "video", track);
-        assert!(record.jitter_ms_mean.raw.is_some() && record.freeze_count_mean.raw.is_none());
+        let session = Ended::of(&serde_json::from_str(session).unwrap(), &PersonalData::Keep).unwrap();
+        let record = record_of(&session, "p", "publish", "video", &track);
+        let is_lost = |name: &str| {
+            let mut json = crate::records::value::Json::default();
+            record.write(COLUMNS.iter().position(|column| column.name == name).unwrap(), &mut json);
+            json.is_lossy
+        };
+        assert!(is_lost("jitter_ms_mean") && !is_lost("freeze_count_mean"));
         let record = to_value(&record);
         assert_eq!((&record["rtt_ms_mean"], &record["rtt_ms_p95"]), (&20.25.into(), &30.5.into()));
-        assert_eq!((&record["fps_mean"], &record["jitter_ms_mean"]), (&Value::Null, &Value::Null));
+        assert_eq!((&record["fps_mean"], &record["jitter_ms_mean"]), (&Json::Null, &Json::Null));
         assert_eq!((&record["bitrate_min"], &record["samples"]), (&12.0.into(), &2.into()));
         assert_eq!(record["started_at"], "2024-05-01T10:00:00.000000Z");
         assert_eq!(record["stopped_at"], "2024-05-01T10:00:10.000000Z");
@@ -462,8 +360,8 @@ mod tests {
             let json = format!(
                 r#"{{"id":"s","created_at":"2024-05-01T10:00:00Z","updated_at":"2024-05-01T12:00:00Z"{fields}}}"#
             );
-            let times = Ended::of(serde_json::from_str(&json).unwrap(), &PersonalData::Keep).unwrap().times;
-            [times.cursor, times.changed, times.settled].map(|time| time.to_string()[11..16].to_owned())
+            let times = Ended::of(&serde_json::from_str(&json).unwrap(), &PersonalData::Keep).unwrap().times;
+            [times.cursor, times.changed, times.recheck_until].map(|time| time.to_string()[11..16].to_owned())
         };
         assert_eq!(times(r#","ended_at":"2024-05-01T11:00:00Z""#), ["11:00", "12:00", "12:00"]);
         assert_eq!(times(r#","peers":[{"left_at":"2024-05-01T10:30:00Z"}]"#), ["10:30", "12:00", "12:00"]);
@@ -474,8 +372,11 @@ mod tests {
     #[test]
     fn the_95th_percentile_is_the_nearest_rank() {
         let p95 = |count: u32| {
-            let json = Value::from((1..=count).collect::<Vec<_>>()).to_string();
-            summary(serde_json::from_str(&json).unwrap())[3].value
+            let json = Json::from((1..=count).collect::<Vec<_>>()).to_string();
+            match summary(serde_json::from_str(&json).unwrap())[3] {
+                Value::Number(p95) => Some(p95),
+                _ => None,
+            }
         };
         assert_eq!((p95(0), p95(1), p95(19), p95(20), p95(100)), (None, Some(1.0), Some(19.0), Some(19.0), Some(95.0)));
     }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::time::Timestamp;
+use crate::records::time::Timestamp;
 use crate::seams;
 
 /// For how long.

@@ -1,4 +1,4 @@
-//! The people in a session, read in one way for every stream that looks at them.
+//! A session and the people in it, read in one way for every stream that looks at them.
 //!
 //! The id of a person is the one in the entry, or else the key of the entry. Where 100ms gives neither, the id is
 //! derived from the session, the time of joining and the name, so that it is the same in every stream and sync: the
@@ -6,126 +6,154 @@
 //! records have them. Whoever has all three in common with another person of the session gets `-2` behind it, `-3`
 //! and so on.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
+use chrono::TimeDelta;
 use ring::digest::{SHA256, digest};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 
-use super::contract::RecordError;
-use super::personal::{self, PersonalData};
-use super::record::{Computed, Identity, hide_entry, readable_id, record};
-use super::time::{Time, Timestamp};
-use super::values::{Text, text};
-use super::walk::{inner, quoted};
-use crate::api::{Keyed, Members, Raw};
+use crate::api::{Keyed, Members};
+use crate::records::column::{Column, Table, column, place};
+use crate::records::personal::{self, PersonalData};
+use crate::records::record::{Fields, Record, RecordError, Times, readable_id};
+use crate::records::time::Timestamp;
+use crate::records::value::Kind::{Number, Text, Time};
+use crate::records::value::{Value, as_bool};
+use crate::records::walk::{inner, quoted};
 
-record! {
-    /// Somebody who was in the session.
-    PeerEntry {
-        /// Unique id of the peer. Somebody who joins again is another peer.
-        id: Identity<'a>,
-        /// The session.
-        session_id: Text<'a>,
-        /// The name shown to others.
-        name: Text<'a>,
-        /// The role in the room's template.
-        role: Text<'a>,
-        /// Your own id of the user, as given when joining.
-        user_id: Text<'a>,
-        /// An older copy of the user's id.
-        user: Text<'a>,
-        /// What your app attached to the peer.
-        metadata: Text<'a>,
-        /// When the peer joined.
-        joined_at: Time,
-        /// When the peer left; null while connected.
-        left_at: Time,
-        /// Seconds from `joined_at` to `left_at`; null while connected.
-        duration: Computed<f64>,
+/// The people in a session.
+pub(super) static PEERS: Table = Table { description: "Somebody who was in the session.", columns: COLUMNS };
+
+const COLUMNS: &[Column] = &[
+    column("id", Text, "Unique id of the peer. Somebody who joins again is another peer."),
+    column("session_id", Text, "The session."),
+    column("name", Text, "The name shown to others."),
+    column("role", Text, "The role in the room's template."),
+    column("user_id", Text, "Your own id of the user, as given when joining."),
+    column("user", Text, "An older copy of the user's id."),
+    column("metadata", Text, "What your app attached to the peer."),
+    column("joined_at", Time, "When the peer joined."),
+    column("left_at", Time, "When the peer left; null while connected."),
+    column("duration", Number, "Seconds from `joined_at` to `left_at`; null while connected."),
+];
+
+const ID: usize = place(COLUMNS, "id");
+const JOINED_AT: usize = place(COLUMNS, "joined_at");
+const LEFT_AT: usize = place(COLUMNS, "left_at");
+const DURATION: usize = place(COLUMNS, "duration");
+
+/// A session's longest life, 12 h, and an hour for clocks and late writes.
+pub(super) const LONGEST: TimeDelta = TimeDelta::hours(13);
+
+/// A session.
+pub(super) struct Session<'a> {
+    pub(super) id: Cow<'a, str>,
+    pub(super) room: Option<Cow<'a, str>>,
+    pub(super) is_active: bool,
+    pub(super) people: Vec<Person<'a>>,
+    /// How many of the people have no id at 100ms.
+    pub(super) without_id: u64,
+    /// When the first person joined; the creation when nobody did.
+    pub(super) started_at: Timestamp,
+    /// When it ended, if it has.
+    pub(super) stopped_at: Option<Timestamp>,
+    /// `changed` is the last change of anything in it.
+    pub(super) times: Times,
+}
+
+/// Somebody's stay in a session.
+pub(super) struct Person<'a> {
+    pub(super) id: Cow<'a, str>,
+    pub(super) joined_at: Option<Timestamp>,
+    pub(super) left_at: Option<Timestamp>,
+    pub(super) entry: Record<'a>,
+}
+
+impl<'a> Session<'a> {
+    /// Reads a session, whose people's names are written as `personal` says.
+    ///
+    /// # Errors
+    /// When an id or a time cannot be read, or `peers` are no entries.
+    pub(super) fn of(fields: &Fields<'a>, personal: &PersonalData) -> Result<Self, RecordError> {
+        let id = fields.id()?;
+        let times = fields.times(&id)?;
+        let ended_at = fields.time("ended_at", &id)?;
+        let (people, without_id) = people_of(fields, &id, personal)?;
+        let is_active = fields.get("active").and_then(|active| as_bool(active.get())) == Some(true);
+        let session = Self {
+            room: fields.text("room_id"),
+            id,
+            is_active,
+            people,
+            without_id,
+            started_at: times.created,
+            stopped_at: None,
+            times,
+        };
+        Ok(session.dated(ended_at))
     }
-}
 
-/// An entry of a session's `peers`, and what else a stream wants of it.
-pub(super) trait Person<'a>: Deserialize<'a> {
-    /// The entry.
-    fn entry(&mut self) -> &mut PeerEntry<'a>;
-}
-
-impl<'a> Person<'a> for PeerEntry<'a> {
-    fn entry(&mut self) -> &mut Self {
+    /// With its beginning and end, by what 100ms says of it (`ended_at` is its own word) and of the people in it.
+    fn dated(mut self, ended_at: Option<Timestamp>) -> Self {
+        let Times { created, changed, .. } = self.times;
+        let moves = self.people.iter().flat_map(|person| [person.joined_at, person.left_at]);
+        let last_moved = moves.flatten().max().unwrap_or(created).max(created);
+        let all_left: Option<Vec<_>> = self.people.iter().map(|person| person.left_at).collect();
+        let last_left = all_left.and_then(|left| left.into_iter().max());
+        self.started_at = self.people.iter().filter_map(|person| person.joined_at).min().unwrap_or(created);
+        let known = changed.max(last_moved);
+        if !self.is_active {
+            // 100ms closes a session some time after the last person without `left_at` has gone.
+            self.stopped_at = Some(ended_at.or(last_left).unwrap_or(known).max(self.started_at));
+        }
+        // 100ms gives no end, and `updated_at` has not moved since the last person did: nothing tells when it
+        // ended, so it is looked at again as long as an earlier sync may have read it live.
+        let has_undated_end = !self.is_active && ended_at.is_none() && changed <= last_moved;
+        self.times.changed = known.max(ended_at.unwrap_or(known));
+        self.times.recheck_until =
+            if has_undated_end { self.times.changed.max(created + LONGEST) } else { self.times.changed };
         self
     }
 }
 
-/// An entry with its text.
-pub(super) struct WithText<'a> {
-    pub(super) entry: PeerEntry<'a>,
-    pub(super) text: &'a RawValue,
-}
-
-impl<'a> Deserialize<'a> for WithText<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <&RawValue>::deserialize(deserializer)?;
-        Ok(Self { entry: serde_json::from_str(text.get()).map_err(serde::de::Error::custom)?, text })
+/// The people in a session, and how many of their ids are derived.
+fn people_of<'a>(
+    session: &Fields<'a>,
+    id: &str,
+    personal: &PersonalData,
+) -> Result<(Vec<Person<'a>>, u64), RecordError> {
+    let members: Keyed<'a, Fields<'a>> = Members::of(session.get("peers"))
+        .map_err(|_| RecordError::new(Some(id), "peers", "is neither an object nor an array of peers"))?;
+    let (mut people, mut without_id) = (Vec::with_capacity(members.len()), 0);
+    let mut derived: HashMap<String, u32> = HashMap::new();
+    for (key, fields) in members {
+        let mut entry = Record::under(key.as_deref(), &PEERS, fields, JOINED_AT);
+        let joined_at = entry.time(JOINED_AT, id, "peers.joined_at")?;
+        let left_at = entry.time(LEFT_AT, id, "peers.left_at")?;
+        let given = entry.text(ID).or(key).filter(|id| !id.is_empty());
+        let peer_id = match given {
+            Some(peer_id) => readable_id(Some(peer_id), Some(id), "peers.id")?,
+            None => {
+                without_id += 1;
+                let peer_id = derived_id(id, joined_at, &entry.fields, personal);
+                let twins = derived.entry(peer_id.clone()).or_default();
+                *twins += 1;
+                if *twins == 1 { peer_id.into() } else { format!("{peer_id}-{twins}").into() }
+            }
+        };
+        let duration = joined_at.zip(left_at).map(|(joined, left)| Value::Number(left.seconds_since(joined)));
+        entry.set_at(ID, peer_id.clone());
+        entry.set_at(JOINED_AT, joined_at);
+        entry.set_at(LEFT_AT, left_at);
+        entry.set_at(DURATION, duration);
+        people.push(Person { id: peer_id, joined_at, left_at, entry });
     }
-}
-
-impl<'a> Person<'a> for WithText<'a> {
-    fn entry(&mut self) -> &mut PeerEntry<'a> {
-        &mut self.entry
-    }
-}
-
-/// The people in a session.
-pub(super) struct People<P> {
-    /// All of them, each with an id.
-    pub(super) all: Vec<P>,
-    /// How many of the ids are derived.
-    pub(super) without_id: u64,
-}
-
-impl<P> People<P> {
-    /// Reads the `peers` of the session `session`, whose names are written as `personal` says.
-    ///
-    /// # Errors
-    /// When they are no entries, or one of them has a time or an id that cannot be read.
-    pub(super) fn of<'a>(peers: Raw<'a>, session: &str, personal: &PersonalData) -> Result<Self, RecordError>
-    where
-        P: Person<'a>,
-    {
-        let members: Keyed<'a, P> = Members::of(peers)
-            .map_err(|_| RecordError::new(Some(session), "peers", "is neither an object nor an array of peers"))?;
-        let mut people = Self { all: Vec::with_capacity(members.len()), without_id: 0 };
-        let mut derived: HashMap<String, u32> = HashMap::new();
-        for (key, mut person) in members {
-            let entry = person.entry();
-            let has_joined = entry.joined_at != Time::Never;
-            hide_entry(key.as_deref(), entry, has_joined);
-            let joined_at = entry.joined_at.readable(session, "peers.joined_at")?;
-            let left_at = entry.left_at.readable(session, "peers.left_at")?;
-            entry.duration.0 = joined_at.zip(left_at).map(|(joined_at, left_at)| left_at.seconds_since(joined_at));
-            let given = entry.id.0.take().or(key).filter(|id| !id.is_empty());
-            let id = match given {
-                Some(id) => readable_id(Some(id), Some(session), "peers.id")?,
-                None => {
-                    people.without_id += 1;
-                    let id = derived_id(session, joined_at, entry, personal);
-                    let twins = derived.entry(id.clone()).or_default();
-                    *twins += 1;
-                    if *twins == 1 { id.into() } else { format!("{id}-{twins}").into() }
-                }
-            };
-            entry.id.0 = Some(id);
-            people.all.push(person);
-        }
-        Ok(people)
-    }
+    Ok((people, without_id))
 }
 
 /// An id for somebody to whom 100ms gives none. It must not tell a name that the records do not have.
-fn derived_id(session: &str, joined_at: Option<Timestamp>, entry: &PeerEntry<'_>, personal: &PersonalData) -> String {
-    let name = text(entry.name.0).unwrap_or_default();
+fn derived_id(session: &str, joined_at: Option<Timestamp>, peer: &Fields<'_>, personal: &PersonalData) -> String {
+    let name = peer.text("name").unwrap_or_default();
     let name = match personal.hiding() {
         Some(hiding) => inner(&hiding.hidden(&quoted(&name), personal::Place::Personal)).to_owned(),
         None => name.into_owned(),
@@ -137,13 +165,17 @@ fn derived_id(session: &str, joined_at: Option<Timestamp>, entry: &PeerEntry<'_>
 
 #[cfg(test)]
 mod tests {
-    use super::super::personal::Salt;
     use super::*;
+    use crate::records::personal::Salt;
+
+    fn read(peers: &str, personal: &PersonalData) -> Result<Vec<String>, RecordError> {
+        let json = format!(r#"{{"peers":{peers}}}"#);
+        let (people, _) = people_of(&serde_json::from_str(&json).unwrap(), "s", personal)?;
+        Ok(people.into_iter().map(|person| person.id.into_owned()).collect())
+    }
 
     fn ids(peers: &str, personal: &PersonalData) -> Vec<String> {
-        let raw: Raw<'_> = serde_json::from_str(peers).unwrap();
-        let people = People::<PeerEntry<'_>>::of(raw, "s", personal).unwrap();
-        people.all.into_iter().map(|peer| peer.id.0.unwrap().into_owned()).collect()
+        read(peers, personal).unwrap()
     }
 
     #[test]
@@ -175,9 +207,74 @@ mod tests {
     #[test]
     fn an_id_that_cannot_be_read_is_an_error() {
         for peers in [r#"[{"id":"a\u0000"}]"#, r#"{"a\ud83d":{}}"#] {
-            let raw: Raw<'_> = serde_json::from_str(peers).unwrap();
-            let error = People::<PeerEntry<'_>>::of(raw, "s", &PersonalData::Keep).err().unwrap();
+            let error = read(peers, &PersonalData::Keep).unwrap_err();
             assert_eq!((error.id.as_deref(), error.field), (Some("s"), "peers.id"));
         }
+    }
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::parse("2024-05-01T10:00:00Z").unwrap() + TimeDelta::minutes(minute)
+    }
+
+    /// Of a session created at 0 and updated at 60: minutes from its beginning to its end.
+    fn session(
+        updated: i64,
+        ended_at: Option<i64>,
+        is_active: bool,
+        stays: &[(Option<i64>, Option<i64>)],
+    ) -> Session<'static> {
+        let person = |(joined, left): &(Option<i64>, Option<i64>)| Person {
+            id: "p".into(),
+            joined_at: joined.map(at),
+            left_at: left.map(at),
+            entry: Record::new(&PEERS),
+        };
+        let session = Session {
+            id: "s".into(),
+            room: None,
+            is_active,
+            people: stays.iter().map(person).collect(),
+            without_id: 0,
+            started_at: at(0),
+            stopped_at: None,
+            times: Times::new(at(0), at(updated)),
+        };
+        session.dated(ended_at.map(at))
+    }
+
+    fn ends(ended_at: Option<i64>, stays: &[(Option<i64>, Option<i64>)]) -> i64 {
+        let session = session(60, ended_at, false, stays);
+        let end = session.stopped_at.unwrap();
+        assert!(end >= session.started_at);
+        (end.seconds_since(at(0)) / 60.0) as i64
+    }
+
+    #[test]
+    fn the_end_is_the_best_that_is_known() {
+        let (left, stayed) = ((Some(1), Some(30)), (Some(2), None));
+        assert_eq!(ends(Some(40), &[left, stayed]), 40, "100ms says it");
+        assert_eq!(ends(None, &[left, (Some(2), Some(25))]), 30, "everybody has left");
+        assert_eq!(ends(None, &[left, stayed]), 60, "somebody left when the session ended");
+        assert_eq!(ends(None, &[(Some(1), Some(70)), stayed]), 70, "100ms has not touched it since");
+        assert_eq!(ends(None, &[(Some(75), None)]), 75);
+        assert_eq!(ends(None, &[]), 60);
+        assert_eq!(ends(Some(5), &[(Some(10), None)]), 10, "never before it began");
+        assert_eq!(ends(None, &[(Some(50), Some(20))]), 50);
+    }
+
+    #[test]
+    fn an_end_without_a_date_is_looked_at_again_for_as_long_as_a_session_may_last() {
+        let recheck_until = |updated, ended_at: Option<i64>, is_active, stays: &[_]| {
+            let stays: Vec<_> =
+                stays.iter().map(|(joined, left): &(i64, Option<i64>)| (Some(*joined), *left)).collect();
+            let times = session(updated, ended_at, is_active, &stays).times;
+            (times.recheck_until.seconds_since(at(0)) / 60.0) as i64
+        };
+        assert_eq!(recheck_until(0, None, false, &[]), 780);
+        assert_eq!(recheck_until(0, None, true, &[]), 0, "it is going on");
+        assert_eq!(recheck_until(0, Some(60), false, &[]), 60);
+        assert_eq!(recheck_until(20, None, false, &[(1, Some(20))]), 780);
+        assert_eq!(recheck_until(20, None, false, &[(1, Some(10)), (20, None)]), 780, "the last to move has joined");
+        assert_eq!(recheck_until(21, None, false, &[(1, Some(20))]), 21);
     }
 }

@@ -11,130 +11,83 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use super::paged_list::{PagedList, sample};
+use super::session::{LONGEST, PEERS, Session};
+use super::stream::StreamInfo;
+use crate::api::Endpoint;
+use crate::records::PersonalData;
+use crate::records::column::{Table, column};
+use crate::records::record::{Record, RecordError, Times};
+use crate::records::value::Kind::{Bool, Dropped, Entries, Number, Text, Time};
+use crate::records::value::Value;
 
-use super::contract::{Reading, RecordError, Step, Stream, StreamError, Times};
-use super::personal::PersonalData;
-use super::record::{Computed, Derived, Rows, Shape, fill_times, id, record};
-use super::schema;
-use super::session::{PeerEntry, People};
-use super::session_times::{LONGEST, SessionTimes};
-use super::slice::Slice;
-use super::time::{Time, Timestamp};
-use super::values::{Flag, Text, truth};
-use crate::api::{ApiError, Client, List};
+static TABLE: Table = Table {
+    description: "One continuous use of a room, from the first peer who joins to the last who leaves.",
+    columns: &[
+        column("id", Text, "Unique id of the session.").from(&["id", "_id"]),
+        column("room_id", Text, "The room it took place in."),
+        column("customer_id", Text, "The 100ms account."),
+        column("customer", Dropped, "The same."),
+        column("app_id", Text, "The app (workspace)."),
+        column("user_id", Text, "The user who created the session, when known.").personal(),
+        column("active", Bool, "Whether it is going on right now."),
+        column("created_at", Time, "When it was created."),
+        column("updated_at", Time, "When it last changed. The cursor of this stream."),
+        column("started_at", Time, "When the first peer joined; the creation when nobody did."),
+        column("stopped_at", Time, "When it ended; null while it is going on."),
+        column("duration", Number, "Seconds from `started_at` to `stopped_at`; null while it is going on."),
+        column("ended_at", Time, "The end time that 100ms itself gives; null when it gives none."),
+        column("peers", Entries(&PEERS), "Everybody who was in the session, ordered by when they joined.")
+            .contains_personal(),
+    ],
+};
 
-record! {
-    /// One continuous use of a room, from the first peer who joins to the last who leaves.
-    SessionRecord {
-        /// Unique id of the session.
-        id: Text<'a> = "id" | "_id",
-        /// The room it took place in.
-        room_id: Text<'a>,
-        /// The 100ms account.
-        customer_id: Text<'a>,
-        /// The app (workspace).
-        app_id: Text<'a>,
-        /// The user who created the session, when known.
-        user_id: Text<'a>,
-        /// Whether it is going on right now.
-        active: Flag<'a>,
-        /// When it was created.
-        created_at: Time,
-        /// When it last changed. The cursor of this stream.
-        updated_at: Time,
-        /// When the first peer joined; the creation when nobody did.
-        started_at: Computed<Timestamp>,
-        /// When it ended; null while it is going on.
-        stopped_at: Computed<Timestamp>,
-        /// Seconds from `started_at` to `stopped_at`; null while it is going on.
-        duration: Computed<f64>,
-        /// The end time that 100ms itself gives; null when it gives none.
-        ended_at: Time,
-        /// Everybody who was in the session, ordered by when they joined.
-        peers: Derived<'a, Vec<PeerEntry<'a>>>,
-    }
-    drops ["customer"]
-    personal ["user_id"]
-    people ["peers"]
-}
+const PHASES: &[&str] = &["active", "ended"];
 
-const ACTIVE: &str = "active";
-const ENDED: &str = "ended";
-
-/// The stream.
-pub(super) struct Sessions {
-    reading: Reading,
-}
-
-impl Stream for Sessions {
-    const NAME: &'static str = "sessions";
-    const PRIMARY_KEY: &'static [&'static str] = &["id"];
-    const CURSOR: Option<&'static str> = Some("updated_at");
-    const LISTS: &'static [&'static str] = &[ACTIVE, ENDED];
-    type Record = SessionRecord<'static>;
-
-    fn open(reading: Reading) -> Self {
-        Self { reading }
-    }
-
-    fn list(&self, list: &'static str) -> Option<Slice> {
-        Some(match list {
-            // However long ago they began: sessions that are going on are few.
-            ACTIVE => Slice::whole(ACTIVE),
-            _ => Slice::since(ENDED, self.reading.since.created(LONGEST)),
+pub(super) const INFO: StreamInfo = StreamInfo {
+    sample: |client| sample(client, Endpoint::SESSIONS, Some(false), &TABLE),
+    ..StreamInfo::new("sessions", &TABLE, PHASES, |context| {
+        // All of those that are going on, however long ago they began: they are few.
+        Arc::new(PagedList {
+            context,
+            table: &TABLE,
+            list: Endpoint::SESSIONS,
+            phases: PHASES,
+            look_back: Some(LONGEST),
+            derive,
         })
-    }
+    })
+};
 
-    async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
-        let filter = slice.filter(slice.list == ACTIVE);
-        let shape = |page: Vec<SessionRecord<'_>>| Rows::of_page(&self.reading, &slice, page);
-        let page = self.reading.client.list::<SessionRecord<'static>, _>(List::SESSIONS, &filter, shape).await?;
-        let (rows, seen) = page.content?;
-        Ok(Step { rows, rest: slice.rest(page.next), seen, ..Step::default() })
-    }
-
-    async fn sample(client: &Client) -> Result<Map<String, Value>, ApiError> {
-        schema::sample::<SessionRecord<'static>>(client, List::SESSIONS, Some(false)).await
-    }
-}
-
-impl Shape for SessionRecord<'_> {
-    fn shape(&mut self, personal: &PersonalData) -> Result<Times, RecordError> {
-        let id = id(self.id.0)?;
-        let times = fill_times(&id, &mut self.created_at, &mut self.updated_at)?;
-        let ended_at = self.ended_at.readable(&id, "ended_at")?;
-        let peers = in_order(People::of(self.peers.raw, &id, personal)?.all);
-        let is_active = truth(self.active.0) == Some(true);
-        let stays: Vec<_> = peers.iter().map(|peer| (peer.joined_at.get(), peer.left_at.get())).collect();
-        let SessionTimes { started_at, stopped_at, changed, settled } =
-            SessionTimes::of(times, ended_at, is_active, &stays);
-        self.started_at.0 = Some(started_at);
-        self.stopped_at.0 = stopped_at;
-        self.duration.0 = stopped_at.map(|stopped_at| stopped_at.seconds_since(started_at));
-        self.peers.value = Some(peers);
-        Ok(Times { changed, settled, ..times })
-    }
-}
-
-/// By when they joined, then by id.
-fn in_order(mut peers: Vec<PeerEntry<'_>>) -> Vec<PeerEntry<'_>> {
-    peers.sort_by(|a, b| {
-        let order = |peer: &PeerEntry<'_>| (peer.joined_at.get().is_none(), peer.joined_at.get());
-        order(a).cmp(&order(b)).then_with(|| a.id.0.cmp(&b.id.0))
+fn derive(record: &mut Record<'_>, personal: &PersonalData) -> Result<Times, RecordError> {
+    let mut session = Session::of(&record.fields, personal)?;
+    session.people.sort_by(|a, b| {
+        let joined = |at: Option<_>| (at.is_none(), at);
+        joined(a.joined_at).cmp(&joined(b.joined_at)).then_with(|| a.id.cmp(&b.id))
     });
-    peers
+    record.set("created_at", session.times.created_at);
+    record.set("updated_at", session.times.cursor);
+    record.set("started_at", session.started_at);
+    record.set("stopped_at", session.stopped_at);
+    record.set("duration", session.stopped_at.map(|end| Value::Number(end.seconds_since(session.started_at))));
+    record.set("peers", Value::Entries(session.people.into_iter().map(|person| person.entry).collect()));
+    Ok(session.times)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::write::to_value;
     use super::*;
+    use crate::records::Timestamp;
+    use crate::records::record::to_value;
 
-    fn record(json: &str) -> (Value, Timestamp) {
-        let mut record: SessionRecord<'_> = serde_json::from_str(json).unwrap();
-        let times = record.shape(&PersonalData::Keep).unwrap();
-        (to_value(&record), times.changed)
+    fn read(json: &str) -> Result<(serde_json::Value, Timestamp), RecordError> {
+        let mut record = Record::of(&TABLE, serde_json::from_str(json).unwrap());
+        let times = derive(&mut record, &PersonalData::Keep)?;
+        Ok((to_value(&record), times.changed))
+    }
+
+    fn record(json: &str) -> (serde_json::Value, Timestamp) {
+        read(json).unwrap()
     }
 
     #[test]
@@ -159,16 +112,13 @@ mod tests {
         let (record, _) = record(
             r#"{"id":"s","active":true,"created_at":"2024-05-01T10:00:00Z","updated_at":"0001-01-01T00:00:00Z","peers":[]}"#,
         );
-        assert_eq!(record["stopped_at"], Value::Null);
-        assert_eq!(record["duration"], Value::Null);
+        assert!(record["stopped_at"].is_null() && record["duration"].is_null());
         assert_eq!(record["updated_at"], record["created_at"]);
     }
 
     #[test]
     fn what_cannot_be_read_is_named() {
-        let error = |json: &str| {
-            serde_json::from_str::<SessionRecord<'_>>(json).unwrap().shape(&PersonalData::Keep).unwrap_err().to_string()
-        };
+        let error = |json: &str| read(json).unwrap_err().to_string();
         assert_eq!(error("{}"), "`id` of a record without `id` is missing");
         assert_eq!(error(r#"{"id":"s"}"#), "`created_at` of the record `s` is missing");
         assert_eq!(

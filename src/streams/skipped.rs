@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::contract::Remark;
+use super::stream::Remark;
 use crate::api::{ApiError, Problem};
 
 /// Refusals that may speak of the one item asked for, not of the credentials or the server's health.
@@ -179,11 +179,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::api::GaveUp;
+    use crate::api::GiveUpReason;
 
     fn refusal(status: u16) -> Result<Option<()>, ApiError> {
         let problem = Problem::Refused { status, message: "why".into(), retry_after: None };
-        let gave_up = GaveUp::NotRetryable;
+        let gave_up = GiveUpReason::NotRetryable;
         let endpoint = "/v2/x".to_owned();
         Err(ApiError { problem, gave_up, endpoint, tries: 1, elapsed: Duration::ZERO, clocks: None, is_minted: true })
     }

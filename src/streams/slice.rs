@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::time::Timestamp;
 use crate::api::ListFilter;
+use crate::records::time::Timestamp;
 
 /// A piece of what is left to read, exactly as it stands in a saved state.
 ///
@@ -12,51 +12,57 @@ use crate::api::ListFilter;
 ///     [  items created here belong to it     )        newest first: a page at `before`, the next older
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Saved", into = "Saved")]
+#[serde(from = "AsSaved")]
 pub struct Slice {
-    /// Which of the stream's lists it belongs to.
-    pub list: String,
-    /// Which part of that list it is.
+    /// Which of the stream's phases it belongs to.
+    #[serde(rename = "list")]
+    pub phase: String,
+    /// Which part of that phase's list it is.
+    #[serde(flatten)]
     pub scope: Scope,
     /// The token of the next page; unset means the first.
+    #[serde(rename = "start", skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// Only the page at `token`: another slice holds what follows.
+    #[serde(rename = "single", skip_serializing_if = "std::ops::Not::not")]
     pub is_single_page: bool,
     /// Of a single page: the token that followed it. Read again, the page may begin with what was not there yet, or
     /// hold fewer items, and then it goes on up to here; to the end of the list, when it was the last page.
+    #[serde(rename = "end", skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<String>,
 }
 
 /// Which part of a list a slice is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Scope {
-    /// All of it.
-    Whole,
-    /// Items created in a period of time.
-    Window(Window),
-    /// What belongs to a room.
-    Room(String),
     /// What belongs to a session of a room.
-    Session {
-        /// The room.
-        room: String,
-        /// The session.
-        session: String,
-        /// With the errors of the room, whatever session they belong to.
-        with_errors: bool,
-    },
+    Session { room: String, session: String },
+    /// What belongs to a room.
+    Room { room: String },
     /// The item with this id.
-    Item(String),
+    Item { item: String },
     /// Items whose id is below this one: older ones, because ids begin with their creation time.
-    Below(String),
+    Below { below: String },
+    /// Items created in a period of time: all of them, when both ends are open.
+    Window(Window),
+}
+
+impl Scope {
+    /// Whether it is one of many things that are known before, such as a room or a template.
+    pub fn is_one(&self) -> bool {
+        matches!(self, Self::Room { .. } | Self::Session { .. } | Self::Item { .. })
+    }
 }
 
 /// A period of time; unset ends are open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// Items created at or after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Timestamp>,
     /// Items created before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Timestamp>,
 }
 
@@ -84,19 +90,19 @@ impl Window {
 }
 
 impl Slice {
-    /// A part of `list`, from its first page on.
-    pub fn new(list: &str, scope: Scope) -> Self {
-        Self { list: list.into(), scope, token: None, is_single_page: false, ends_at: None }
+    /// A part of `phase`, from its first page on.
+    pub fn new(phase: &str, scope: Scope) -> Self {
+        Self { phase: phase.into(), scope, token: None, is_single_page: false, ends_at: None }
     }
 
-    /// All of `list`.
-    pub fn whole(list: &str) -> Self {
-        Self::new(list, Scope::Whole)
+    /// All of `phase`.
+    pub fn whole(phase: &str) -> Self {
+        Self::new(phase, Scope::Window(Window::default()))
     }
 
     /// What was created at or after `after`.
-    pub fn since(list: &str, after: Timestamp) -> Self {
-        Self::new(list, Scope::Window(Window::since(after)))
+    pub fn since(phase: &str, after: Timestamp) -> Self {
+        Self::new(phase, Scope::Window(Window::since(after)))
     }
 
     /// The rest of this slice after a page, or nothing when that was the last.
@@ -107,7 +113,7 @@ impl Slice {
     /// The single page of this slice, which was followed by `rest`.
     pub fn page_before(&self, rest: Option<&Self>) -> Self {
         let followed = rest.and_then(|rest| match &rest.scope {
-            Scope::Below(id) => Some(id),
+            Scope::Below { below } => Some(below),
             _ => rest.token.as_ref(),
         });
         Self { is_single_page: true, ends_at: followed.or(self.ends_at.as_ref()).cloned(), ..self.clone() }
@@ -132,28 +138,24 @@ impl Slice {
         }
     }
 
-    /// What to ask the API for: this slice, with `flag` said explicitly.
-    pub fn filter(&self, flag: bool) -> ListFilter<'_> {
+    /// What to ask a list for: this slice. What an unset flag means is not documented, so a list that has one gets it.
+    pub fn filter(&self, flag: Option<bool>) -> ListFilter<'_> {
         let Window { after, before } = self.window();
         ListFilter {
-            flag: Some(flag),
+            flag,
             after: after.map(Timestamp::to_filter),
             before: before.map(Timestamp::to_filter),
-            ..self.page()
+            start: self.token.as_deref(),
+            ..ListFilter::default()
         }
-    }
-
-    /// What to ask a list without filters for.
-    pub fn page(&self) -> ListFilter<'_> {
-        ListFilter { start: self.token.as_deref(), ..ListFilter::default() }
     }
 
     /// What 100ms gave it and a saved state would hold: its page tokens and its ids.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let ids = match &self.scope {
-            Scope::Whole | Scope::Window(_) => [None, None],
-            Scope::Room(id) | Scope::Item(id) | Scope::Below(id) => [Some(id), None],
-            Scope::Session { room, session, .. } => [Some(room), Some(session)],
+            Scope::Window(_) => [None, None],
+            Scope::Room { room: id } | Scope::Item { item: id } | Scope::Below { below: id } => [Some(id), None],
+            Scope::Session { room, session } => [Some(room), Some(session)],
         };
         ids.into_iter().chain([self.token.as_ref(), self.ends_at.as_ref()]).flatten().map(String::as_str)
     }
@@ -161,73 +163,38 @@ impl Slice {
     /// The slice that holds both, when both are windows of one list, or pages of it: what it reads again is allowed,
     /// what neither held is not in between when the two are neighbours.
     pub fn joined(&self, other: &Self) -> Option<Self> {
-        let is_window = |slice: &Self| matches!(slice.scope, Scope::Window(_) | Scope::Whole);
-        (self.list == other.list && is_window(self) && is_window(other))
-            .then(|| Self::new(&self.list, Scope::Window(self.window().joined(other.window()))))
+        match (&self.scope, &other.scope) {
+            (Scope::Window(one), Scope::Window(two)) if self.phase == other.phase => {
+                Some(Self::new(&self.phase, Scope::Window(one.joined(*two))))
+            }
+            _ => None,
+        }
     }
 }
 
-/// The form of a slice in a saved state: flat, and what is unset is left out.
-#[derive(Serialize, Deserialize)]
-struct Saved {
+/// A slice in a saved state, of version 0.1.0 as well.
+#[derive(Deserialize)]
+struct AsSaved {
     list: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    room: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    session: Option<String>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    errors: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    after: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    before: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    below: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    item: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(flatten)]
+    scope: Scope,
     start: Option<String>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     single: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     end: Option<String>,
 }
 
-/// The list whose `start` was an id to go on below, in states of version 0.1.0.
+/// The phase whose `start` was an id to go on below, in states of version 0.1.0.
 const LATE: &str = "late";
 
-impl From<Saved> for Slice {
-    fn from(saved: Saved) -> Self {
-        let (below, token) = match (saved.below, saved.start) {
-            (None, Some(start)) if saved.list == LATE => (Some(start), None),
-            (below, start) => (below, start),
+impl From<AsSaved> for Slice {
+    fn from(saved: AsSaved) -> Self {
+        let AsSaved { list, scope, start, single, end } = saved;
+        let (scope, token) = match (scope, start) {
+            (Scope::Window(_), Some(below)) if list == LATE => (Scope::Below { below }, None),
+            other => other,
         };
-        let scope = match (saved.room, saved.session, saved.item.map(Scope::Item).or(below.map(Scope::Below))) {
-            (Some(room), Some(session), _) => Scope::Session { room, session, with_errors: saved.errors },
-            (Some(room), None, _) => Scope::Room(room),
-            (None, _, Some(scope)) => scope,
-            (None, _, None) if saved.after.is_some() || saved.before.is_some() => {
-                Scope::Window(Window { after: saved.after, before: saved.before })
-            }
-            (None, _, None) => Scope::Whole,
-        };
-        Self { list: saved.list, scope, token, is_single_page: saved.single, ends_at: saved.end }
-    }
-}
-
-impl From<Slice> for Saved {
-    fn from(slice: Slice) -> Self {
-        let Window { after, before } = slice.window();
-        let errors = matches!(slice.scope, Scope::Session { with_errors: true, .. });
-        let (room, session, below, item) = match slice.scope {
-            Scope::Session { room, session, .. } => (Some(room), Some(session), None, None),
-            Scope::Room(room) => (Some(room), None, None, None),
-            Scope::Below(id) => (None, None, Some(id), None),
-            Scope::Item(id) => (None, None, None, Some(id)),
-            Scope::Whole | Scope::Window(_) => (None, None, None, None),
-        };
-        let (start, single, end) = (slice.token, slice.is_single_page, slice.ends_at);
-        Self { list: slice.list, room, session, errors, after, before, below, item, start, single, end }
+        Self { phase: list, scope, token, is_single_page: single, ends_at: end }
     }
 }
 
@@ -252,8 +219,11 @@ mod tests {
     #[test]
     fn states_of_the_first_version_are_read() {
         let read = |json: &str| serde_json::from_str::<Slice>(json).unwrap();
-        assert_eq!(read(r#"{"list":"late","start":"66aa"}"#), Slice::new("late", Scope::Below("66aa".into())));
-        assert_eq!(read(r#"{"list":"enabled","room":"r"}"#), Slice::new("enabled", Scope::Room("r".into())));
+        assert_eq!(
+            read(r#"{"list":"late","start":"66aa"}"#),
+            Slice::new("late", Scope::Below { below: "66aa".into() })
+        );
+        assert_eq!(read(r#"{"list":"enabled","room":"r"}"#), Slice::new("enabled", Scope::Room { room: "r".into() }));
         let window = read(r#"{"list":"ended","after":"2024-01-01T00:00:00.000000Z","start":"x"}"#);
         let expected = Slice::since("ended", Timestamp::parse("2024-01-01T00:00:00Z").unwrap());
         assert_eq!(window, expected.rest(Some("x".into())).unwrap());
@@ -262,14 +232,13 @@ mod tests {
     #[test]
     fn every_scope_survives_being_saved() {
         for scope in [
-            Scope::Whole,
+            Scope::Window(Window::default()),
             Scope::Window(Window { after: Some(at(1)), before: Some(at(2)) }),
             Scope::Window(Window { after: None, before: Some(at(2)) }),
-            Scope::Room("r".into()),
-            Scope::Session { room: "r".into(), session: "s".into(), with_errors: false },
-            Scope::Session { room: "r".into(), session: "s".into(), with_errors: true },
-            Scope::Below("b".into()),
-            Scope::Item("i".into()),
+            Scope::Room { room: "r".into() },
+            Scope::Session { room: "r".into(), session: "s".into() },
+            Scope::Below { below: "b".into() },
+            Scope::Item { item: "i".into() },
         ] {
             let slice = Slice {
                 token: Some("t".into()),
@@ -279,7 +248,7 @@ mod tests {
             };
             // Only a `late` list of the first version has a token without `below`.
             let slice =
-                if matches!(slice.scope, Scope::Below(_)) { slice } else { Slice { list: "a".into(), ..slice } };
+                if matches!(slice.scope, Scope::Below { .. }) { slice } else { Slice { phase: "a".into(), ..slice } };
             let saved = serde_json::to_string(&slice).unwrap();
             assert_eq!(serde_json::from_str::<Slice>(&saved).unwrap(), slice, "{saved}");
         }
@@ -293,6 +262,6 @@ mod tests {
         assert_eq!(newer.joined(&older), Some(Slice::since("a", at(1))));
         assert_eq!(older.joined(&Slice::whole("a")), Some(Slice::new("a", Scope::Window(Window::default()))));
         assert_eq!(older.joined(&Slice::whole("b")), None);
-        assert_eq!(older.joined(&Slice::new("a", Scope::Room("r".into()))), None);
+        assert_eq!(older.joined(&Slice::new("a", Scope::Room { room: "r".into() })), None);
     }
 }

@@ -3,26 +3,17 @@
 use futures_util::future::try_join_all;
 use serde_json::value::RawValue;
 
-use super::contract::{Reading, RecordError, Step, StreamError};
-use super::record::{Rows, fill_times, id, record};
 use super::slice::Slice;
-use super::time::{Time, Timestamp};
-use super::values::{Object, Text, text};
-use crate::api::List;
+use super::stream::{Step, StreamContext, StreamError};
+use crate::api::Endpoint;
+use crate::records::record::{Fields, RecordError};
+use crate::records::row::Rows;
+use crate::records::time::Timestamp;
 
-record! {
-    /// What is read of a template.
-    ParentTemplate {
-        id: Text<'a> = "id" | "_id",
-        name: Text<'a>,
-        roles: Object<'a>,
-        settings: Object<'a>,
-        created_at: Time = "created_at" | "createdAt",
-        updated_at: Time = "updated_at" | "updatedAt",
-    }
-}
+/// The one phase of these streams.
+pub(super) const PHASES: &[&str] = &["templates"];
 
-/// What is kept of a template while its parts are asked for.
+/// What is kept of a template while its parts are requested.
 pub(super) struct Parent {
     pub(super) id: String,
     pub(super) name: Option<String>,
@@ -32,31 +23,30 @@ pub(super) struct Parent {
 }
 
 impl Parent {
-    pub(super) fn of(mut template: ParentTemplate<'_>) -> Result<Self, RecordError> {
-        let id = id(template.id.0)?.into_owned();
-        let times = fill_times(&id, &mut template.created_at, &mut template.updated_at)?;
+    pub(super) fn of(template: Fields<'_>) -> Result<Self, RecordError> {
+        let id = template.id()?;
         Ok(Self {
-            id,
-            name: text(template.name.0).map(String::from),
-            roles: template.roles.0.map(ToOwned::to_owned),
-            settings: template.settings.0.map(ToOwned::to_owned),
-            updated_at: times.changed,
+            name: template.text("name").map(String::from),
+            roles: template.get("roles").map(ToOwned::to_owned),
+            settings: template.get("settings").map(ToOwned::to_owned),
+            updated_at: template.times(&id)?.changed,
+            id: id.into_owned(),
         })
     }
 }
 
-/// A page of templates; `rows_of` those that are due are fetched side by side.
+/// A page of templates; `rows_of` those that are due are fetched in parallel.
 pub(super) async fn fetch<'r, F>(
-    reading: &'r Reading,
+    context: &'r StreamContext,
     slice: &Slice,
     rows_of: impl Fn(Parent) -> F,
 ) -> Result<Step, StreamError>
 where
     F: Future<Output = Result<Rows, StreamError>> + 'r,
 {
-    let shape = |page: Vec<ParentTemplate<'_>>| page.into_iter().map(Parent::of).collect::<Result<Vec<_>, _>>();
-    let page = reading.client.list::<ParentTemplate<'static>, _>(List::TEMPLATES, &slice.page(), shape).await?;
-    let due = page.content?.into_iter().filter(|parent| parent.updated_at >= reading.due);
+    let shape = |page: Vec<Fields<'_>>| page.into_iter().map(Parent::of).collect::<Result<Vec<_>, _>>();
+    let page = context.client.list::<Fields<'static>, _>(Endpoint::TEMPLATES, &slice.filter(None), shape).await?;
+    let due = page.content?.into_iter().filter(|parent| parent.updated_at >= context.changed_since);
     let mut rows = Rows::default();
     for of_one in try_join_all(due.map(rows_of)).await? {
         rows.append(of_one);

@@ -6,96 +6,78 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
-use super::contract::{Reading, Remark, Step, Stream, StreamError};
-use super::record::{Computed, Label, Rows, record};
 use super::skipped::Skipped;
 use super::slice::Slice;
-use super::template_parents::{self, Parent};
-use super::time::Timestamp;
-use super::values::Object;
-use crate::api::{ApiError, Client, TemplatePart};
+use super::stream::{Step, Stream, StreamContext, StreamError, StreamInfo};
+use super::template_parents::{self, PHASES, Parent};
+use crate::api::Endpoint;
+use crate::records::column::{Table, column};
+use crate::records::record::Record;
+use crate::records::row::Rows;
+use crate::records::value::Kind::{Object, Text, Time};
 
-record! {
-    /// The settings of a template.
-    TemplateSettingsRecord {
-        /// The template.
-        template_id: Label<'a>,
-        /// The template's name.
-        template_name: Label<'a>,
-        /// The template's roles by name.
-        roles: Object<'a>,
-        /// Region, recording, room state, retries and more; credentials are masked.
-        settings: Object<'a>,
-        /// When the template last changed.
-        updated_at: Computed<Timestamp>,
-    }
-}
+static TABLE: Table = Table {
+    description: "The settings of a template.",
+    columns: &[
+        column("template_id", Text, "The template."),
+        column("template_name", Text, "The template's name."),
+        column("roles", Object, "The template's roles by name."),
+        column("settings", Object, "Region, recording, room state, retries and more; credentials are masked."),
+        column("updated_at", Time, "When the template last changed."),
+    ],
+};
 
-/// The stream.
-pub(super) struct TemplateSettings {
-    reading: Reading,
+pub(super) const INFO: StreamInfo = StreamInfo {
+    primary_key: &["template_id"],
+    cursor: None,
+    ..StreamInfo::new("template_settings", &TABLE, PHASES, |context| {
+        Arc::new(TemplateSettings { context, skipped: Skipped::new("templates' settings") })
+    })
+};
+
+struct TemplateSettings {
+    context: StreamContext,
     skipped: Skipped,
 }
 
 impl Stream for TemplateSettings {
-    const NAME: &'static str = "template_settings";
-    const PRIMARY_KEY: &'static [&'static str] = &["template_id"];
-    const CURSOR: Option<&'static str> = None;
-    const LISTS: &'static [&'static str] = &["templates"];
-    type Record = TemplateSettingsRecord<'static>;
-
-    fn open(reading: Reading) -> Self {
-        Self { reading, skipped: Skipped::new("templates' settings") }
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+        Box::pin(async move { template_parents::fetch(&self.context, &slice, |parent| self.settings_of(parent)).await })
     }
 
-    async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
-        template_parents::fetch(&self.reading, &slice, |parent| self.settings_of(parent)).await
-    }
-
-    /// The settings are one column, whatever is in them.
-    async fn sample(_: &Client) -> Result<Map<String, Value>, ApiError> {
-        Ok(Map::new())
-    }
-
-    fn remarks(&self) -> Vec<Remark> {
-        self.skipped.remarks()
-    }
-
-    fn undecided(&self) -> Option<ApiError> {
-        self.skipped.undecided()
+    fn skipped(&self) -> Vec<&Skipped> {
+        vec![&self.skipped]
     }
 }
 
 impl TemplateSettings {
     async fn settings_of(&self, parent: Parent) -> Result<Rows, StreamError> {
-        let shape = |settings: &RawValue| -> Result<Rows, StreamError> {
+        let shape = |settings: &RawValue| {
             let mut rows = Rows::default();
-            rows.push(&self.reading.format, &record_of(&parent, settings), None);
-            Ok(rows)
+            rows.push(&self.context.format, &record_of(&parent, settings), None);
+            rows
         };
-        let settings = self.reading.client.template_part(&parent.id, TemplatePart::SETTINGS, shape).await;
-        self.skipped.note(&parent.id, settings)?.unwrap_or_else(|| Ok(Rows::default()))
+        let settings = self.context.client.template_part(&parent.id, Endpoint::TEMPLATE_SETTINGS, shape).await;
+        Ok(self.skipped.note(&parent.id, settings)?.unwrap_or_default())
     }
 }
 
-fn record_of<'a>(parent: &'a Parent, settings: &'a RawValue) -> TemplateSettingsRecord<'a> {
-    TemplateSettingsRecord {
-        template_id: parent.id.as_str().into(),
-        template_name: parent.name.as_deref().map(Label::from).unwrap_or_default(),
-        roles: Object(parent.roles.as_deref()),
-        settings: Object(Some(settings)),
-        updated_at: Computed(Some(parent.updated_at)),
-        others: Vec::new(),
-    }
+fn record_of<'a>(parent: &'a Parent, settings: &'a RawValue) -> Record<'a> {
+    Record::new(&TABLE)
+        .with("template_id", parent.id.as_str())
+        .with("template_name", parent.name.as_deref())
+        .with("roles", parent.roles.as_deref())
+        .with("settings", settings)
+        .with("updated_at", parent.updated_at)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::write::to_value;
     use super::*;
+    use crate::records::record::to_value;
     use crate::streams::MASK;
 
     #[test]

@@ -8,106 +8,76 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use super::paged_list::{PagedList, sample};
+use super::stream::StreamInfo;
+use crate::api::Endpoint;
+use crate::records::column::{Table, column};
+use crate::records::value::Kind::{Bool, Object, Text, Time};
 
-use super::contract::{Reading, RecordError, Step, Stream, StreamError, Times};
-use super::personal::PersonalData;
-use super::record::{Rows, Shape, fill_times, id, record};
-use super::schema;
-use super::slice::Slice;
-use super::time::Time;
-use super::values::{Flag, Object, Text};
-use crate::api::{ApiError, Client, List};
+static TABLE: Table = Table {
+    description: "A template: what rooms are made from.",
+    columns: &[
+        column("id", Text, "Unique id of the template.").from(&["id", "_id"]),
+        column("name", Text, "Its name."),
+        column("default", Bool, "Whether new rooms use it when they name none."),
+        column("customer_id", Text, "The 100ms account.").from(&["customer_id", "customerId", "customer"]),
+        column("app_id", Text, "The app (workspace).").from(&["app_id", "appId"]),
+        column("roles", Object, "The roles by name: what each may publish, see and do."),
+        column("settings", Object, "Region, recording, room state and more; credentials are masked."),
+        column(
+            "destinations",
+            Object,
+            "Where audio and video go besides the room; stream keys and credentials are masked.",
+        ),
+        column("plugins", Object, "Plugins and their settings."),
+        column("created_at", Time, "When it was created.").from(&["created_at", "createdAt"]),
+        column("updated_at", Time, "When it last changed. The cursor of this stream.")
+            .from(&["updated_at", "updatedAt"]),
+    ],
+};
 
-record! {
-    /// A template: what rooms are made from.
-    TemplateRecord {
-        /// Unique id of the template.
-        id: Text<'a> = "id" | "_id",
-        /// Its name.
-        name: Text<'a>,
-        /// Whether new rooms use it when they name none.
-        default: Flag<'a>,
-        /// The 100ms account.
-        customer_id: Text<'a> = "customer_id" | "customerId" | "customer",
-        /// The app (workspace).
-        app_id: Text<'a> = "app_id" | "appId",
-        /// The roles by name: what each may publish, see and do.
-        roles: Object<'a>,
-        /// Region, recording, room state and more; credentials are masked.
-        settings: Object<'a>,
-        /// Where audio and video go besides the room; stream keys and credentials are masked.
-        destinations: Object<'a>,
-        /// Plugins and their settings.
-        plugins: Object<'a>,
-        /// When it was created.
-        created_at: Time = "created_at" | "createdAt",
-        /// When it last changed. The cursor of this stream.
-        updated_at: Time = "updated_at" | "updatedAt",
-    }
-}
+const PHASES: &[&str] = &["templates"];
 
-/// The stream.
-pub(super) struct Templates {
-    reading: Reading,
-}
-
-impl Stream for Templates {
-    const NAME: &'static str = "templates";
-    const PRIMARY_KEY: &'static [&'static str] = &["id"];
-    const CURSOR: Option<&'static str> = Some("updated_at");
-    const LISTS: &'static [&'static str] = &["templates"];
-    type Record = TemplateRecord<'static>;
-
-    fn open(reading: Reading) -> Self {
-        Self { reading }
-    }
-
-    async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
-        let shape = |page: Vec<TemplateRecord<'_>>| Rows::of_page(&self.reading, &slice, page);
-        let filter = slice.page();
-        let page = self.reading.client.list::<TemplateRecord<'static>, _>(List::TEMPLATES, &filter, shape).await?;
-        let (rows, _) = page.content?;
-        Ok(Step { rows, rest: slice.rest(page.next), ..Step::default() })
-    }
-
-    async fn sample(client: &Client) -> Result<Map<String, Value>, ApiError> {
-        schema::sample::<TemplateRecord<'static>>(client, List::TEMPLATES, None).await
-    }
-}
-
-impl Shape for TemplateRecord<'_> {
-    fn shape(&mut self, _: &PersonalData) -> Result<Times, RecordError> {
-        fill_times(&id(self.id.0)?, &mut self.created_at, &mut self.updated_at)
-    }
-}
+pub(super) const INFO: StreamInfo = StreamInfo {
+    sample: |client| sample(client, Endpoint::TEMPLATES, None, &TABLE),
+    ..StreamInfo::new("templates", &TABLE, PHASES, |context| {
+        Arc::new(PagedList {
+            context,
+            table: &TABLE,
+            list: Endpoint::TEMPLATES,
+            phases: PHASES,
+            look_back: None,
+            derive: |template, _| template.set_times(),
+        })
+    })
+};
 
 #[cfg(test)]
 mod tests {
-    use super::super::write::to_value;
     use super::*;
+    use crate::records::record::{Record, to_value};
     use crate::streams::MASK;
 
     #[test]
     fn a_template_in_camel_case_becomes_snake_case_without_secrets() {
         let json = r#"{"_id":"t","id":"t","customerId":"c","customer":"c","appId":"a","createdAt":"2024-05-01T10:00:00Z",
             "updatedAt":"2024-05-02T10:00:00.1Z","settings":{"recording":{"upload":{"credentials":{"secretKey":"x"}}}}}"#;
-        let mut template: TemplateRecord<'_> = serde_json::from_str(json).unwrap();
-        template.shape(&PersonalData::Keep).unwrap();
+        let mut template = Record::of(&TABLE, serde_json::from_str(json).unwrap());
+        template.set_times().unwrap();
         let record = to_value(&template);
         assert_eq!((&record["customer_id"], &record["app_id"]), (&"c".into(), &"a".into()));
         assert_eq!(record["updated_at"], "2024-05-02T10:00:00.100000Z");
         assert_eq!(record["settings"]["recording"]["upload"]["credentials"]["secretKey"], MASK);
-        assert!(template.others.is_empty());
+        assert!(template.unknown_fields().next().is_none());
     }
 
     #[test]
     fn both_spellings_are_read_and_null_hides_neither() {
         let json = r#"{"_id":"a","createdAt":"2024-05-01T10:00:00Z","created_at":null,"new":1,"gone":null}"#;
-        let template: TemplateRecord<'_> = serde_json::from_str(json).unwrap();
-        assert_eq!(template.id.0.map(|raw| raw.get()), Some(r#""a""#));
-        assert!(template.created_at.get().is_some());
-        let others: Vec<_> = template.others.iter().map(|(key, value)| (key.as_ref(), value.get())).collect();
-        assert_eq!(others, [("new", "1")]);
+        let mut template = Record::of(&TABLE, serde_json::from_str(json).unwrap());
+        template.set_times().unwrap();
+        let record = to_value(&template);
+        assert_eq!((&record["id"], &record["created_at"]), (&"a".into(), &"2024-05-01T10:00:00.000000Z".into()));
+        assert_eq!(template.unknown_fields().map(|(field, _)| field).collect::<Vec<_>>(), ["new"]);
     }
 }

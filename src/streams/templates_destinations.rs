@@ -14,45 +14,51 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::future::join;
-use serde::Deserialize;
+use futures_util::future::{BoxFuture, join};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
-use super::contract::{Reading, RecordError, Remark, Step, Stream, StreamError};
-use super::record::{Label, Rows, record};
-use super::schema::snake_case;
-use super::secrets::{MASK, Place};
 use super::skipped::Skipped;
 use super::slice::Slice;
-use super::template_parents::{self, Parent};
-use super::values::{Placed, Text, text};
-use crate::api::{ApiError, Client, Keyed, Members, Raw, TemplatePart};
+use super::stream::{Step, Stream, StreamContext, StreamError, StreamInfo};
+use super::template_parents::{self, PHASES, Parent};
+use crate::api::{Endpoint, Keyed, Members};
+use crate::records::column::{Table, column, snake_case};
+use crate::records::record::{Fields, Record, RecordError};
+use crate::records::row::Rows;
+use crate::records::secrets::{MASK, Place};
+use crate::records::value::Kind::{Object, Text};
+use crate::records::value::Value;
 
-record! {
-    /// One destination of a template.
-    DestinationRecord {
-        /// The template.
-        template_id: Label<'a>,
-        /// The key of the destination within its kind.
-        id: Label<'a>,
-        /// Its kind: rtmp, hls, browser_recording, transcription, recording or recording_storage.
-        destination_type: Label<'a>,
-        /// Its name.
-        name: Label<'a>,
-        /// The role it belongs to.
-        role: Label<'a>,
-        /// All its settings; stream keys and credentials are masked.
-        config: Placed<'a>,
-    }
-}
+static TABLE: Table = Table {
+    description: "One destination of a template.",
+    columns: &[
+        column("template_id", Text, "The template."),
+        column("id", Text, "The key of the destination within its kind."),
+        column(
+            "destination_type",
+            Text,
+            "Its kind: rtmp, hls, browser_recording, transcription, recording or recording_storage.",
+        ),
+        column("name", Text, "Its name."),
+        column("role", Text, "The role it belongs to."),
+        column("config", Object, "All its settings; stream keys and credentials are masked."),
+    ],
+};
+
+pub(super) const INFO: StreamInfo = StreamInfo {
+    primary_key: &["template_id", "destination_type", "id"],
+    cursor: None,
+    ..StreamInfo::new("templates_destinations", &TABLE, PHASES, |context| {
+        let [destinations, recordings] = ["destinations", "recording configurations"].map(Skipped::new);
+        Arc::new(TemplatesDestinations { context, destinations, recordings })
+    })
+};
 
 /// The key of the storage below `settings.recording`.
 const UPLOAD: &str = "upload";
 
-/// The stream.
-pub(super) struct TemplatesDestinations {
-    reading: Reading,
+struct TemplatesDestinations {
+    context: StreamContext,
     /// Templates without destinations.
     destinations: Skipped,
     /// Templates without recording configurations.
@@ -60,44 +66,26 @@ pub(super) struct TemplatesDestinations {
 }
 
 impl Stream for TemplatesDestinations {
-    const NAME: &'static str = "templates_destinations";
-    const PRIMARY_KEY: &'static [&'static str] = &["template_id", "destination_type", "id"];
-    const CURSOR: Option<&'static str> = None;
-    const LISTS: &'static [&'static str] = &["templates"];
-    type Record = DestinationRecord<'static>;
-
-    fn open(reading: Reading) -> Self {
-        let [destinations, recordings] = ["destinations", "recording configurations"].map(Skipped::new);
-        Self { reading, destinations, recordings }
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+        Box::pin(
+            async move { template_parents::fetch(&self.context, &slice, |parent| self.destinations_of(parent)).await },
+        )
     }
 
-    async fn fetch(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
-        template_parents::fetch(&self.reading, &slice, |parent| self.destinations_of(parent)).await
-    }
-
-    /// The settings are one column, whatever is in them.
-    async fn sample(_: &Client) -> Result<Map<String, Value>, ApiError> {
-        Ok(Map::new())
-    }
-
-    fn remarks(&self) -> Vec<Remark> {
-        [self.destinations.remarks(), self.recordings.remarks()].concat()
-    }
-
-    fn undecided(&self) -> Option<ApiError> {
-        self.destinations.undecided().or_else(|| self.recordings.undecided())
+    fn skipped(&self) -> Vec<&Skipped> {
+        vec![&self.destinations, &self.recordings]
     }
 }
 
 impl TemplatesDestinations {
     async fn destinations_of(&self, parent: Parent) -> Result<Rows, StreamError> {
-        let client = &self.reading.client;
+        let client = &self.context.client;
         let by_kind = |answer: &RawValue| self.rows_by_kind(&parent.id, answer);
         let recordings =
             |answer: &RawValue| self.rows_of_kind(&parent.id, "recording", Place::Open, (0, answer), &mut Known::new());
         let (by_kind, recordings) = join(
-            client.template_part(&parent.id, TemplatePart::DESTINATIONS, by_kind),
-            client.template_part(&parent.id, TemplatePart::RECORDINGS, recordings),
+            client.template_part(&parent.id, Endpoint::TEMPLATE_DESTINATIONS, by_kind),
+            client.template_part(&parent.id, Endpoint::TEMPLATE_RECORDINGS, recordings),
         )
         .await;
         let mut rows = Rows::default();
@@ -105,9 +93,8 @@ impl TemplatesDestinations {
             rows.append(skipped.note(&parent.id, part)?.transpose()?.unwrap_or_default());
         }
         if let Some(upload) = parent.settings.as_deref().and_then(upload) {
-            let config = Placed { raw: Some(upload), place: Place::Open };
-            let record = record_of(&parent.id, "recording_storage", UPLOAD, config);
-            rows.push(&self.reading.format, &record, None);
+            let record = record_of(&parent.id, "recording_storage", UPLOAD, Place::Open, upload);
+            rows.push(&self.context.format, &record, None);
         }
         Ok(rows)
     }
@@ -141,7 +128,7 @@ impl TemplatesDestinations {
         for (position, (key, config)) in members(template, answer)?.into_iter().enumerate() {
             let place = key.as_deref().map_or(place, |key| place_of(place, key, config));
             // Below the name of a secret everything may be the secret.
-            let name = || text(labels(config).name).filter(|_| !place.is_secret());
+            let name = || name_of(config).filter(|_| !place.is_secret());
             let id = key.or_else(name).unwrap_or_else(|| position.to_string().into());
             let is_same = |(other, json): &(usize, &str)| *other != list && *json == config.get();
             if known.get(id.as_ref()).is_some_and(is_same) {
@@ -150,9 +137,8 @@ impl TemplatesDestinations {
             let taken = |id: &String| known.contains_key(id);
             let numbered = (position..).map(|number| format!("{id}#{number}"));
             let unique = std::iter::once(id.to_string()).chain(numbered).find(|id| !taken(id)).unwrap_or_default();
-            let config = Placed { raw: Some(config), place };
-            rows.push(&self.reading.format, &record_of(template, kind, &unique, config), None);
-            known.insert(unique, (list, config.raw.map_or("", RawValue::get)));
+            rows.push(&self.context.format, &record_of(template, kind, &unique, place, config), None);
+            known.insert(unique, (list, config.get()));
         }
         Ok(rows)
     }
@@ -161,21 +147,16 @@ impl TemplatesDestinations {
 /// The destinations of a kind by id: in which list of the answer each stood, and its JSON.
 type Known<'a> = HashMap<String, (usize, &'a str)>;
 
-fn record_of<'a>(template: &'a str, kind: &'a str, id: &'a str, config: Placed<'a>) -> DestinationRecord<'a> {
-    let Labels { name, role } = config.raw.map(labels).unwrap_or_default();
-    let label = |raw: Raw<'a>| match raw {
-        Some(_) if config.place.is_secret() => Label::from(MASK),
-        raw => Label::Raw(Text(raw)),
-    };
-    DestinationRecord {
-        template_id: template.into(),
-        id: id.into(),
-        destination_type: kind.into(),
-        name: label(name),
-        role: label(role),
-        config,
-        others: Vec::new(),
-    }
+fn record_of<'a>(template: &'a str, kind: &'a str, id: &'a str, place: Place, config: &'a RawValue) -> Record<'a> {
+    let fields = Fields::of(config).unwrap_or_default();
+    let label = |name| fields.get(name).map(|value| if place.is_secret() { MASK.into() } else { Value::Json(value) });
+    Record::new(&TABLE)
+        .with("template_id", template)
+        .with("id", id)
+        .with("destination_type", kind)
+        .with("name", label("name"))
+        .with("role", label("role"))
+        .with("config", Value::At(place, config))
 }
 
 /// The members of an answer or of a part of it.
@@ -187,7 +168,7 @@ fn members<'a>(template: &str, answer: &'a RawValue) -> Result<Keyed<'a, &'a Raw
 /// The place of a destination under `key`: one that has the name of a secret may be one, unless it says itself
 /// that this is what it is called.
 fn place_of(kind: Place, key: &str, config: &RawValue) -> Place {
-    let is_called_so = text(labels(config).name).is_some_and(|name| name == key);
+    let is_called_so = name_of(config).is_some_and(|name| name == key);
     if kind.is_secret() || is_called_so { kind } else { kind.below(key) }
 }
 
@@ -203,33 +184,13 @@ fn kind_of(key: &str) -> Cow<'static, str> {
     }
 }
 
-/// The columns that are lifted out of a destination's settings.
-#[derive(Default, Deserialize)]
-struct Labels<'a> {
-    #[serde(borrow)]
-    name: Raw<'a>,
-    #[serde(borrow)]
-    role: Raw<'a>,
-}
-
-fn labels(config: &RawValue) -> Labels<'_> {
-    serde_json::from_str(config.get()).unwrap_or_default()
+fn name_of(config: &RawValue) -> Option<Cow<'_, str>> {
+    Fields::of(config)?.text("name")
 }
 
 /// `recording.upload` of a template's settings, when it says anything.
-fn upload(settings: &RawValue) -> Raw<'_> {
-    #[derive(Deserialize)]
-    struct Settings<'a> {
-        #[serde(borrow)]
-        recording: Option<Recording<'a>>,
-    }
-    #[derive(Deserialize)]
-    struct Recording<'a> {
-        #[serde(borrow)]
-        upload: Raw<'a>,
-    }
-    let settings: Settings<'_> = serde_json::from_str(settings.get()).ok()?;
-    let upload = settings.recording?.upload?;
+fn upload(settings: &RawValue) -> Option<&RawValue> {
+    let upload = Fields::of(settings)?.inside("recording").get(UPLOAD)?;
     let says_something = upload.get().trim_start_matches('{').trim_start().starts_with('"');
     says_something.then_some(upload)
 }
@@ -238,7 +199,7 @@ fn upload(settings: &RawValue) -> Raw<'_> {
 mod tests {
     use super::*;
 
-    fn raw(json: &str) -> Raw<'_> {
+    fn raw(json: &str) -> &RawValue {
         serde_json::from_str(json).unwrap()
     }
 
@@ -256,17 +217,17 @@ mod tests {
 
     #[test]
     fn storage_counts_when_it_says_anything() {
-        assert!(upload(raw(r#"{"recording":{"upload":{ "type":"s3"}}}"#).unwrap()).is_some());
+        assert!(upload(raw(r#"{"recording":{"upload":{ "type":"s3"}}}"#)).is_some());
         for none in
             [r#"{"recording":{"upload":{}}}"#, r#"{"recording":{"upload":null}}"#, r#"{"recording":null}"#, "{}", "[]"]
         {
-            assert!(upload(raw(none).unwrap()).is_none(), "{none}");
+            assert!(upload(raw(none)).is_none(), "{none}");
         }
     }
 
     #[test]
     fn what_is_no_list_of_destinations_is_an_error_and_null_is_none() {
-        assert!(members("t", raw("5").unwrap()).is_err());
-        assert_eq!(members("t", raw(r#"{"a":null,"b":{}}"#).unwrap()).unwrap().len(), 1);
+        assert!(members("t", raw("5")).is_err());
+        assert_eq!(members("t", raw(r#"{"a":null,"b":{}}"#)).unwrap().len(), 1);
     }
 }

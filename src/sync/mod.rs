@@ -2,149 +2,87 @@
 //!
 //! | file | what it answers |
 //! |---|---|
-//! | `driver` | how one stream is read: fetching, writing, reporting |
-//! | `backlog` | what has not been read yet, cut and joined as needed |
-//! | `progress` | how far a stream has come, and when to save it |
+//! | `driver` | how one stream is read from beginning to end: fetching, writing, reporting |
+//! | `backlog` | which slices are left to read, and which of them is next |
 //! | `window` | where to cut a period of time, and whether that pays |
-//! | `state` | saved state ⇄ where a stream begins |
+//! | `start_point` | where a sync begins: its bounds, and what is left of it |
+//! | `checkpointer` | when a state is due, and what is in it |
+//! | `state` | saved JSON ⇄ where a sync begins |
 //! | `writer` | how records, states and everything else are written, in which order |
 //! | `notices` | which sentences the log gets for the notices of the client |
 //!
 //! The limit on requests is the client's and is shared by all streams.
 
 mod backlog;
+mod checkpointer;
 mod driver;
 mod notices;
-mod progress;
-pub mod state;
+mod start_point;
+pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 pub mod window;
 mod writer;
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-use crate::airbyte::Progress as Status;
+use crate::airbyte::StreamStatus;
 use crate::api::Client;
 use crate::failure::Failure;
-use crate::streams::{Description, Format, Opened};
+use crate::streams::{Format, Stream, StreamInfo, WrittenHashes};
 
-pub use progress::Beginning;
-pub use writer::{Lines, Output, OutputClosed};
+pub(crate) use start_point::StartPoint;
+pub use writer::{JsonLines, Output, OutputClosed};
 
 use driver::Driver;
-use state::Position;
-
-/// Turns true when the process is asked to end.
-pub type Stop = watch::Receiver<bool>;
-
-/// Waits until the process is asked to end; for ever, when there is nobody to ask.
-pub async fn stopped(stop: &mut Stop) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
 
 /// A stream to read.
-pub struct Job {
-    /// What is known of it.
-    pub description: &'static Description,
-    /// The stream itself.
-    pub stream: Arc<dyn Opened>,
+pub(crate) struct Job {
+    pub(crate) description: &'static StreamInfo,
+    pub(crate) stream: Arc<dyn Stream>,
     /// The client it reads with.
-    pub client: Arc<Client>,
-    /// Where it begins.
-    pub position: Position,
-    /// What it begins with.
-    pub beginning: Beginning,
+    pub(crate) client: Arc<Client>,
     /// How its records are written.
-    pub format: Format,
-    /// Its saved state, as it came.
-    pub state: Option<Value>,
+    pub(crate) format: Format,
+    /// Shared with its format.
+    pub(crate) written: Arc<WrittenHashes>,
+    pub(crate) start: StartPoint,
+    /// Where the driver says how far it has come.
+    pub(crate) share: Share,
 }
 
-/// How a sync ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Outcome {
-    /// A stream could not be read to the end.
-    pub is_incomplete: bool,
-    /// Somebody asked to stop.
-    pub was_stopped: bool,
-}
+/// How many of how many things a stream has read, where that is known.
+pub(crate) type Share = Arc<Mutex<Option<(u64, u64)>>>;
 
-/// What all streams share besides the output.
-#[derive(Clone)]
-struct Together {
-    /// Turn true when somebody asks to stop, and when no stream can be read any more. Each stream has its own,
-    /// because several receivers of one would be woken in a random order.
-    stops: Arc<[watch::Sender<bool>]>,
-    /// Whether a failure that concerns every stream has been told.
-    is_hopeless: Arc<AtomicBool>,
-}
-
-impl Together {
-    /// Ends all streams, because none can be read; true when nobody has said why yet.
-    fn give_up(&self) -> bool {
-        let is_first = !self.is_hopeless.swap(true, Ordering::Relaxed);
-        self.stop();
-        is_first
-    }
-
-    fn stop(&self) {
-        self.stops.iter().for_each(|stop| _ = stop.send_replace(true));
-    }
-
-    fn is_hopeless(&self) -> bool {
-        self.is_hopeless.load(Ordering::Relaxed)
-    }
-}
-
-/// Reads all `jobs` and returns when each has ended, one way or another.
-pub async fn run(jobs: Vec<Job>, workers: usize, output: Output, mut stop: Stop) -> Outcome {
-    let stops = jobs.iter().map(|_| watch::Sender::new(*stop.borrow())).collect();
-    let together = Together { stops, is_hopeless: Arc::default() };
+/// Reads all `jobs` and returns when each has ended, one way or another, at the latest soon after `stop` is cancelled;
+/// true when all streams are complete.
+pub(crate) async fn run(jobs: Vec<Job>, workers: usize, output: Output, stop: CancellationToken) -> bool {
+    let hopeless = CancellationToken::new();
     let mut streams = JoinSet::new();
     let mut names = HashMap::new();
-    for (number, job) in jobs.into_iter().enumerate() {
+    for job in jobs {
         let name = job.description.name;
-        let task = streams
-            .spawn(Driver::new(job, workers, output.clone(), together.clone()).run(together.stops[number].subscribe()));
-        names.insert(task.id(), name);
+        let driver = Driver::new(job, workers, output.clone(), hopeless.clone());
+        names.insert(streams.spawn(driver.run(stop.clone())).id(), name);
     }
-    let mut outcome = Outcome::default();
-    loop {
-        let ended = tokio::select! {
-            biased;
-            ended = streams.join_next_with_id() => ended,
-            () = stopped(&mut stop), if !outcome.was_stopped => {
-                outcome.was_stopped = true;
-                together.stop();
-                continue;
-            }
-        };
+    let mut is_complete = true;
+    while let Some(ended) = streams.join_next_with_id().await {
         match ended {
-            None => return outcome,
-            Some(Ok((_, is_complete))) => outcome.is_incomplete |= !is_complete,
-            Some(Err(error)) => {
-                outcome.is_incomplete = true;
+            Ok((_, is_stream_complete)) => is_complete &= is_stream_complete,
+            Err(error) => {
+                is_complete = false;
                 if let Some(name) = names.get(&error.id()) {
-                    report_panic(name, &output).await;
+                    let failure = Failure::internal("the task of the stream panicked");
+                    // When the output is closed there is nobody to report to.
+                    let _ = output.message(failure.to_message(Some(name))).await;
+                    let _ = output.status(name, StreamStatus::Incomplete).await;
                 }
             }
         }
     }
-}
-
-/// A stream's own task has panicked: it is incomplete, the others go on.
-async fn report_panic(name: &str, output: &Output) {
-    let failure = Failure::internal("the task of the stream panicked");
-    // When the output is closed there is nobody to report to.
-    let _ = output.message(failure.to_message(Some(name))).await;
-    let _ = output.progress(name, Status::Incomplete).await;
+    is_complete
 }

@@ -9,27 +9,8 @@ pub fn sentence(notice: &Notice) -> (Level, String) {
         Notice::RateLimited { endpoint, wait, .. } => {
             (Level::Info, format!("100ms limits the rate of `{endpoint}`: waiting {:.1} s.", wait.as_secs_f64()))
         }
-        Notice::Unreachable { cause } => {
-            (Level::Info, format!("There is no connection to 100ms ({cause}): trying again."))
-        }
-        Notice::Note(sentence) => (Level::Info, sentence.clone()),
-        Notice::Skipped { endpoint } => {
-            (Level::Debug, format!("`{endpoint}` has nothing, does not exist or no longer does, and is skipped."))
-        }
-        Notice::ShortPage { endpoint, goes_on } => {
-            let so = if *goes_on {
-                "there are more items, so such a page does not end the list"
-            } else {
-                "it is the last page"
-            };
-            (
-                Level::Debug,
-                format!("A page of `{endpoint}` has fewer items than its limit and names a next page: {so}."),
-            )
-        }
-        Notice::Retrying { endpoint, problem, wait } => {
-            (Level::Debug, format!("Trying `{endpoint}` again in {:.1} s: {problem}.", wait.as_secs_f64()))
-        }
+        Notice::Info(sentence) => (Level::Info, sentence.clone()),
+        Notice::Debug(sentence) => (Level::Debug, sentence.clone()),
     }
 }
 

@@ -1,27 +1,32 @@
-//! Saved state ⇄ where a stream begins and what is left of it.
+//! Saved JSON ⇄ where a stream begins.
 //!
 //! ```text
 //! {"updated_at": "<cursor>", "recent": […], "resume": null}                           a finished sync
 //! {"updated_at": "<cursor of this sync>", "recent": […], "resume": {"until": …, "pending": […]}}   one under way
 //! ```
 //!
-//! `recent` holds hashes of the records that the next sync reads again because of its look-back, each with a hash of
-//! its key, so that the last one of each key counts. Runners
-//! replace a state whole, or merge it key by key into the one they have: so what is over is written as
-//! `null`, never left out.
+//! `resume` says when the sync began (`until`, which the final cursor does not pass), the latest cursor value that was
+//! read (`latest`), and the slices that are left to read. `recent` holds hashes of the records that the next sync reads
+//! again because of its look-back, each behind a hash of its key, so that the last one of each key counts.
+//!
+//! Runners replace a state whole, or merge it key by key into the one they have: so what is over is written as `null`,
+//! never left out.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
-use crate::airbyte::{SyncMode, shown};
-use crate::streams::{Description, Hashes, Slice, Timestamp};
+use super::start_point::StartPoint;
+use crate::airbyte::{self, SyncMode, shown};
+use crate::seams;
+use crate::streams::{Hashes, Slice, StreamInfo, Timestamp};
 
 const RESUME: &str = "resume";
+const PENDING: &str = "pending";
 const RECENT: &str = "recent";
-/// Bytes of a hash in `recent`, where the hash of a record's key stands before that of its content.
+/// Bytes of a hash in `recent`.
 const HASH_BYTES: usize = 5;
 /// The protocol's mark of a full refresh that has nothing left to read,
 const COMPLETE: &str = "__ab_full_refresh_sync_complete";
@@ -33,119 +38,46 @@ const BEGAN_AT: &str = "began_at";
 const ATTEMPTS_LAST: TimeDelta = TimeDelta::hours(24);
 /// More slices are not ours: at most a few hundred are ever pending.
 const MOST_PENDING: usize = 100_000;
-
-/// What is left of a sync that was cut.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Resume {
-    /// When the sync began, by the earlier of the server's and the local clock: the final cursor does not
-    /// pass it.
-    pub until: Timestamp,
-    /// The latest cursor value that has been read.
-    #[serde(default)]
-    pub latest: Option<Timestamp>,
-    /// What has not been read.
-    pub pending: Vec<Slice>,
-}
-
-/// Where a stream begins.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Position {
-    /// At its first list.
-    Fresh,
-    /// In the middle of a sync.
-    Resumed(Resume),
-    /// Nowhere: a full refresh that an earlier attempt has finished, which began then.
-    Finished(Timestamp),
-}
-
-/// What a saved state says.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Saved {
-    /// The cursor of the sync.
-    pub cursor: Timestamp,
-    /// Where it begins.
-    pub position: Position,
-    /// Whether this read adds to what earlier ones have written; otherwise it writes everything anew.
-    pub goes_on: bool,
-    /// Hashes of what earlier syncs have written.
-    pub known: Hashes,
-    /// What the stream remembers.
-    pub memory: Map<String, Value>,
-    /// Keys that are not this connector's and are ignored.
-    pub ignored: Vec<String>,
-}
-
-impl Saved {
-    fn fresh(cursor: Timestamp) -> Self {
-        let (known, memory, ignored) = (Hashes::new(), Map::new(), Vec::new());
-        Self { cursor, position: Position::Fresh, goes_on: false, known, memory, ignored }
-    }
-}
-
 /// What is wrong with a key whose value has another form than this connector gives it.
 const NOT_OURS: &str = "is not what this connector writes";
 
 /// A saved state that cannot be used: the key, and what is wrong with it.
 pub type StateError = (String, String);
 
-/// A sync whose earlier attempt was cut.
-#[derive(Debug, Clone, Copy)]
-pub struct Attempt {
-    /// When the full refresh of a stream began that was cut: `resume.until`.
-    pub began: Timestamp,
-    /// The local time.
-    pub now: Timestamp,
-}
-
-/// When the full refresh began in which this stream was cut; `None` when it was not.
-pub fn began(description: &Description, saved: Option<&Value>, start_date: Timestamp) -> Option<Timestamp> {
-    match read(description, saved, SyncMode::FullRefresh, start_date, None).ok()?.position {
-        Position::Resumed(resume) => Some(resume.until),
-        Position::Fresh | Position::Finished(_) => None,
-    }
-}
-
-/// Reads the state of the stream `description`. A full refresh that is complete is left out only by another `attempt`
-/// of its sync: a new sync reads everything again, whatever state it is given.
+/// Where the stream `description` begins with its `saved` state, or at `fresh` without one.
+///
+/// A full refresh that an earlier attempt of the same sync has completed has nothing left; `attempt_began` says when
+/// that sync began. A new sync reads everything again, whatever state it is given.
 ///
 /// # Errors
 /// When a cursor or what is left cannot be read: that must not become a silent full read.
 pub fn read(
-    description: &Description,
+    description: &StreamInfo,
     saved: Option<&Value>,
-    mode: SyncMode,
-    start_date: Timestamp,
-    attempt: Option<Attempt>,
-) -> Result<Saved, StateError> {
-    let fresh = Saved::fresh(start_date);
+    fresh: StartPoint,
+    attempt_began: Option<Timestamp>,
+) -> Result<StartPoint, StateError> {
+    let fresh = StartPoint { saved: saved.cloned(), ..fresh };
     // A stream without a cursor is read whole whatever is asked for.
     let Some((field, saved)) = description.cursor.zip(saved.and_then(Value::as_object)) else { return Ok(fresh) };
     let cursor = read_cursor(field, saved)?;
-    let resume = read_resume(saved, description)?;
-    let ignored = ignored_keys(field, description, saved);
-    if mode == SyncMode::FullRefresh {
-        let finished = attempt.filter(|attempt| was_completed(saved, *attempt));
-        let position = match (finished, cursor, resume) {
-            (Some(attempt), ..) => Position::Finished(attempt.began),
-            // The rest of a full refresh; that of an incremental sync would leave out what came before it.
-            (None, Some(cursor), Some(resume)) if cursor <= start_date => Position::Resumed(resume),
-            _ => Position::Fresh,
-        };
-        return Ok(Saved { goes_on: position != Position::Fresh, position, ignored, ..fresh });
+    let mut start = read_resume(description, saved, fresh.clone())?;
+    if start.mode == SyncMode::FullRefresh {
+        if let Some(began) = attempt_began.filter(|began| was_completed(saved, *began)) {
+            (start.bounds.sync_started_at, start.latest, start.pending) = (Some(began), None, Some(Vec::new()));
+        } else if cursor.is_none_or(|cursor| cursor > start.bounds.start_date) {
+            // The rest of an incremental sync would leave out what came before it.
+            return Ok(fresh);
+        }
+        return Ok(StartPoint { is_continued: start.pending.is_some(), ..start });
     }
-    let Some(cursor) = cursor else { return Ok(Saved { ignored, ..fresh }) };
-    Ok(Saved {
-        cursor: cursor.max(start_date),
-        position: resume.map_or(Position::Fresh, Position::Resumed),
-        goes_on: true,
-        known: read_recent(saved)?,
-        memory: description
-            .memory
-            .iter()
-            .filter_map(|key| Some(((*key).to_owned(), saved.get(*key)?.clone())))
-            .collect(),
-        ignored,
-    })
+    let Some(cursor) = cursor else { return Ok(fresh) };
+    start.bounds.cursor = cursor.max(start.bounds.start_date);
+    start.is_continued = true;
+    start.hashes = read_recent(saved)?;
+    let memory = description.memory.iter().filter_map(|key| Some(((*key).to_owned(), saved.get(*key)?.clone())));
+    start.memory = memory.collect();
+    Ok(start)
 }
 
 /// The field, and how Airbyte's own connector spells it for some streams.
@@ -153,50 +85,52 @@ fn spellings(field: &'static str) -> [&'static str; 2] {
     [field, if field == "updated_at" { "updatedAt" } else { "timestamp" }]
 }
 
+/// The value of `key`, unless it is `null`, which means that it is over.
+fn given<'s>(saved: &'s Map<String, Value>, key: &str) -> Option<&'s Value> {
+    saved.get(key).filter(|value| !value.is_null())
+}
+
 fn read_cursor(field: &'static str, saved: &Map<String, Value>) -> Result<Option<Timestamp>, StateError> {
-    let given = |key: &'static str| saved.get(key).filter(|value| !value.is_null()).map(|value| (key, value));
-    let Some((key, value)) = spellings(field).into_iter().find_map(given) else { return Ok(None) };
-    match value.as_str().map(Timestamp::parse) {
-        Some(Some(cursor)) => Ok(Some(cursor)),
-        _ => Err((key.to_owned(), format!("is {}, which is not a time", quoted(value)))),
-    }
+    let found = spellings(field).into_iter().find_map(|key| Some((key, given(saved, key)?)));
+    let Some((key, value)) = found else { return Ok(None) };
+    let problem = || (key.to_owned(), format!("is `{}`, which is not a time", shown(&value.to_string())));
+    value.as_str().and_then(Timestamp::parse).ok_or_else(problem).map(Some)
 }
 
-/// A value as it stands in the state, for a sentence.
-fn quoted(value: &Value) -> String {
-    format!("`{}`", shown(&value.to_string()))
-}
-
-fn read_resume(saved: &Map<String, Value>, description: &Description) -> Result<Option<Resume>, StateError> {
-    let Some(resume) = saved.get(RESUME).filter(|value| !value.is_null()) else { return Ok(None) };
-    let pending = format!("{RESUME}.pending");
-    if resume.get("pending").and_then(Value::as_array).is_some_and(|pending| pending.len() > MOST_PENDING) {
-        return Err((pending, "has more than 100,000 entries, which this connector never writes".into()));
+/// Adds to `start` what an earlier process has left to read.
+fn read_resume(
+    description: &StreamInfo,
+    saved: &Map<String, Value>,
+    mut start: StartPoint,
+) -> Result<StartPoint, StateError> {
+    let Some(resume) = given(saved, RESUME) else { return Ok(start) };
+    let pending_error = |problem: String| Err((format!("{RESUME}.{PENDING}"), problem));
+    if resume.get(PENDING).and_then(Value::as_array).is_some_and(|pending| pending.len() > MOST_PENDING) {
+        return pending_error("has more than 100,000 entries, which this connector never writes".into());
     }
-    let resume = Resume::deserialize(resume).map_err(|_| (RESUME.to_owned(), NOT_OURS.into()))?;
-    let is_unknown = |slice: &&Slice| !description.lists.contains(&slice.list.as_str());
-    match resume.pending.iter().find(is_unknown) {
-        None => Ok(Some(resume)),
-        Some(slice) => {
-            Err((pending, format!("names the list `{}`, which this stream does not have", shown(&slice.list))))
-        }
+    let not_ours = |_| (RESUME.to_owned(), NOT_OURS.to_owned());
+    let [until, latest, pending] = ["until", "latest", PENDING].map(|key| resume.get(key).unwrap_or(&Value::Null));
+    let pending = Vec::<Slice>::deserialize(pending).map_err(not_ours)?;
+    start.bounds.sync_started_at = Some(Timestamp::deserialize(until).map_err(not_ours)?);
+    start.latest = Option::deserialize(latest).map_err(not_ours)?;
+    if let Some(slice) = pending.iter().find(|slice| !description.phases.contains(&slice.phase.as_str())) {
+        return pending_error(format!("names the list `{}`, which this stream does not have", shown(&slice.phase)));
     }
+    start.pending = Some(pending);
+    Ok(start)
 }
 
 fn read_recent(saved: &Map<String, Value>) -> Result<Hashes, StateError> {
-    let Some(recent) = saved.get(RECENT).filter(|value| !value.is_null()) else { return Ok(Hashes::new()) };
+    let Some(recent) = given(saved, RECENT) else { return Ok(Hashes::new()) };
     let not_ours = || (RECENT.to_owned(), NOT_OURS.to_owned());
     let mut hashes = Hashes::new();
     for text in recent.as_array().ok_or_else(not_ours)? {
         let bytes = text.as_str().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).ok_or_else(not_ours)?;
-        match <[u8; 2 * HASH_BYTES]>::try_from(bytes.as_slice()) {
-            Ok(pair) => {
-                let (key, content) = pair.split_at(HASH_BYTES);
-                hashes.insert(number(key), number(content));
-            }
-            // Before version 0.2.0 a hash stood without its key: what it was of is written once more.
-            Err(_) if bytes.len() == size_of::<u64>() => {}
-            Err(_) => return Err(not_ours()),
+        match bytes.split_at_checked(HASH_BYTES) {
+            Some((key, content)) if content.len() == HASH_BYTES => _ = hashes.insert(number(key), number(content)),
+            // Before version 0.2.0 a hash stood without its key: its record is written once more.
+            _ if bytes.len() == size_of::<u64>() => {}
+            _ => return Err(not_ours()),
         }
     }
     Ok(hashes)
@@ -207,73 +141,54 @@ fn number(bytes: &[u8]) -> u64 {
 }
 
 /// Whether an earlier attempt of the same sync has read the stream. Each time is compared by its own clock.
-fn was_completed(saved: &Map<String, Value>, attempt: Attempt) -> bool {
+fn was_completed(saved: &Map<String, Value>, attempt_began: Timestamp) -> bool {
     let is_complete = saved.get(COMPLETE).is_some_and(|value| value == true);
     let time = |key| saved.get(key).and_then(Value::as_str).and_then(Timestamp::parse);
     let is_near = |time: Timestamp, other| time > other - ATTEMPTS_LAST && time < other + ATTEMPTS_LAST;
-    let Some(completed_at) = time(COMPLETED_AT).filter(|_| is_complete) else { return false };
-    is_near(completed_at, attempt.now) && is_near(time(BEGAN_AT).unwrap_or(completed_at), attempt.began)
+    time(COMPLETED_AT).filter(|_| is_complete).is_some_and(|completed_at| {
+        is_near(completed_at, seams::now().into()) && is_near(time(BEGAN_AT).unwrap_or(completed_at), attempt_began)
+    })
 }
 
-fn ignored_keys(field: &'static str, description: &Description, saved: &Map<String, Value>) -> Vec<String> {
-    let known = |key: &str| {
-        [RESUME, RECENT, COMPLETED_AT, BEGAN_AT].contains(&key)
+/// The keys of a saved state that this connector does not write.
+pub fn unknown_keys<'s>(description: &StreamInfo, saved: Option<&'s Value>) -> impl Iterator<Item = &'s str> {
+    let known = [RESUME, RECENT, COMPLETED_AT, BEGAN_AT];
+    let known = move |key: &str| {
+        known.contains(&key)
             || key.starts_with("__ab_")
-            || spellings(field).contains(&key)
+            || description.cursor.is_none_or(|field| spellings(field).contains(&key))
             || description.memory.contains(&key)
     };
-    saved.keys().filter(|key| !known(key)).cloned().collect()
+    let keys = saved.and_then(Value::as_object).into_iter().flat_map(Map::keys);
+    keys.map(String::as_str).filter(move |key| !known(key))
 }
 
-/// The state of a finished sync.
-pub fn finished(field: &str, cursor: Timestamp, recent: &Hashes, memory: Map<String, Value>) -> Value {
-    let mut state = Map::from_iter([(field.to_owned(), cursor.to_string().into())]);
-    state.insert(RECENT.to_owned(), to_text(recent));
-    state.insert(RESUME.to_owned(), Value::Null);
-    state.extend(memory);
-    Value::Object(state)
-}
-
-/// The state of a sync under way.
-pub fn under_way(
-    field: &str,
-    mode: SyncMode,
-    cursor: Timestamp,
-    resume: &Resume,
-    recent: &Hashes,
-    memory: Map<String, Value>,
-) -> Value {
-    let mut state = Map::from_iter([(field.to_owned(), cursor.to_string().into())]);
-    state.insert(RESUME.to_owned(), serde_json::to_value(resume).unwrap_or_default());
-    match mode {
-        SyncMode::Incremental => {
-            state.insert(RECENT.to_owned(), to_text(recent));
-            state.extend(memory);
-        }
-        SyncMode::FullRefresh => {
-            state.insert(COMPLETE.to_owned(), Value::Null);
-            state.insert(COMPLETED_AT.to_owned(), Value::Null);
-            state.insert(BEGAN_AT.to_owned(), Value::Null);
-        }
+/// The state that `start` can be read from; `hashes` are those of all records written so far.
+pub fn write(description: &StreamInfo, start: &StartPoint, hashes: &Hashes) -> Value {
+    let Some(field) = description.cursor else { return airbyte::no_cursor() };
+    let resume =
+        start.bounds.sync_started_at.zip(start.pending.as_ref()).map(
+            |(sync_started_at, pending)| json!({"until": sync_started_at, "latest": start.latest, PENDING: pending}),
+        );
+    let mut state = start.memory.clone();
+    if start.mode == SyncMode::FullRefresh && resume.is_some() {
+        state = [COMPLETE, COMPLETED_AT, BEGAN_AT].map(|key| (key.to_owned(), Value::Null)).into_iter().collect();
+    } else {
+        state.insert(RECENT.to_owned(), to_text(hashes));
     }
+    state.insert(field.to_owned(), json!(start.bounds.cursor));
+    state.insert(RESUME.to_owned(), json!(resume));
     Value::Object(state)
 }
 
 /// The state of a full refresh that has nothing left to read, finished at `now` by the local clock.
 pub fn full_refresh_complete(field: &str, began: Option<Timestamp>, now: Timestamp) -> Value {
-    Value::Object(Map::from_iter([
-        (COMPLETE.to_owned(), true.into()),
-        (COMPLETED_AT.to_owned(), now.to_string().into()),
-        (BEGAN_AT.to_owned(), began.map(|began| began.to_string()).into()),
-        (field.to_owned(), Value::Null),
-        (RESUME.to_owned(), Value::Null),
-    ]))
+    json!({COMPLETE: true, COMPLETED_AT: now, BEGAN_AT: began, field: null, RESUME: null})
 }
 
-fn to_text(recent: &Hashes) -> Value {
+fn to_text(hashes: &Hashes) -> Value {
     let bytes = |hash: &u64| hash.to_be_bytes()[size_of::<u64>() - HASH_BYTES..].to_owned();
-    let text = |(key, content)| URL_SAFE_NO_PAD.encode([bytes(key), bytes(content)].concat());
-    recent.iter().map(|pair| Value::from(text(pair))).collect()
+    hashes.iter().map(|(key, content)| URL_SAFE_NO_PAD.encode([bytes(key), bytes(content)].concat())).collect()
 }
 
 #[cfg(test)]
@@ -292,14 +207,29 @@ mod tests {
         Timestamp::parse(text).unwrap()
     }
 
-    fn begin(saved: Value, mode: SyncMode) -> Result<Saved, StateError> {
-        let rooms = streams::named("rooms").unwrap();
-        read(rooms, Some(&saved), mode, at(START), Some(Attempt { began: at(NOW), now: at(NOW) }))
+    fn rooms() -> &'static StreamInfo {
+        streams::named("rooms").unwrap()
+    }
+
+    fn fresh(mode: SyncMode) -> StartPoint {
+        StartPoint::new(mode, at(START), TimeDelta::zero())
+    }
+
+    fn begin(saved: Value, mode: SyncMode) -> Result<StartPoint, StateError> {
+        read(rooms(), Some(&saved), fresh(mode), Some(at(NOW)))
+    }
+
+    /// The state of a sync under way since `LATER`, which has written a record.
+    fn under_way(mode: SyncMode, cursor: &str) -> Value {
+        let mut start = fresh(mode);
+        (start.bounds.cursor, start.bounds.sync_started_at) = (at(cursor), Some(at(LATER)));
+        start.pending = Some(vec![Slice::whole("enabled")]);
+        write(rooms(), &start, &Hashes::from([(1, 1)]))
     }
 
     #[test]
     fn the_cursor_is_the_later_of_start_date_and_state() {
-        let cursor = |saved: Value| begin(saved, SyncMode::Incremental).map(|saved| saved.cursor);
+        let cursor = |saved: Value| begin(saved, SyncMode::Incremental).map(|start| start.bounds.cursor);
         assert_eq!(cursor(json!({"updated_at": LATER})), Ok(at(LATER)));
         assert_eq!(cursor(json!({"updatedAt": LATER})), Ok(at(LATER)));
         assert_eq!(cursor(json!({"updated_at": "2023-01-01T00:00:00Z"})), Ok(at(START)));
@@ -310,46 +240,51 @@ mod tests {
     }
 
     #[test]
-    fn a_full_refresh_goes_on_only_with_its_own_rest() {
-        let position = |saved: Value| begin(saved, SyncMode::FullRefresh).unwrap().position;
-        let resume = Resume { until: at(LATER), latest: None, pending: vec![Slice::whole("enabled")] };
-        let under_way = |cursor: &str| {
-            under_way("updated_at", SyncMode::FullRefresh, at(cursor), &resume, &Hashes::new(), Map::new())
-        };
-        assert_eq!(position(under_way(START)), Position::Resumed(resume.clone()));
-        assert_eq!(position(under_way(LATER)), Position::Fresh, "the rest of an incremental sync");
-        assert_eq!(position(json!({"updated_at": LATER})), Position::Fresh);
+    fn a_full_refresh_resumes_only_its_own_rest() {
+        let start = |saved: Value| begin(saved, SyncMode::FullRefresh).unwrap();
+        let resumed = start(under_way(SyncMode::FullRefresh, START));
+        assert_eq!(resumed.pending, Some(vec![Slice::whole("enabled")]));
+        assert_eq!(resumed.bounds.sync_started_at, Some(at(LATER)));
+        assert!(resumed.is_continued);
+        for saved in [under_way(SyncMode::Incremental, LATER), json!({"updated_at": LATER})] {
+            let start = start(saved);
+            assert_eq!((start.pending, start.bounds.sync_started_at), (None, None), "the rest of an incremental sync");
+            assert!(!start.is_continued);
+        }
     }
 
     #[test]
     fn a_complete_full_refresh_is_left_out_only_by_another_attempt_of_its_sync() {
-        let rooms = streams::named("rooms").unwrap();
-        // The clock of 100ms is years behind.
-        let complete = full_refresh_complete("updated_at", Some(at("2020-01-02T00:00:00Z")), at(NOW));
-        let position = |state: &Value, attempt: Option<(&str, &str)>| {
-            let attempt = attempt.map(|(began, now)| Attempt { began: at(began), now: at(now) });
-            read(rooms, Some(state), SyncMode::FullRefresh, at(START), attempt).unwrap().position
+        let now = Timestamp::from(seams::now());
+        let start = |completed_at: Timestamp, attempt_began: Option<&str>| {
+            // The clock of 100ms is years behind.
+            let complete = full_refresh_complete("updated_at", Some(at("2020-01-02T00:00:00Z")), completed_at);
+            read(rooms(), Some(&complete), fresh(SyncMode::FullRefresh), attempt_began.map(at)).unwrap()
         };
-        let (soon, late) = ("2024-07-01T23:00:00Z", "2024-07-02T01:00:00Z");
-        assert_eq!(position(&complete, None), Position::Fresh);
+        let (recently, before) = (now - TimeDelta::hours(23), now - TimeDelta::hours(25));
+        let left_out = start(recently, Some("2020-01-02T00:00:00Z"));
+        assert_eq!(left_out.pending, Some(Vec::new()));
+        assert_eq!(left_out.bounds.sync_started_at, Some(at("2020-01-02T00:00:00Z")));
+        assert_eq!(start(recently, None).pending, None);
+        assert_eq!(start(before, Some("2020-01-02T00:00:00Z")).pending, None);
+        assert_eq!(start(recently, Some("2020-01-01T00:00:00Z")).pending, None);
         assert_eq!(
-            position(&complete, Some(("2020-01-02T00:00:00Z", soon))),
-            Position::Finished(at("2020-01-02T00:00:00Z"))
+            begin(json!({"__ab_full_refresh_sync_complete": true}), SyncMode::FullRefresh).unwrap().pending,
+            None
         );
-        assert_eq!(position(&complete, Some(("2020-01-02T00:00:00Z", late))), Position::Fresh);
-        assert_eq!(position(&complete, Some(("2020-01-01T00:00:00Z", soon))), Position::Fresh);
-        let undated = json!({"__ab_full_refresh_sync_complete": true});
-        assert_eq!(position(&undated, Some((NOW, NOW))), Position::Fresh);
     }
 
     #[test]
     fn only_a_full_refresh_that_was_cut_has_begun() {
-        let rooms = streams::named("rooms").unwrap();
-        let cut = |cursor: &str| json!({"updated_at": cursor, "resume": {"until": NOW, "pending": []}});
-        assert_eq!(began(rooms, Some(&cut(START)), at(START)), Some(at(NOW)));
-        assert_eq!(began(rooms, Some(&cut(LATER)), at(START)), None, "an incremental sync");
-        assert_eq!(began(rooms, Some(&full_refresh_complete("updated_at", None, at(NOW))), at(START)), None);
-        assert_eq!(began(rooms, None, at(START)), None);
+        let began = |saved: Option<Value>| {
+            let start = read(rooms(), saved.as_ref(), fresh(SyncMode::FullRefresh), None).unwrap();
+            start.bounds.sync_started_at
+        };
+        let cut = |cursor: &str| Some(json!({"updated_at": cursor, "resume": {"until": NOW, "pending": []}}));
+        assert_eq!(began(cut(START)), Some(at(NOW)));
+        assert_eq!(began(cut(LATER)), None, "an incremental sync");
+        assert_eq!(began(Some(full_refresh_complete("updated_at", None, at(NOW)))), None);
+        assert_eq!(began(None), None);
     }
 
     /// A JSON merge patch, as some runners apply to the state they have.
@@ -373,22 +308,22 @@ mod tests {
 
     #[test]
     fn a_runner_that_merges_states_goes_on_correctly() {
-        let resume = Resume { until: at(LATER), latest: Some(at(LATER)), pending: vec![Slice::whole("enabled")] };
+        let pending = |kept: &Value, mode| begin(kept.clone(), mode).unwrap().pending;
         for mode in [SyncMode::Incremental, SyncMode::FullRefresh] {
             let mut kept = json!({});
-            merge(&mut kept, &under_way("updated_at", mode, at(START), &resume, &Hashes::from([(1, 1)]), Map::new()));
-            assert!(matches!(begin(kept.clone(), mode).unwrap().position, Position::Resumed(_)));
-            let end = match mode {
-                SyncMode::Incremental => finished("updated_at", at(LATER), &Hashes::from([(2, 2)]), Map::new()),
-                SyncMode::FullRefresh => full_refresh_complete("updated_at", Some(at(NOW)), at(NOW)),
+            merge(&mut kept, &under_way(mode, START));
+            assert_eq!(pending(&kept, mode), Some(vec![Slice::whole("enabled")]));
+            let (end, expected) = match mode {
+                SyncMode::Incremental => (write(rooms(), &fresh(mode), &Hashes::from([(2, 2)])), None),
+                SyncMode::FullRefresh => {
+                    (full_refresh_complete("updated_at", Some(at(NOW)), seams::now().into()), Some(Vec::new()))
+                }
             };
             merge(&mut kept, &end);
-            let expected = if mode == SyncMode::Incremental { Position::Fresh } else { Position::Finished(at(NOW)) };
-            let saved = begin(kept.clone(), mode).unwrap();
-            assert_eq!(saved.position, expected);
+            assert_eq!(pending(&kept, mode), expected);
             // The next full refresh begins while the old mark is still there, and is cut.
-            merge(&mut kept, &under_way("updated_at", mode, at(START), &resume, &Hashes::from([(1, 1)]), Map::new()));
-            assert!(matches!(begin(kept, mode).unwrap().position, Position::Resumed(_)));
+            merge(&mut kept, &under_way(mode, START));
+            assert_eq!(pending(&kept, mode), Some(vec![Slice::whole("enabled")]));
         }
     }
 
@@ -397,9 +332,9 @@ mod tests {
         let known = |recent: Value| begin(json!({"updated_at": LATER, "recent": recent}), SyncMode::Incremental);
         let pair = Hashes::from([(1, 0xff_0000_0002)]);
         let text = to_text(&pair);
-        assert_eq!(known(text.clone()).unwrap().known, pair);
+        assert_eq!(known(text.clone()).unwrap().hashes, pair);
         // As it stood in states before version 0.2.0.
-        assert_eq!(known(json!(["AAAAAAAAAAE", text[0]])).unwrap().known, pair);
+        assert_eq!(known(json!(["AAAAAAAAAAE", text[0]])).unwrap().hashes, pair);
     }
 
     #[test]
@@ -423,8 +358,8 @@ mod tests {
         let state = json!({"updated_at": LATER, "resume": {"until": LATER, "pending": [
             {"list": "enabled", "after": "2024-01-01T00:00:37.000000Z", "start": "665f"},
             {"list": "enabled", "before": "2024-01-01T00:00:37.000000Z"}]}});
-        let Position::Resumed(resume) = begin(state, SyncMode::Incremental).unwrap().position else { panic!() };
-        assert_eq!((resume.pending.len(), resume.pending[0].token.as_deref()), (2, Some("665f")));
+        let pending = begin(state, SyncMode::Incremental).unwrap().pending.unwrap();
+        assert_eq!((pending.len(), pending[0].token.as_deref()), (2, Some("665f")));
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! The engine's properties, of [`Backlog`] and [`Progress`] themselves: a loop that fetches and writes as the
+//! The engine's properties, of [`Backlog`] and [`Checkpointer`] themselves: a loop that fetches and writes as the
 //! driver does, against a list as the API serves it, with kills at any point.
 
 use std::collections::{BTreeSet, HashMap};
@@ -8,19 +8,19 @@ use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use super::Job;
-use super::backlog::{Backlog, Circle, Left};
-use super::progress::{Beginning, PENDING_BYTES, Progress};
-use super::state::{self, Position};
+use super::backlog::Backlog;
+use super::checkpointer::{Checkpointer, PENDING_BYTES};
+use super::state;
 use super::writer::tests::{Shared, started};
+use super::{Job, Share, StartPoint};
 use crate::airbyte::{Level, SyncMode};
 use crate::api::{ApiError, Client, Credentials, Policy, Settings};
 use crate::redact::Redactor;
 use crate::streams::{
-    self, Description, Format, Hashes, Opened, PersonalData, Remark, Remembered, Scope, Seen, Slice, Step, StreamError,
-    Timestamp, Window, Written,
+    self, Format, Hashes, PageStats, PersonalData, Remark, Remembered, Scope, Slice, Step, Stream, StreamError,
+    StreamInfo, Timestamp, Window, WrittenHashes,
 };
 
 const PAGE: usize = 100;
@@ -37,8 +37,13 @@ fn at(micros: i64) -> Timestamp {
     Timestamp::from_micros(micros)
 }
 
-fn sessions() -> &'static Description {
+fn sessions() -> &'static StreamInfo {
     streams::named("sessions").unwrap()
+}
+
+/// Where a stream of these tests begins without a state.
+fn fresh(mode: SyncMode) -> StartPoint {
+    StartPoint::new(mode, at(BEGINNING), TimeDelta::zero())
 }
 
 /// How a server may serve a list.
@@ -97,25 +102,12 @@ impl<'i> Reader<'i> {
     }
 
     /// Begins as the driver does: with the saved state, or with all since `after`.
-    fn begin(&self, after: Option<Timestamp>) -> (Backlog, Progress) {
+    fn begin(&self, after: Option<Timestamp>) -> (Backlog, Checkpointer) {
         let first = after.map_or(Slice::whole(LIST), |after| Slice::since(LIST, after));
-        let start_date = at(BEGINNING);
         let now = at(BEGINNING + 1_000_000_000 * SECOND);
-        let saved = state::read(sessions(), self.state.as_ref(), SyncMode::Incremental, start_date, None).unwrap();
-        let (pending, until, latest) = match saved.position {
-            Position::Resumed(resume) => (resume.pending, Some(resume.until), resume.latest),
-            _ => (vec![first], None, None),
-        };
-        let mut progress = Progress::new(Beginning {
-            field: Some(FIELD),
-            mode: SyncMode::Incremental,
-            cursor: saved.cursor,
-            look_back: TimeDelta::minutes(10),
-            until,
-            latest,
-            known: saved.known,
-            written: Written::new(Hashes::new()),
-        });
+        let start = state::read(sessions(), self.state.as_ref(), fresh(SyncMode::Incremental), None).unwrap();
+        let pending = start.pending.clone().unwrap_or_else(|| vec![first]);
+        let mut progress = Checkpointer::new(sessions(), start, WrittenHashes::new(Hashes::new()));
         progress.began(now);
         (Backlog::new(pending, self.workers), progress)
     }
@@ -136,13 +128,11 @@ impl<'i> Reader<'i> {
                     return false;
                 }
                 pages -= 1;
-                if backlog.slice(id).is_none() {
-                    continue;
-                }
-                let left = self.write(&slice, &mut progress);
-                let replacement = backlog.replacement(id, left, self.workers.saturating_sub(busy)).unwrap();
-                busy += replacement.slices().count().saturating_sub(1);
-                backlog.replace(replacement, 0);
+                let step = self.write(&slice, &mut progress);
+                let waiting = backlog.waiting();
+                let next = backlog.next_slices(id, step, self.workers.saturating_sub(busy)).unwrap();
+                backlog.replace(next);
+                busy += (backlog.waiting() - waiting).saturating_sub(1);
                 if progress.is_due(std::time::Duration::ZERO) || pages.is_multiple_of(3) {
                     let state = progress.state(backlog.slices(PENDING_BYTES), Map::new());
                     self.state = Some(state);
@@ -155,7 +145,7 @@ impl<'i> Reader<'i> {
     }
 
     /// Writes a page and says what is left.
-    fn write(&mut self, slice: &Slice, progress: &mut Progress) -> Left {
+    fn write(&mut self, slice: &Slice, progress: &mut Checkpointer) -> Step {
         let (page, next) = self.server.page(self.items, slice);
         let window = slice.window();
         let taken: Vec<Item> = page.iter().filter(|(created, _)| window.takes(at(*created))).copied().collect();
@@ -168,13 +158,13 @@ impl<'i> Reader<'i> {
             window.before.is_some_and(|before| at(created) > before + TimeDelta::seconds(1))
                 || window.after.is_some_and(|after| at(created) < after - TimeDelta::hours(1))
         };
-        let seen = page.first().zip(page.last()).map(|(newest, oldest)| Seen {
+        let seen = page.first().zip(page.last()).map(|(newest, oldest)| PageStats {
             oldest: at(oldest.0),
             newest: at(newest.0),
             items: taken.len(),
             strays: page.iter().filter(|(created, _)| is_stray(*created)).count(),
         });
-        Left { rest: slice.rest(next), children: Vec::new(), seen }
+        Step { rest: slice.rest(next), seen, ..Step::default() }
     }
 
     fn missed(&self, after: Option<Timestamp>) -> Vec<u32> {
@@ -265,15 +255,11 @@ fn any_slice() -> impl Strategy<Value = Slice> {
     let moment = || proptest::option::of(moments());
     let id = || "[a-f0-9]{24}";
     let scope = prop_oneof![
-        Just(Scope::Whole),
+        Just(Scope::Window(Window::default())),
         (moment(), moment()).prop_map(|(after, before)| Scope::Window(Window { after, before })),
-        id().prop_map(Scope::Room),
-        (id(), id(), any::<bool>()).prop_map(|(room, session, with_errors)| Scope::Session {
-            room,
-            session,
-            with_errors
-        }),
-        id().prop_map(Scope::Below),
+        id().prop_map(|room| Scope::Room { room }),
+        (id(), id()).prop_map(|(room, session)| Scope::Session { room, session }),
+        id().prop_map(|below| Scope::Below { below }),
     ];
     (prop_oneof![Just("a"), Just("b")], scope, proptest::option::of(id()), proptest::option::of(id())).prop_map(
         |(list, scope, token, end)| Slice {
@@ -289,13 +275,13 @@ fn any_slice() -> impl Strategy<Value = Slice> {
 fn is_covered(slice: &Slice, saved: &Slice) -> bool {
     let holds_all = || {
         let (inner, outer) = (slice.window(), saved.window());
-        let is_window = |slice: &Slice| matches!(slice.scope, Scope::Whole | Scope::Window(_));
+        let is_window = |slice: &Slice| matches!(slice.scope, Scope::Window(_));
         is_window(slice)
             && is_window(saved)
             && outer.after <= inner.after
             && (outer.before.is_none() || inner.before.is_some_and(|before| Some(before) <= outer.before))
     };
-    saved == slice || saved.list == slice.list && saved.token.is_none() && !saved.is_single_page && holds_all()
+    saved == slice || saved.phase == slice.phase && saved.token.is_none() && !saved.is_single_page && holds_all()
 }
 
 proptest! {
@@ -307,16 +293,19 @@ proptest! {
         let mut expected: Vec<Vec<Slice>> = Vec::new();
         let taken: Vec<(u64, Slice)> = std::iter::from_fn(|| backlog.take()).collect();
         for ((id, page), (_, children)) in taken.into_iter().zip(&pages) {
-            let left = Left { rest: page.rest(Some("t".into())), children: children.clone(), ..Left::default() };
-            let again = page.page_before(left.rest.as_ref());
+            // A single page continues only up to where it ended.
+            let rest = page.rest(Some("t".into()));
+            let rest = if page.is_single_page { page.left_of_page(rest) } else { rest };
+            let again = page.page_before(rest.as_ref());
             for child in children {
                 let mut in_one_of = vec![child.clone()];
-                in_one_of.extend((child.list == page.list).then(|| again.clone()));
+                in_one_of.extend((child.phase == page.phase).then(|| again.clone()));
                 expected.push(in_one_of);
             }
-            expected.extend(left.rest.iter().map(|rest| vec![rest.clone()]));
-            let replacement = backlog.replacement(id, left, 0).unwrap();
-            backlog.replace(replacement, 0);
+            expected.extend(rest.iter().map(|rest| vec![rest.clone()]));
+            let step = Step { rest: page.rest(Some("t".into())), children: children.clone(), ..Step::default() };
+            let next = backlog.next_slices(id, step, 0).unwrap();
+            backlog.replace(next);
         }
         let saved = backlog.slices(most);
         for in_one_of in expected {
@@ -326,24 +315,25 @@ proptest! {
     }
 }
 
+/// A page of slice `id` has been fetched and written.
+fn read(backlog: &mut Backlog, id: u64, step: Step) {
+    let next = backlog.next_slices(id, step, 0).unwrap();
+    backlog.replace(next);
+}
+
 /// A room on each of so many pages is refused, before the rest of the list is read.
 fn refused(pages: usize) -> Backlog {
     let whole = Slice::whole("enabled");
     let mut backlog = Backlog::new(vec![whole.clone()], 1);
     for page in 0..pages {
         let (id, slice) = backlog.take().unwrap();
-        let children = vec![Slice::new("enabled", Scope::Room(format!("{page:024}")))];
-        let left = Left { rest: slice.rest(Some(format!("{page:024}"))), children, seen: None };
-        let replacement = backlog.replacement(id, left, 0).unwrap();
-        backlog.replace(replacement, 0);
+        let children = vec![Slice::new("enabled", Scope::Room { room: format!("{page:024}") })];
+        read(&mut backlog, id, Step { rest: slice.rest(Some(format!("{page:024}"))), children, ..Step::default() });
         let (room, _) = backlog.take().unwrap();
-        backlog.hold(room, None);
-        let replacement = backlog.replacement(room, Left::default(), 0).unwrap();
-        backlog.replace(replacement, 0);
+        read(&mut backlog, room, Step { is_undecided: true, ..Step::default() });
     }
     let (last, _) = backlog.take().unwrap();
-    let replacement = backlog.replacement(last, Left::default(), 0).unwrap();
-    backlog.replace(replacement, 0);
+    read(&mut backlog, last, Step::default());
     backlog
 }
 
@@ -351,7 +341,7 @@ fn refused(pages: usize) -> Backlog {
 fn what_is_held_is_not_asked_for_and_yet_pending_until_it_is_released() {
     let mut backlog = refused(3);
     assert!(backlog.is_empty() && backlog.take().is_none());
-    let rooms = (0..3).map(|page| Slice::new("enabled", Scope::Room(format!("{page:024}"))));
+    let rooms = (0..3).map(|page| Slice::new("enabled", Scope::Room { room: format!("{page:024}") }));
     assert_eq!(backlog.slices(PENDING_BYTES), rooms.collect::<Vec<_>>());
     backlog.release();
     assert_eq!(backlog.slices(PENDING_BYTES), []);
@@ -372,9 +362,9 @@ struct Panics {
     when_fetching: bool,
 }
 
-impl Opened for Panics {
-    fn list(&self, list: &'static str) -> Option<Slice> {
-        Some(Slice::whole(list))
+impl Stream for Panics {
+    fn begin(&self, phase: &'static str) -> Option<Slice> {
+        Some(Slice::whole(phase))
     }
     fn fetch(self: Arc<Self>, _: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
         assert!(!self.when_fetching, "planted");
@@ -395,9 +385,9 @@ impl Opened for Panics {
 /// A stream in which there is nothing.
 struct Empty;
 
-impl Opened for Empty {
-    fn list(&self, list: &'static str) -> Option<Slice> {
-        Some(Slice::whole(list))
+impl Stream for Empty {
+    fn begin(&self, phase: &'static str) -> Option<Slice> {
+        Some(Slice::whole(phase))
     }
     fn fetch(self: Arc<Self>, _: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
         Box::pin(async { Ok(Step::default()) })
@@ -419,7 +409,7 @@ fn nobody() -> Arc<Client> {
         api_url: "http://127.0.0.1:9".parse().unwrap(),
         credentials: Credentials::App { access_key: "key".into(), app_secret: "secret".into() },
         workers: 10,
-        policy: Policy::brisk(),
+        policy: Policy::for_check(),
         public_only: false,
         redact: Arc::new(str::to_owned),
         on_minted: Arc::new(|_| {}),
@@ -427,21 +417,12 @@ fn nobody() -> Arc<Client> {
     Arc::new(Client::new(settings, Arc::new(|_| {})).unwrap())
 }
 
-fn job(name: &str, stream: Arc<dyn Opened>) -> Job {
+fn job(name: &str, stream: Arc<dyn Stream>) -> Job {
     let description = streams::named(name).unwrap();
-    let beginning = Beginning {
-        field: description.cursor,
-        mode: SyncMode::FullRefresh,
-        cursor: at(BEGINNING),
-        look_back: TimeDelta::zero(),
-        until: None,
-        latest: None,
-        known: Hashes::new(),
-        written: Written::new(Hashes::new()),
-    };
-    let format =
-        Format::new(Vec::new(), description.columns, &[], None, Arc::clone(&beginning.written), PersonalData::Keep);
-    Job { description, stream, client: nobody(), position: Position::Fresh, beginning, format, state: None }
+    let written = WrittenHashes::new(Hashes::new());
+    let format = Format::new(Vec::new(), description.table, &[], None, Arc::clone(&written), PersonalData::Keep);
+    let start = fresh(SyncMode::FullRefresh);
+    Job { description, stream, client: nobody(), format, written, start, share: Share::default() }
 }
 
 #[tokio::test]
@@ -453,10 +434,9 @@ async fn a_stream_that_panics_is_incomplete_and_the_others_go_on() {
         job("templates", Arc::new(Panics { when_fetching: false })),
         job("sessions", Arc::new(Empty)),
     ];
-    let (_stop, asked) = watch::channel(false);
-    let outcome = super::run(jobs, 10, output, asked).await;
+    let is_complete = super::run(jobs, 10, output, CancellationToken::new()).await;
     thread.await.unwrap().unwrap();
-    assert!(outcome.is_incomplete && !outcome.was_stopped);
+    assert!(!is_complete);
     let text = written.text();
     let is_about = |line: &&str, name: &str| line.contains(&format!("\"name\":\"{name}\""));
     for name in ["rooms", "templates"] {
@@ -502,8 +482,8 @@ fn an_even_history_is_shared_by_all_workers() {
     assert_eq!(alone.requests, 401, "one worker alone cuts nothing");
 }
 
-fn rest(token: &str) -> Left {
-    Left { rest: Slice::whole(LIST).rest(Some(token.to_owned())), ..Left::default() }
+fn rest(token: &str) -> Step {
+    Step { rest: Slice::whole(LIST).rest(Some(token.to_owned())), ..Step::default() }
 }
 
 #[test]
@@ -511,24 +491,22 @@ fn a_list_that_goes_round_in_a_circle_is_noticed() {
     let mut backlog = Backlog::new(vec![Slice::whole(LIST)], 1);
     let mut id = backlog.take().unwrap().0;
     for token in ["a", "b"] {
-        let replacement = backlog.replacement(id, rest(token), 0).unwrap();
-        backlog.replace(replacement, 0);
+        read(&mut backlog, id, rest(token));
         id = backlog.take().unwrap().0;
     }
-    assert_eq!(backlog.replacement(id, rest("a"), 0).err(), Some(Circle));
+    assert!(backlog.next_slices(id, rest("a"), 0).is_none());
 }
 
 #[test]
 fn a_page_that_takes_longer_is_pending_until_it_is_written() {
     let mut backlog = Backlog::new(vec![Slice::whole(LIST)], 2);
     let (page, _) = backlog.take().unwrap();
-    let replacement = backlog.replacement(page, rest("a"), 0).unwrap();
-    backlog.detach(replacement);
+    let next = backlog.next_slices(page, rest("a"), 0).unwrap();
+    backlog.detach(next);
     let single = Slice { is_single_page: true, ends_at: Some("a".into()), ..Slice::whole(LIST) };
     let next = Slice::whole(LIST).rest(Some("a".into())).unwrap();
     assert_eq!(backlog.slices(usize::MAX), [single, next.clone()]);
-    let replacement = backlog.replacement(page, Left::default(), 0).unwrap();
-    backlog.replace(replacement, 0);
+    read(&mut backlog, page, Step::default());
     assert_eq!(backlog.slices(usize::MAX), [next]);
 }
 
@@ -551,31 +529,21 @@ fn a_page_that_is_read_again_goes_on_to_where_it_ended() {
 fn children_become_their_page_again_when_a_state_has_no_room() {
     let mut backlog = Backlog::new(vec![Slice::whole(LIST)], 2);
     let (page, _) = backlog.take().unwrap();
-    let room = |number: u32| Slice::new(LIST, Scope::Room(format!("room {number}")));
-    let left = Left { children: (0..50).map(room).collect(), ..rest("a") };
-    let replacement = backlog.replacement(page, left, 0).unwrap();
-    backlog.replace(replacement, 0);
+    let room = |number: u32| Slice::new(LIST, Scope::Room { room: format!("room {number}") });
+    read(&mut backlog, page, Step { children: (0..50).map(room).collect(), ..rest("a") });
     assert_eq!(backlog.slices(usize::MAX).len(), 51);
     let few = backlog.slices(500);
     let single = Slice { is_single_page: true, ends_at: Some("a".into()), ..Slice::whole(LIST) };
     assert!(few.len() == 2 && few.contains(&single), "{few:?}");
 }
 
-fn progress(known: Hashes) -> Progress {
-    Progress::new(Beginning {
-        field: Some(FIELD),
-        mode: SyncMode::Incremental,
-        cursor: at(BEGINNING),
-        look_back: TimeDelta::minutes(10),
-        until: None,
-        latest: None,
-        known,
-        written: Written::new(Hashes::new()),
-    })
+fn progress(known: Hashes) -> Checkpointer {
+    let start = StartPoint { hashes: known, ..fresh(SyncMode::Incremental) };
+    Checkpointer::new(sessions(), start, WrittenHashes::new(Hashes::new()))
 }
 
-fn remembered(key: u64, content: u64, settled: Timestamp) -> Remembered {
-    Remembered { key, content, settled, was_written: true }
+fn remembered(key: u64, content: u64, recheck_until: Timestamp) -> Remembered {
+    Remembered { key, content, recheck_until, was_written: true }
 }
 
 /// Times around the beginning of a sync.
@@ -585,16 +553,16 @@ fn moments() -> impl Strategy<Value = Timestamp> {
 
 proptest! {
     #[test]
-    fn the_cursor_never_goes_back_nor_past_the_beginning(until in moments(), notes in proptest::collection::vec(moments(), 0..20)) {
+    fn the_cursor_never_goes_back_nor_past_the_beginning(sync_started_at in moments(), notes in proptest::collection::vec(moments(), 0..20)) {
         let mut progress = progress(Hashes::new());
-        progress.began(until);
+        progress.began(sync_started_at);
         for latest in &notes {
             progress.note(1, Some(*latest), vec![remembered(latest.as_micros() as u64, 0, *latest)]);
         }
-        let state = progress.finished(Map::new(), until);
+        let state = progress.finished(Map::new(), sync_started_at);
         let cursor = Timestamp::parse(state[FIELD].as_str().unwrap()).unwrap();
         prop_assert!(cursor >= at(BEGINNING));
-        prop_assert!(cursor == at(BEGINNING) || cursor <= until);
+        prop_assert!(cursor == at(BEGINNING) || cursor <= sync_started_at);
         // What the next sync reads again is remembered, and nothing else.
         let again = notes.iter().filter(|time| **time >= cursor - TimeDelta::minutes(10)).collect::<BTreeSet<_>>();
         prop_assert_eq!(state["recent"].as_array().unwrap().len(), again.len());
@@ -603,21 +571,21 @@ proptest! {
     #[test]
     fn records_that_are_too_many_to_remember_move_the_cursor_on(changed in moments(), count in 900_u64..1_200, waited in 0_i64..3_600) {
         let mut progress = progress(Hashes::new());
-        let until = changed + TimeDelta::seconds(waited);
-        progress.began(until);
+        let sync_started_at = changed + TimeDelta::seconds(waited);
+        progress.began(sync_started_at);
         for key in 0..count {
             progress.note(1, Some(changed), vec![remembered(key, key, changed)]);
         }
-        let state = progress.finished(Map::new(), until);
+        let state = progress.finished(Map::new(), sync_started_at);
         let cursor = Timestamp::parse(state[FIELD].as_str().unwrap()).unwrap();
         let settling = TimeDelta::minutes(10);
-        prop_assert_eq!(cursor, if count < 1_000 { changed } else { changed.max(until - settling) });
+        prop_assert_eq!(cursor, if count < 1_000 { changed } else { changed.max(sync_started_at - settling) });
         let remembered = state["recent"].as_array().unwrap().len();
         prop_assert_eq!(remembered, if changed >= cursor - settling { count.min(1_000) as usize } else { 0 });
     }
 
     #[test]
-    fn a_state_says_what_was_left(until in moments(), latest in proptest::option::of(moments()), known in proptest::collection::btree_map(0_u64..1 << 40, 0_u64..1 << 40, 0..20),
+    fn a_state_says_what_was_left(sync_started_at in moments(), latest in proptest::option::of(moments()), known in proptest::collection::btree_map(0_u64..1 << 40, 0_u64..1 << 40, 0..20),
                                   pending in proptest::collection::vec((proptest::option::of(moments()), proptest::option::of("\\PC*")), 0..5)) {
         let slice = |(after, token): (Option<Timestamp>, Option<String>)| {
             let slice = after.map_or(Slice::whole(LIST), |after| Slice::since(LIST, after));
@@ -625,22 +593,24 @@ proptest! {
         };
         let pending: Vec<Slice> = pending.into_iter().map(slice).collect();
         let mut progress = progress(known.clone());
-        progress.began(until);
+        progress.began(sync_started_at);
         progress.note(0, latest, Vec::new());
         let text = serde_json::to_string(&progress.state(pending.clone(), Map::new())).unwrap();
         let state: Value = serde_json::from_str(&text).unwrap();
-        let saved = state::read(sessions(), Some(&state), SyncMode::Incremental, at(0), None).unwrap();
-        prop_assert_eq!(saved.position, Position::Resumed(state::Resume { until, latest, pending }));
-        prop_assert_eq!((saved.cursor, saved.known, saved.ignored), (at(BEGINNING), known, Vec::<String>::new()));
+        let fresh = StartPoint::new(SyncMode::Incremental, at(0), TimeDelta::zero());
+        let start = state::read(sessions(), Some(&state), fresh, None).unwrap();
+        prop_assert_eq!((start.latest, start.pending), (latest, Some(pending)));
+        prop_assert_eq!((start.bounds.cursor, start.bounds.sync_started_at), (at(BEGINNING), Some(sync_started_at)));
+        prop_assert_eq!((start.hashes, state::unknown_keys(sessions(), Some(&state)).count()), (known, 0));
     }
 }
 
 #[test]
 fn the_last_hash_of_each_key_counts() {
-    let (now, mode) = (at(BEGINNING), SyncMode::Incremental);
-    let known = |progress: &mut Progress| {
+    let now = at(BEGINNING);
+    let known = |progress: &mut Checkpointer| {
         let state = progress.finished(Map::new(), now);
-        state::read(sessions(), Some(&state), mode, at(0), None).unwrap().known
+        state::read(sessions(), Some(&state), fresh(SyncMode::Incremental), None).unwrap().hashes
     };
     let unchanged = |content| Remembered { was_written: false, ..remembered(1, content, now) };
     let mut written_after = progress(Hashes::from([(1, 10), (2, 20)]));
@@ -664,4 +634,19 @@ fn a_state_is_due_after_records_or_time() {
     assert!(!progress.is_due(Duration::from_secs(9)) && progress.is_due(Duration::from_secs(10)));
     progress.note(2_499, None, Vec::new());
     assert!(progress.is_due(Duration::ZERO));
+}
+
+#[test]
+fn how_much_is_left_is_known_once_the_lists_have_been_read() {
+    let mut backlog = Backlog::new(vec![Slice::whole(LIST)], 1);
+    let mut read_page = |children: Vec<Slice>| {
+        let before = backlog.share();
+        let (id, _) = backlog.take().unwrap();
+        read(&mut backlog, id, Step { children, ..Step::default() });
+        (before, backlog.share())
+    };
+    let items = ["a", "b"].map(|id| Slice::new(LIST, Scope::Item { item: id.to_owned() }));
+    assert_eq!(read_page(items.into()), (None, Some((0, 2))));
+    assert_eq!(read_page(Vec::new()), (Some((0, 2)), Some((1, 2))));
+    assert_eq!(read_page(Vec::new()), (Some((1, 2)), None));
 }

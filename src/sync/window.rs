@@ -11,7 +11,7 @@
 //! the same items, at worst some of them twice.
 
 use crate::seams;
-use crate::streams::{Scope, Seen, Slice, Timestamp, Window};
+use crate::streams::{PageStats, Scope, Slice, Timestamp, Window};
 
 /// 2020-01-01: there was no 100ms before. Only a place to begin cutting; nothing is left out.
 const BEGINNING: Timestamp = Timestamp::from_micros(1_577_836_800_000_000);
@@ -30,7 +30,7 @@ const LEAST_PAGES: f64 = 3.0;
 ///
 /// A piece costs a request more than its items fill, at most: its last page is not full. What that was is
 /// known when the piece is done; until then a whole request is set aside for it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Budget {
     allowed: f64,
     spent: f64,
@@ -63,7 +63,7 @@ pub struct Pace {
 
 impl Pace {
     /// The pace after another page.
-    pub fn after_page(self, seen: &Seen) -> Self {
+    pub fn after_page(self, seen: &PageStats) -> Self {
         let micros = (seen.newest.as_micros() - seen.oldest.as_micros()).max(SECOND);
         Self { pages: self.pages * MEMORY + 1.0, micros: self.micros * MEMORY + micros as f64 }
     }
@@ -138,8 +138,8 @@ mod tests {
         Timestamp::from_micros(BEGINNING.as_micros() + second * SECOND)
     }
 
-    fn seen(oldest: i64, newest: i64) -> Seen {
-        Seen { oldest: at(oldest), newest: at(newest), items: 100, strays: 0 }
+    fn seen(oldest: i64, newest: i64) -> PageStats {
+        PageStats { oldest: at(oldest), newest: at(newest), items: 100, strays: 0 }
     }
 
     #[test]

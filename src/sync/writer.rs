@@ -4,6 +4,7 @@
 //! ordering there is. Room for records is bounded: a slow reader slows the fetching, and memory stays flat.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -11,26 +12,20 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::notices;
-use crate::airbyte::{Level, Message, Progress};
+use crate::airbyte::{Level, Message, Sink, StreamStatus};
 use crate::api::Notice;
 use crate::redact::Redactor;
 use crate::seams;
 use crate::streams::{Rows, keep_on_one_line};
 
-/// Things waiting to be written at most; each is a page of records or a single message.
+/// How many items wait to be written at most; each is a page of records or a single message.
 const QUEUE: usize = 8;
 
-/// What can be written, and the room it takes.
-struct Item {
-    content: Content,
-    /// Given back once it has been written.
-    _room: Option<OwnedSemaphorePermit>,
-}
+/// What can be written, and its place in the queue, which is free again once it has been written.
+type Queued = (Item, Option<OwnedSemaphorePermit>);
 
-enum Content {
+enum Item {
     Rows { stream: &'static str, rows: Rows },
-    State { stream: &'static str, state: Value },
-    Progress { stream: String, progress: Progress },
     Notice(Notice),
     Message(Message),
 }
@@ -40,73 +35,58 @@ enum Content {
 #[error("the output is closed")]
 pub struct OutputClosed;
 
-/// Where everything is written to; cheap to clone.
+/// Where everything is written to; cheap to clone. Writing fails when nobody reads any more.
 #[derive(Clone)]
 pub struct Output {
-    items: mpsc::UnboundedSender<Item>,
-    room: Arc<Semaphore>,
+    queue: mpsc::UnboundedSender<Queued>,
+    places: Arc<Semaphore>,
     redactor: Redactor,
     most_verbose: Level,
 }
 
 impl Output {
-    /// Masks in every message what `redactor` knows. What is to be written comes out as [`Lines`].
-    pub fn new<W: Write>(writer: W, redactor: Redactor, most_verbose: Level) -> (Self, Lines<W>) {
-        let (items, queue) = mpsc::unbounded_channel();
-        let room = Arc::new(Semaphore::new(if seams::rarely() { 1 } else { QUEUE }));
-        let output = Self { items, room, redactor: redactor.clone(), most_verbose };
+    /// Masks in every message what `redactor` knows. The writer hands what is written to `sink`.
+    pub fn new(sink: impl Sink + 'static, redactor: Redactor, most_verbose: Level) -> (Self, Writer) {
+        let (sender, queue) = mpsc::unbounded_channel();
+        let places = Arc::new(Semaphore::new(if seams::rarely() { 1 } else { QUEUE }));
+        let output = Self { queue: sender, places, redactor: redactor.clone(), most_verbose };
         let (uncovered, running, limited_until) = Default::default();
-        (output, Lines { queue, writer, redactor, most_verbose, uncovered, running, limited_until })
+        let sink = Box::new(sink);
+        (output, Writer { queue, sink, redactor, most_verbose, uncovered, running, limited_until })
     }
 
-    /// Writes records of `stream`.
-    ///
-    /// # Errors
-    /// When nobody reads any more. Cancelled before it returns, nothing is written.
+    /// Writes records of `stream`. Cancelled before it returns, nothing is written.
     pub async fn rows(&self, stream: &'static str, rows: Rows) -> Result<(), OutputClosed> {
         match rows.count {
             0 => Ok(()),
-            _ => self.send(Content::Rows { stream, rows }).await,
+            _ => self.send(Item::Rows { stream, rows }).await,
         }
     }
 
     /// Writes the state of `stream`, which covers all its records written before.
-    ///
-    /// # Errors
-    /// When nobody reads any more.
-    pub async fn state(&self, stream: &'static str, state: Value) -> Result<(), OutputClosed> {
-        self.send(Content::State { stream, state }).await
+    pub async fn state(&self, stream: &str, state: Value) -> Result<(), OutputClosed> {
+        self.message(Message::State { stream: stream.to_owned(), state, records: 0 }).await
     }
 
     /// Writes a step in the life of `stream`.
-    ///
-    /// # Errors
-    /// When nobody reads any more.
-    pub async fn progress(&self, stream: &str, progress: Progress) -> Result<(), OutputClosed> {
-        self.send(Content::Progress { stream: stream.to_owned(), progress }).await
+    pub async fn status(&self, stream: &str, status: StreamStatus) -> Result<(), OutputClosed> {
+        self.message(Message::status(stream, status)).await
     }
 
-    /// Writes a message.
-    ///
-    /// # Errors
-    /// When nobody reads any more.
     pub async fn message(&self, message: Message) -> Result<(), OutputClosed> {
-        self.send(Content::Message(message)).await
+        self.send(Item::Message(message)).await
     }
 
     /// Writes a line of log, unless it is more verbose than asked for.
-    ///
-    /// # Errors
-    /// When nobody reads any more.
     pub async fn log(&self, level: Level, text: impl Into<String>) -> Result<(), OutputClosed> {
         if level < self.most_verbose { Ok(()) } else { self.message(Message::log(level, text)).await }
     }
 
-    /// Tells the reader what the client has to say. It waits for no room: notices are few, and the client
-    /// must not wait for its reader.
+    /// Reports what the client has to say. It waits for no place in the queue: notices are few, and the client
+    /// must not wait for the reader of the output.
     pub fn notice(&self, notice: Notice) {
         // A closed output is found out with the next record.
-        let _ = self.items.send(Item { content: Content::Notice(notice), _room: None });
+        let _ = self.queue.send((Item::Notice(notice), None));
     }
 
     /// What is masked in every message: for whoever shortens a text before, and for secrets that come later.
@@ -116,62 +96,59 @@ impl Output {
 
     /// Waits until nobody reads any more.
     pub async fn closed(&self) {
-        self.items.closed().await;
+        self.queue.closed().await;
     }
 
-    async fn send(&self, content: Content) -> Result<(), OutputClosed> {
-        // The semaphore is never closed: when the writer has ended, what it held is given back.
-        let room = Arc::clone(&self.room).acquire_owned().await.ok();
-        self.items.send(Item { content, _room: room }).map_err(|_| OutputClosed)
+    async fn send(&self, item: Item) -> Result<(), OutputClosed> {
+        // The semaphore is never closed: when the writer has ended, the places of what it held are free again.
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        self.queue.send((item, place)).map_err(|_| OutputClosed)
     }
 }
 
-/// What becomes of the output: lines, in the order in which they came.
-pub struct Lines<W> {
-    queue: mpsc::UnboundedReceiver<Item>,
-    writer: W,
+/// Hands what is written to a sink, in the order in which it came.
+pub struct Writer {
+    queue: mpsc::UnboundedReceiver<Queued>,
+    sink: Box<dyn Sink>,
     redactor: Redactor,
     most_verbose: Level,
-    /// Records of each stream since its last state.
-    uncovered: Vec<(&'static str, u64)>,
-    /// Streams that have begun and not ended.
+    /// How many records of each stream came after its last state.
+    uncovered: HashMap<String, u64>,
+    /// Streams that have begun and not ended, in this order.
     running: Vec<String>,
-    /// The end of the last pause that was told, in milliseconds since 1970.
+    /// The end of the last pause that was reported, in milliseconds since 1970.
     limited_until: i64,
 }
 
-impl<W: Write + Send + 'static> Lines<W> {
-    /// Writes from a thread of its own, until the last clone of the output is dropped, or to the first error. What it
-    /// returns tells how that went.
-    ///
-    /// # Errors
-    /// When no thread can be started: the lines are given back.
-    pub fn start(self) -> Result<oneshot::Receiver<io::Result<()>>, (Self, io::Error)> {
-        let (hand_over, lines) = std::sync::mpsc::channel::<Self>();
+impl Writer {
+    /// Writes until the last clone of the output is dropped, or to the first error, and then reports how that went. It
+    /// writes from a thread of its own, or from a task of this one when no thread can be started.
+    pub fn start(mut self) -> oneshot::Receiver<io::Result<()>> {
+        let (hand_over, work) = std::sync::mpsc::channel::<(Self, oneshot::Sender<io::Result<()>>)>();
         let (report, written) = oneshot::channel();
-        let thread = std::thread::Builder::new().spawn(move || {
-            if let Ok(lines) = lines.recv() {
-                // Nobody waits for it when the process is about to end.
-                let _ = report.send(lines.write_all());
-            }
-        });
-        match thread {
-            Ok(_) => {
-                // The thread waits for them.
-                let _ = hand_over.send(self);
-                Ok(written)
-            }
-            Err(error) => Err((self, error)),
+        // Nobody waits for the report when the process is about to end.
+        let write = move || work.recv().is_ok_and(|(writer, report)| report.send(writer.write_all()).is_ok());
+        if std::thread::Builder::new().spawn(write).is_ok() {
+            let _ = hand_over.send((self, report));
+        } else {
+            tokio::spawn(async move {
+                let written = loop {
+                    match self.write_next().await {
+                        Ok(true) => {}
+                        ended => break ended.map(drop),
+                    }
+                };
+                report.send(written)
+            });
         }
+        written
     }
-}
 
-impl<W: Write> Lines<W> {
     fn write_all(mut self) -> io::Result<()> {
-        while let Some(item) = self.queue.blocking_recv() {
-            self.write(item.content)?;
+        while let Some((item, _place)) = self.queue.blocking_recv() {
+            self.write(item)?;
         }
-        self.writer.flush()
+        Ok(())
     }
 
     /// Writes what comes next; false when nothing comes any more.
@@ -180,79 +157,93 @@ impl<W: Write> Lines<W> {
     /// When it cannot be written.
     pub async fn write_next(&mut self) -> io::Result<bool> {
         match self.queue.recv().await {
-            Some(item) => self.write(item.content).map(|()| true),
-            None => self.writer.flush().map(|()| false),
+            Some((item, _place)) => self.write(item).map(|()| true),
+            None => Ok(false),
         }
     }
 
-    fn write(&mut self, content: Content) -> io::Result<()> {
-        match content {
-            Content::Rows { stream, rows } => {
-                self.writer.write_all(&rows.bytes)?;
-                *self.uncovered(stream) += rows.count;
+    fn write(&mut self, item: Item) -> io::Result<()> {
+        match item {
+            Item::Rows { stream, rows } => {
+                self.sink.records(stream, &rows.bytes, rows.count)?;
+                *self.uncovered.entry(stream.to_owned()).or_default() += rows.count;
                 Ok(())
             }
-            Content::State { stream, state } => {
-                let records = std::mem::take(self.uncovered(stream));
-                self.write_message(Message::state(stream, state, records))
-            }
-            Content::Progress { stream, progress } => self.write_progress(stream, progress),
-            Content::Notice(notice) => self.write_notice(&notice),
-            Content::Message(message) => self.write_message(message),
+            Item::Notice(notice) => self.write_notice(&notice),
+            Item::Message(message) => self.write_message(message),
         }
-    }
-
-    fn write_progress(&mut self, stream: String, progress: Progress) -> io::Result<()> {
-        self.write_message(Message::progress(&stream, progress))?;
-        self.running.retain(|running| *running != stream);
-        if matches!(progress, Progress::Started | Progress::Running) {
-            self.running.push(stream);
-        }
-        Ok(())
     }
 
     /// Logs what the client says, and tells the platform that every stream under way waits for a limit:
     /// once for a pause, however many requests it hits.
     fn write_notice(&mut self, notice: &Notice) -> io::Result<()> {
-        let limited = notices::limited_until(notice);
-        if limited.is_some_and(|until| until / 1000 <= self.limited_until / 1000) {
+        let limited_until = notices::limited_until(notice);
+        if limited_until.is_some_and(|until| until / 1000 <= self.limited_until / 1000) {
             return Ok(());
         }
         let (level, text) = notices::sentence(notice);
         if level >= self.most_verbose {
             self.write_message(Message::log(level, text))?;
         }
-        let Some(until) = limited else { return Ok(()) };
-        self.limited_until = until;
-        for stream in self.running.clone() {
-            self.write_message(Message::rate_limited(&stream, until))?;
-        }
-        Ok(())
-    }
-
-    fn uncovered(&mut self, stream: &'static str) -> &mut u64 {
-        let index = self.uncovered.iter().position(|(name, _)| *name == stream).unwrap_or_else(|| {
-            self.uncovered.push((stream, 0));
-            self.uncovered.len() - 1
-        });
-        &mut self.uncovered[index].1
+        self.limited_until = limited_until.unwrap_or(self.limited_until);
+        let waiting = if limited_until.is_some() { self.running.clone() } else { Vec::new() };
+        waiting.into_iter().try_for_each(|stream| {
+            self.write_message(Message::Status { stream, status: StreamStatus::Running, limited_until })
+        })
     }
 
     fn write_message(&mut self, mut message: Message) -> io::Result<()> {
-        // Before serialising: in the finished line a short secret could hit a number.
-        for text in message.texts_mut() {
+        match &mut message {
+            Message::State { stream, records, .. } => *records = self.uncovered.remove(stream).unwrap_or_default(),
+            Message::Status { stream, status, limited_until: None } => {
+                self.running.retain(|running| running != stream);
+                if matches!(status, StreamStatus::Started | StreamStatus::Running) {
+                    self.running.push(stream.clone());
+                }
+            }
+            _ => {}
+        }
+        self.mask(&mut message);
+        self.sink.message(&message)
+    }
+
+    /// Masks secrets in what may quote somebody. In the finished line a short secret could hit a number.
+    fn mask(&self, message: &mut Message) {
+        let mask = |text: &mut String| {
             if let Cow::Owned(masked) = self.redactor.redact(text) {
                 *text = masked;
             }
+        };
+        match message {
+            Message::Log { text, .. } => mask(text),
+            Message::ConnectionStatus { problem } => problem.iter_mut().for_each(mask),
+            Message::Error { message, internal, stream, .. } => {
+                [message, internal].into_iter().chain(stream).for_each(mask)
+            }
+            Message::State { state, .. } => self.redactor.redact_value(state),
+            Message::Catalog(streams) => {
+                streams.iter_mut().for_each(|stream| self.redactor.redact_value(&mut stream.json_schema));
+            }
+            Message::Status { .. } | Message::Spec { .. } => {}
         }
-        for value in message.values_mut() {
-            self.redactor.redact_value(value);
-        }
-        let mut line = serde_json::to_vec(&message)?;
+    }
+}
+
+/// The messages of the protocol, each as one line.
+pub struct JsonLines<W>(pub W);
+
+impl<W: Write + Send> Sink for JsonLines<W> {
+    fn records(&mut self, _stream: &str, lines: &[u8], _count: u64) -> io::Result<()> {
+        self.0.write_all(lines)?;
+        self.0.flush()
+    }
+
+    fn message(&mut self, message: &Message) -> io::Result<()> {
+        let mut line = message.to_json()?.into_bytes();
         keep_on_one_line(&mut line, 0);
         line.push(b'\n');
-        self.writer.write_all(&line)?;
-        self.writer.flush()
+        self.0.write_all(&line)?;
+        self.0.flush()
     }
 }
 
@@ -271,8 +262,8 @@ pub(super) mod tests {
         redactor: Redactor,
         level: Level,
     ) -> (Output, oneshot::Receiver<io::Result<()>>) {
-        let (output, lines) = Output::new(writer, redactor, level);
-        (output, lines.start().map_err(|(_, error)| error).unwrap())
+        let (output, writer) = Output::new(JsonLines(writer), redactor, level);
+        (output, writer.start())
     }
 
     /// What was written.
@@ -333,22 +324,21 @@ pub(super) mod tests {
     }
 
     #[tokio::test]
-    async fn no_message_carries_a_secret_or_a_piece_of_one() {
+    async fn no_message_carries_a_secret_or_its_beginning() {
         let shared = Shared::default();
         let (output, written) = started(shared.clone(), Redactor::default(), Level::Info);
         // Minted while the sync runs.
         output.redactor().add("minted-0123456789-abcdefghij");
-        let state = json!({"resume": {"pending": [{"start": "page:0123456789-abc"}]}});
+        let state = json!({"resume": {"pending": [{"start": "page:minted-0123456789-abcdefghij"}]}});
         output.state("rooms", state).await.unwrap();
-        let (kind, stream) = (FailureType::SystemError, Some("9-abcdefghij"));
-        output.message(Message::error(kind, "minted-01234".into(), "67d-0123456789".into(), stream)).await.unwrap();
+        let (kind, stream) = (FailureType::SystemError, Some("minted-0123456789-abcdefghij".into()));
+        let (message, internal) = ("minted-0123456789".into(), "minted-0123456789-abcdefghij".into());
+        output.message(Message::Error { kind, message, internal, stream }).await.unwrap();
         output.log(Level::Info, "\"minted-0123456789-abcde…\"").await.unwrap();
         drop(output);
         written.await.unwrap().unwrap();
         let text = shared.text();
-        for piece in ["minted-01234", "0123456789", "9-abcdefghij"] {
-            assert!(!text.contains(piece), "{piece} in {text}");
-        }
+        assert!(!text.contains("minted"), "{text}");
         assert!(text.contains("page:**********"), "{text}");
     }
 
@@ -365,9 +355,9 @@ pub(super) mod tests {
     async fn a_pause_is_told_once_and_only_of_streams_under_way() {
         let shared = Shared::default();
         let (output, written) = started(shared.clone(), Redactor::default(), Level::Info);
-        output.progress("over", Progress::Started).await.unwrap();
-        output.progress("over", Progress::Complete).await.unwrap();
-        output.progress("under_way", Progress::Running).await.unwrap();
+        output.status("over", StreamStatus::Started).await.unwrap();
+        output.status("over", StreamStatus::Complete).await.unwrap();
+        output.status("under_way", StreamStatus::Running).await.unwrap();
         let until = chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap();
         for _ in 0..3 {
             let (endpoint, wait) = ("/v2/rooms".to_owned(), std::time::Duration::from_secs(3));

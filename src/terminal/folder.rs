@@ -21,8 +21,7 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::lines::{Lines, record};
-use crate::airbyte::{Level, SavedStates};
+use crate::airbyte::{Level, Message, SavedStates, Sink, StreamStatus};
 
 const STATE: &str = "state.json";
 /// Beside the state, so that renaming it is one step of the file system.
@@ -31,10 +30,10 @@ const NEW_STATE: &str = ".state.json.new";
 const LOCK: &str = ".lock";
 /// Rows hold names: new files are for this user alone.
 const PRIVATE: u32 = 0o600;
-/// So many bytes before the end of what a state covers are compared.
+/// How many bytes before the end of what a state covers are compared.
 const COMPARED: u64 = 4_096;
 
-/// A folder for what is read, locked until the last clone of it is gone.
+/// A folder for records and states, locked until the last clone of it is gone.
 #[derive(Debug, Clone)]
 pub struct Folder(Arc<Mutex<Files>>);
 
@@ -72,7 +71,7 @@ struct Covered {
 struct Rows {
     path: PathBuf,
     is_part: bool,
-    /// What it should hold: first what stays of it, then also what has been written.
+    /// How many bytes it should hold: first those that stay, then also those that have been written.
     length: u64,
     /// Opened when there is something to write.
     file: Option<BufWriter<File>>,
@@ -111,6 +110,10 @@ impl Folder {
         Ok(Self(Arc::new(Mutex::new(files))))
     }
 
+    pub fn path(&self) -> PathBuf {
+        self.files().path.clone()
+    }
+
     /// Where the state is, when there is one.
     ///
     /// # Errors
@@ -140,7 +143,7 @@ impl Folder {
         self.files().prepare(stream, wanted).map_err(|error| match error.kind() {
             ErrorKind::Other => error.to_string(),
             kind => format!(
-                "The file of `{stream}` in the folder of `--output` cannot be written ({kind}): give this user permission to write there."
+                "The file of `{stream}` in the folder of `--output` cannot be written ({kind}): check that you have permission to write there, or name another folder."
             ),
         })
     }
@@ -178,7 +181,7 @@ impl Files {
             && agrees(&whole, whole_length, &covered)?
         {
             if whole_length > covered.bytes {
-                let remark = format!("What {name} has after the last state is removed, and read again.");
+                let remark = format!("What {name} has after the last state is removed and read again.");
                 prepared.remark = Some((Level::Info, remark));
             }
             (whole, false, covered.bytes)
@@ -238,11 +241,10 @@ impl Files {
         Ok(())
     }
 
-    fn record(&mut self, stream: &str, data: &[u8]) -> io::Result<()> {
+    fn records(&mut self, stream: &str, lines: &[u8]) -> io::Result<()> {
         let (file, length) = self.rows(stream)?;
-        file.write_all(data)?;
-        file.write_all(b"\n")?;
-        *length += data.len() as u64 + 1;
+        file.write_all(lines)?;
+        *length += lines.len() as u64;
         Ok(())
     }
 
@@ -381,82 +383,66 @@ fn end_of(file: &File, bytes: u64) -> io::Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(&digest(&SHA256, &end).as_ref()[..12]))
 }
 
-/// Writes records and states into a folder and passes everything else on.
-pub struct IntoFolder<L> {
-    folder: Folder,
-    others: L,
-}
-
-impl<L: Lines> IntoFolder<L> {
-    /// Writes into `folder`, where each stream has been prepared.
-    pub fn new(folder: Folder, others: L) -> Self {
-        Self { folder, others }
-    }
-}
-
-impl<L: Lines> Lines for IntoFolder<L> {
-    fn line(&mut self, line: &[u8]) -> io::Result<()> {
-        let named = |error: Error| match error.kind() {
-            ErrorKind::Other => error,
-            kind => Error::new(kind, format!("the folder of `--output`: {error}")),
-        };
-        if let Some((stream, data)) = record(line) {
-            return self.folder.files().record(stream, data).map_err(named);
-        }
-        let is = |begin: &[u8]| line.starts_with(begin);
-        if is(br#"{"type":"STATE","#) || is(br#"{"type":"TRACE","#) {
-            let message: Value = serde_json::from_slice(line)?;
-            let (state, status) = (&message["state"]["stream"], &message["trace"]["stream_status"]);
-            if let Some(stream) = state["stream_descriptor"]["name"].as_str() {
-                return self.folder.files().state(stream, &state["stream_state"]).map_err(named);
-            }
-            if let (Some(stream), "COMPLETE") =
-                (status["stream_descriptor"]["name"].as_str(), status["status"].as_str().unwrap_or_default())
-            {
-                self.folder.files().complete(stream).map_err(named)?;
-            }
-        }
-        self.others.line(line)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
+/// Takes the records and states of streams that have been prepared. Every other message goes elsewhere, too.
+impl Sink for Folder {
+    fn records(&mut self, stream: &str, lines: &[u8], _count: u64) -> io::Result<()> {
         // The files are flushed before a state; between states nobody relies on them.
-        self.others.flush()
+        self.files().records(stream, lines).map_err(named)
+    }
+
+    fn message(&mut self, message: &Message) -> io::Result<()> {
+        match message {
+            Message::State { stream, state, .. } => self.files().state(stream, state).map_err(named),
+            Message::Status { stream, status: StreamStatus::Complete, .. } => {
+                self.files().complete(stream).map_err(named)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn named(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Other => error,
+        kind => Error::new(kind, format!("the folder of `--output`: {error}")),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::lines::{AsTheyAre, Cut};
     use super::*;
 
     const GOES_ON: Wanted = Wanted { goes_on: true, is_full: false, overwrite: false };
     const FULL: Wanted = Wanted { goes_on: false, is_full: true, overwrite: false };
 
-    fn record_line(id: u32) -> String {
-        format!(
-            "{{\"type\":\"RECORD\",\"record\":{{\"stream\":\"rooms\",\"data\":{{\"id\":{id}}},\"emitted_at\":1}}}}\n"
-        )
+    /// What a read hands to the folder.
+    enum Item {
+        Record(u32),
+        State(&'static str),
+        Complete,
+    }
+    use Item::{Complete, Record, State};
+
+    fn write(folder: &mut Folder, items: &[Item]) -> io::Result<()> {
+        items.iter().try_for_each(|item| match item {
+            Record(id) => folder.records("rooms", format!("{{\"id\":{id}}}\n").as_bytes(), 1),
+            State(cursor) => {
+                let (stream, state) = ("rooms".into(), json!({"updated_at": cursor}));
+                folder.message(&Message::State { stream, state, records: 1 })
+            }
+            Complete => folder.message(&Message::status("rooms", StreamStatus::Complete)),
+        })
     }
 
-    fn state_line(cursor: &str) -> String {
-        format!(
-            "{{\"type\":\"STATE\",\"state\":{{\"type\":\"STREAM\",\"stream\":{{\"stream_descriptor\":{{\"name\":\"rooms\"}},\"stream_state\":{{\"updated_at\":\"{cursor}\"}}}}}}}}\n"
-        )
-    }
-
-    const COMPLETE: &str = "{\"type\":\"TRACE\",\"trace\":{\"stream_status\":{\"stream_descriptor\":{\"name\":\"rooms\"},\"status\":\"COMPLETE\"}}}\n";
-
-    /// What one process does: it prepares the stream and writes these lines.
-    fn run(path: &Path, wanted: Wanted, lines: &[&str]) -> Prepared {
-        let folder = Folder::at(path).unwrap();
+    /// What one process does: it prepares the stream and writes these items.
+    fn run(path: &Path, wanted: Wanted, items: &[Item]) -> Prepared {
+        let mut folder = Folder::at(path).unwrap();
         if let Some(state) = folder.state().unwrap() {
             let value = serde_json::from_slice(&fs::read(state).unwrap()).unwrap();
             folder.remember(&crate::airbyte::read_states(&value, &["rooms"]).unwrap());
         }
         let prepared = folder.prepare("rooms", wanted).unwrap();
-        let mut cut = Cut::new(IntoFolder::new(folder, AsTheyAre(Vec::new())));
-        cut.write_all(lines.concat().as_bytes()).unwrap();
+        write(&mut folder, items).unwrap();
         prepared
     }
 
@@ -469,9 +455,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("data");
         let begins = Wanted { goes_on: false, ..GOES_ON };
-        run(&path, begins, &[&record_line(1), &state_line("a"), &record_line(2), "{\"type\":\"RECORD\",\"rec"]);
+        run(&path, begins, &[Record(1), State("a"), Record(2)]);
         assert_eq!(text(&path, "rooms.jsonl"), "{\"id\":1}\n{\"id\":2}\n");
-        let prepared = run(&path, GOES_ON, &[&record_line(3), &state_line("b")]);
+        let prepared = run(&path, GOES_ON, &[Record(3), State("b")]);
         assert!(prepared.goes_on && prepared.remark.is_some_and(|(level, _)| level == Level::Info));
         assert_eq!(text(&path, "rooms.jsonl"), "{\"id\":1}\n{\"id\":3}\n");
         assert!(text(&path, "state.json").contains("\"b\""));
@@ -481,10 +467,10 @@ mod tests {
     fn a_full_read_takes_the_place_of_the_file_when_it_is_complete() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
-        run(path, Wanted { goes_on: false, ..GOES_ON }, &[&record_line(1), &state_line("a")]);
-        run(path, FULL, &[&record_line(2), &state_line("b"), &record_line(3)]);
+        run(path, Wanted { goes_on: false, ..GOES_ON }, &[Record(1), State("a")]);
+        run(path, FULL, &[Record(2), State("b"), Record(3)]);
         assert_eq!(text(path, "rooms.jsonl"), "{\"id\":1}\n");
-        let prepared = run(path, Wanted { goes_on: true, ..FULL }, &[&record_line(4), &state_line("c"), COMPLETE]);
+        let prepared = run(path, Wanted { goes_on: true, ..FULL }, &[Record(4), State("c"), Complete]);
         assert!(prepared.goes_on);
         assert_eq!(text(path, "rooms.jsonl"), "{\"id\":2}\n{\"id\":4}\n");
         assert!(!path.join("rooms.jsonl.part").exists());
@@ -500,10 +486,9 @@ mod tests {
         for touched in ["{\"id\":9}\n{\"id\":8}\n", "", "{\"id\":1}\n{\"id"] {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path();
-            let rows = [record_line(1), record_line(2)].concat();
-            run(path, Wanted { goes_on: false, ..GOES_ON }, &[&rows, &state_line("a")]);
+            run(path, Wanted { goes_on: false, ..GOES_ON }, &[Record(1), Record(2), State("a")]);
             fs::write(path.join("rooms.jsonl"), touched).unwrap();
-            let prepared = run(path, GOES_ON, &[&record_line(3), &state_line("b")]);
+            let prepared = run(path, GOES_ON, &[Record(3), State("b")]);
             assert!(prepared.goes_on && prepared.remark.is_some_and(|(level, _)| level == Level::Warn));
             let end = if touched.ends_with("id") { "\n" } else { "" };
             assert_eq!(text(path, "rooms.jsonl"), format!("{touched}{end}{{\"id\":3}}\n"));
@@ -515,7 +500,7 @@ mod tests {
     fn a_part_that_somebody_has_touched_is_begun_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
-        run(path, FULL, &[&record_line(1), &state_line("a")]);
+        run(path, FULL, &[Record(1), State("a")]);
         fs::write(path.join("rooms.jsonl.part"), "").unwrap();
         assert!(!run(path, Wanted { goes_on: true, ..FULL }, &[]).goes_on);
     }
@@ -524,12 +509,11 @@ mod tests {
     fn a_file_that_is_removed_while_it_is_written_is_read_from_the_beginning() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
-        let folder = Folder::at(path).unwrap();
+        let mut folder = Folder::at(path).unwrap();
         folder.prepare("rooms", Wanted { goes_on: false, ..GOES_ON }).unwrap();
-        let mut cut = Cut::new(IntoFolder::new(folder, AsTheyAre(Vec::new())));
-        cut.write_all([record_line(1), state_line("a")].concat().as_bytes()).unwrap();
+        write(&mut folder, &[Record(1), State("a")]).unwrap();
         fs::remove_file(path.join("rooms.jsonl")).unwrap();
-        let error = cut.write_all([record_line(2), state_line("b")].concat().as_bytes()).unwrap_err();
+        let error = write(&mut folder, &[Record(2), State("b")]).unwrap_err();
         assert!(error.to_string().contains("changed or removed"), "{error}");
         assert!(text(path, "state.json").contains("\"stream_state\": null"));
     }

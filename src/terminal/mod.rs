@@ -2,27 +2,46 @@
 //!
 //! | file | what it answers |
 //! |---|---|
-//! | `lines` | how the output is taken apart into lines, each of them one message |
 //! | `screen` | how messages become sentences and tables |
-//! | `progress` | what somebody sees who is waiting for a read |
+//! | `progress_bars` | what somebody sees who is waiting for a read |
 //! | `folder` | how records and states become files that the next read goes on from |
-//!
-//! All of it works on the lines of the output ([`Lines`]): the engine and the commands write the same messages,
-//! no matter who is looking.
 
 mod folder;
-mod lines;
-mod progress;
+mod progress_bars;
 mod screen;
 
-use std::io::Write;
+use std::io;
 
-pub use folder::{Folder, IntoFolder, Wanted};
-pub use lines::{AsTheyAre, Cut, Lines};
-pub use progress::{Progress, Watched};
+use crate::airbyte::{Message, Sink};
+
+pub use folder::{Folder, Wanted};
+pub use progress_bars::ProgressBars;
 pub use screen::{CatalogAs, Screen};
 
-/// A writer whose lines go to `lines`.
-pub fn writer(lines: impl Lines + Send + 'static) -> Box<dyn Write + Send> {
-    Box::new(Cut::new(lines))
+/// Shows progress, keeps records and states in the folder, if there is one, and hands on everything else.
+pub struct Terminal {
+    pub progress: ProgressBars,
+    pub folder: Option<Folder>,
+    pub rest: Box<dyn Sink>,
+}
+
+impl Sink for Terminal {
+    fn records(&mut self, stream: &str, lines: &[u8], count: u64) -> io::Result<()> {
+        self.progress.records(stream, count);
+        match &mut self.folder {
+            Some(folder) => folder.records(stream, lines, count),
+            None => self.rest.records(stream, lines, count),
+        }
+    }
+
+    fn message(&mut self, message: &Message) -> io::Result<()> {
+        self.progress.message(message);
+        if let Some(folder) = &mut self.folder {
+            folder.message(message)?;
+            if matches!(message, Message::State { .. }) {
+                return Ok(());
+            }
+        }
+        self.rest.message(message)
+    }
 }

@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::ExitCode;
 
+use chrono::{DateTime, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fake_100ms::{Counts, Fake, FaultPlan, Options, Readings, Scale};
@@ -14,8 +15,9 @@ use serde_json::Value;
 /// Where `advance` looks for a workspace unless told otherwise; `cargo demo -- --keep` leaves one there.
 const USUAL_PORT: u16 = 8100;
 
-/// A fake of the 100ms API with rooms, sessions and recordings that never happened. It prints its address and
-/// credentials, and listens on this machine only until you end it.
+/// A fake of the 100ms API with rooms, sessions and recordings that never happened. Unless told otherwise, it is the
+/// account of an online tutoring company with the calls of the last six weeks. It prints its address and credentials,
+/// and listens on this machine only until you end it.
 #[derive(Parser)]
 #[command(
     name = "fake-100ms",
@@ -23,6 +25,7 @@ const USUAL_PORT: u16 = 8100;
     after_help = "Examples:
   fake-100ms
   fake-100ms --port 8100
+  fake-100ms --now 2026-03-02T15:00:00Z
   fake-100ms --port 8100 --scale large --latency-ms 50
   fake-100ms --reading 'peers as array'
   fake-100ms advance --port 8100"
@@ -52,9 +55,13 @@ struct Workspace {
     /// Another seed makes another workspace; the same seed makes the same one.
     #[arg(long, value_name = "N", default_value_t = Options::default().seed)]
     seed: u64,
-    /// How much there is in it.
-    #[arg(long, value_enum, default_value_t)]
-    scale: Size,
+    /// What is in it, and how much.
+    #[arg(long, value_enum)]
+    scale: Option<Size>,
+    /// The time in the workspace when it starts. Without it, that of a company starts now, and the others on 15 June
+    /// 2025 at noon.
+    #[arg(long, value_name = "TIME")]
+    now: Option<DateTime<Utc>>,
     /// A workspace of this many sessions, all alike, for a benchmark.
     #[arg(long, value_name = "N")]
     sessions: Option<usize>,
@@ -84,10 +91,11 @@ struct Workspace {
     readings: Option<Readings>,
 }
 
-#[derive(Clone, Copy, Default, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Size {
-    /// Several pages of everything.
-    #[default]
+    /// A tutoring company with 37 rooms and about 650 sessions, which is what is there by default.
+    Company,
+    /// Several pages of everything, much of it odd: for tests.
     Small,
     /// 1,500 rooms, 12,000 sessions and 20,000 events.
     Large,
@@ -137,10 +145,12 @@ fn serve(workspace: &Workspace) -> Result<(), String> {
 
 impl Workspace {
     fn options(&self) -> Options {
-        let standard = Options::default();
+        let scale = self.scale();
+        let standard = if scale == Scale::Company { Options::company() } else { Options::default() };
         Options {
             seed: self.seed,
-            scale: self.scale(),
+            scale,
+            now: self.now.unwrap_or(standard.now),
             port: self.port,
             gzip: !self.no_gzip,
             chunked: self.chunked,
@@ -150,15 +160,18 @@ impl Workspace {
     }
 
     fn scale(&self) -> Scale {
-        let scale = match self.scale {
-            Size::Small => Scale::Small,
-            Size::Large => Scale::Large,
-        };
-        let usual = scale.counts();
         let is_for_a_benchmark = self.sessions.or(self.peers_per_session).is_some();
-        if !is_for_a_benchmark && self.rooms.or(self.webhook_events).or(self.peers_with_stats).is_none() {
+        let is_counted = is_for_a_benchmark || self.rooms.or(self.webhook_events).or(self.peers_with_stats).is_some();
+        let scale = match self.scale {
+            Some(Size::Large) => Scale::Large,
+            // How much there is at a company follows from its plan.
+            Some(Size::Company) | None if !is_counted => Scale::Company,
+            _ => Scale::Small,
+        };
+        if !is_counted {
             return scale;
         }
+        let usual = scale.counts();
         let peers = if is_for_a_benchmark { 3 } else { usual.peers_per_session };
         Scale::Custom(Counts {
             sessions: self.sessions.unwrap_or(usual.sessions),
@@ -187,7 +200,8 @@ fn advance(port: u16) -> Result<(), String> {
         .filter(|(_, keys)| *keys > 0)
         .map(|(stream, keys)| format!("{keys} of `{stream}`"))
         .collect();
-    println!("About an hour has passed in the workspace. New or changed are {}.", changed.join(", "));
+    let changed = if changed.is_empty() { "none".to_owned() } else { changed.join(", ") };
+    println!("About an hour has passed in the workspace. New or changed records: {changed}.");
     Ok(())
 }
 

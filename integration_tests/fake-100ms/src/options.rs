@@ -50,6 +50,13 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// A workspace to look at rather than to test with: [`Scale::Company`], as it is today.
+    pub fn company() -> Options {
+        Options { scale: Scale::Company, now: Utc::now(), ..Options::default() }
+    }
+}
+
 /// A fixed moment, so that two runs of a test see the same workspace.
 #[expect(clippy::expect_used, reason = "noon UTC exists on every day")]
 fn default_now() -> DateTime<Utc> {
@@ -65,6 +72,9 @@ pub enum Scale {
     Large,
     /// Any other size.
     Custom(Counts),
+    /// An online tutoring company: some 650 sessions of the last six weeks, up to [`Options::now`]. Nothing about it
+    /// is odd, and it has neither streams nor a webhook.
+    Company,
 }
 
 /// The numbers behind a [`Scale`]. Recording assets follow from the recordings: about three each.
@@ -146,6 +156,15 @@ impl Scale {
                 ..Counts::default()
             },
             Scale::Custom(counts) => counts.clone(),
+            // Its plan decides how much there is.
+            Scale::Company => Counts {
+                live_streams: 0,
+                external_streams: 0,
+                webhook_events: 0,
+                peers_with_stats: 0,
+                varied: false,
+                ..Counts::default()
+            },
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::plan::{self, Sync};
 
 struct Clock {
-    /// What the true time was when the sync began,
+    /// The true time when the sync began,
     at: DateTime<Utc>,
     /// and tokio's.
     began: Instant,
@@ -34,6 +34,7 @@ pub fn begin(at: DateTime<Utc>, sync: &Sync, memory: usize) {
     fastrand::seed(seed);
     let chance = Rng::with_seed(seed);
     CLOCK.set(Some(Clock { at, began: Instant::now(), ahead, drift, chance, rare }));
+    let rarely = || with(|clock| clock.rare > 0.0 && clock.chance.f64() < clock.rare);
     simulate(Some(Simulated { now: || with(|clock| clock.now() + clock.error()), rarely, memory }));
 }
 
@@ -45,10 +46,6 @@ pub fn now() -> DateTime<Utc> {
 /// This machine's clock is set.
 pub fn jump(by: TimeDelta) {
     with(|clock| clock.ahead += by);
-}
-
-fn rarely() -> bool {
-    with(|clock| clock.rare > 0.0 && clock.chance.f64() < clock.rare)
 }
 
 impl Clock {

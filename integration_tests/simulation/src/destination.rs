@@ -27,20 +27,15 @@ struct Table {
 
 /// RFC 7396.
 fn merge(kept: &mut Value, patch: &Value) {
-    let Some(patch) = patch.as_object() else {
-        *kept = patch.clone();
-        return;
-    };
-    if !kept.is_object() {
-        *kept = json!({});
-    }
-    let kept = kept.as_object_mut().expect("it was made one");
+    let Some(patch) = patch.as_object() else { return *kept = patch.clone() };
+    let mut merged = kept.as_object().cloned().unwrap_or_default();
     for (key, value) in patch {
         match value {
-            Value::Null => drop(kept.remove(key)),
-            value => merge(kept.entry(key).or_insert(Value::Null), value),
+            Value::Null => drop(merged.remove(key)),
+            value => merge(merged.entry(key).or_insert(Value::Null), value),
         }
     }
+    *kept = merged.into();
 }
 
 impl Platform {
@@ -182,20 +177,14 @@ fn different(plan: &Plan, chosen: &Chosen, key: &str, row: &Map<String, Value>, 
         let is_hidden = plan.config["personal_data"] != "keep" && !(value.is_number() || value.is_boolean());
         // A join was written with what was known of the peer then.
         let is_join = column == "data" && expected["type"] == "peer.join";
-        let without_leave = |value: &Value| {
+        let known = |value: &Value| {
             let mut value = value.clone();
-            value.as_object_mut().map(|entry| entry.remove("left_at"));
+            value.as_object_mut().filter(|_| is_join).map(|peer| peer.remove("left_at"));
             value
         };
-        match row.get(column) {
-            Some(_) if is_hidden => {}
-            Some(found) if is_join && is_same(&without_leave(found), &without_leave(value)) => {}
-            Some(found) if is_same(found, value) => {}
-            found => wrong.push(format!(
-                "{} `{key}`: {column} is {} instead of {value}",
-                chosen.name,
-                found.map_or("missing".to_owned(), Value::to_string)
-            )),
+        let found = row.get(column);
+        if !found.is_some_and(|found| is_hidden || is_same(&known(found), &known(value))) {
+            wrong.push(format!("{} `{key}`: {column} is {found:?} instead of {value}", chosen.name));
         }
     }
     if row.keys().filter(|column| is_chosen(column)).count() != row.len() {
@@ -207,7 +196,7 @@ fn different(plan: &Plan, chosen: &Chosen, key: &str, row: &Map<String, Value>, 
 /// Whether the stream says that an earlier attempt of the same full refresh has read it.
 pub fn is_left_out(transcript: &Transcript, name: &str) -> bool {
     let sentence = format!("An earlier attempt has already read all of `{name}`.");
-    transcript.messages.iter().any(|message| matches!(message, Message::Log { log } if log.message == sentence))
+    transcript.logs(Level::Info).contains(&sentence.as_str())
 }
 
 /// Where the rows of a stream are asked for one by one, which can be refused for good.
@@ -227,14 +216,9 @@ pub fn items_of(name: &str) -> &'static [&'static str] {
 /// Whether rows of the stream may be missing for good: a WARN names them, or 100ms said that they are not there.
 pub fn has_gaps(transcript: &Transcript, refused: &[(String, u16)], name: &str) -> bool {
     let of_stream = |text: &str| items_of(name).iter().any(|item| text.contains(item));
-    let is_told = |message: &Message| match message {
-        Message::Log { log } => {
-            log.level == Level::Warn && log.message.contains("missing in this sync") && of_stream(&log.message)
-        }
-        _ => false,
-    };
     let says_nothing = |(path, status): &(String, u16)| [404, 410].contains(status) && of_stream(path);
-    transcript.messages.iter().any(is_told) || refused.iter().any(says_nothing)
+    let is_told = |warning: &&str| warning.contains("missing in this sync") && of_stream(warning);
+    transcript.logs(Level::Warn).iter().any(is_told) || refused.iter().any(says_nothing)
 }
 
 /// The catalog of a plan, and its configuration.

@@ -2,7 +2,6 @@
 //!
 //! ```text
 //! cargo sim --minutes 5        seeds from a random one on, for five minutes
-//! cargo sim --from 1 --minutes 1
 //! cargo sim --seed 17          one seed, and its story
 //! ```
 //!
@@ -36,6 +35,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use clap::Parser;
 use life::{Told, live};
 use plan::Plan;
 
@@ -43,22 +43,37 @@ const REGRESSIONS: &str = include_str!("../regressions/seeds.txt");
 /// How long a failing plan is made smaller.
 const SHRINKING: Duration = Duration::from_secs(30);
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The connector, the fake API and a destination in one thread of virtual time, each sync drawn from a number.
+#[derive(Parser)]
+struct Arguments {
+    /// Run this seed alone and print its story.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The first of many seeds; a random one by default.
+    #[arg(long)]
+    from: Option<u64>,
+    /// For how long.
+    #[arg(long, default_value_t = 1.0)]
+    minutes: f64,
+    /// Go on after a seed that fails, and name it in one line.
+    #[arg(long)]
+    go_on: bool,
+}
+
 /// Where and why the last panic was.
 static PANIC: Mutex<String> = Mutex::new(String::new());
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| *PANIC.lock().expect("text") = panic.to_string()));
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |flag: &str| {
-        let value = arguments.iter().skip_while(|argument| *argument != flag).nth(1)?;
-        Some(value.parse::<f64>().expect("a number"))
-    };
-    if let Some(at) = arguments.iter().position(|argument| argument == "--seed") {
-        return one(arguments[at + 1].parse().expect("a number"));
+    let arguments = Arguments::parse();
+    if let Some(seed) = arguments.seed {
+        return one(seed);
     }
-    let first = number("--from").map_or_else(|| fastrand::u64(0..1 << 48), |from| from as u64);
-    let time = Duration::from_secs_f64(60.0 * number("--minutes").unwrap_or(1.0));
-    many(first, time, arguments.iter().any(|argument| argument == "--go-on"))
+    let first = arguments.from.unwrap_or_else(|| fastrand::u64(0..1 << 48));
+    many(first, Duration::from_secs_f64(60.0 * arguments.minutes), arguments.go_on)
 }
 
 /// Runs the plan; a panic is one more way in which it does not hold.
@@ -75,10 +90,7 @@ fn one(seed: u64) -> ExitCode {
             println!("{}\nseed {seed} holds: {told:?}", story.join("\n"));
             ExitCode::SUCCESS
         }
-        Err(why) => {
-            tell(&shrunk(plan, &why));
-            ExitCode::FAILURE
-        }
+        Err(why) => failure(plan, &why),
     }
 }
 
@@ -106,10 +118,7 @@ fn many(first: u64, time: Duration, goes_on: bool) -> ExitCode {
                 failed += 1;
                 println!("seed {seed}: {}", why.lines().take(3).collect::<Vec<_>>().join(" | "));
             }
-            Err(why) => {
-                tell(&shrunk(plan, &why));
-                return ExitCode::FAILURE;
-            }
+            Err(why) => return failure(plan, &why),
         }
     }
     let seconds = began.elapsed().as_secs_f64();
@@ -141,9 +150,11 @@ fn shrunk(mut plan: Plan, why: &str) -> Plan {
     plan
 }
 
-fn tell(plan: &Plan) {
-    let mut story = Vec::new();
-    let ended = run(plan, Some(&mut story));
+/// Prints the story of a failing plan, made as small as it gets.
+fn failure(plan: Plan, why: &str) -> ExitCode {
+    let (plan, mut story) = (shrunk(plan, why), Vec::new());
+    let ended = run(&plan, Some(&mut story));
     println!("{plan:#?}\n{}", story.join("\n"));
     println!("\nseed {} fails: {}\ncargo sim --seed {}", plan.seed, ended.err().unwrap_or_default(), plan.seed);
+    ExitCode::FAILURE
 }

@@ -122,7 +122,7 @@ pub enum End {
     Kill(u64),
     /// SIGTERM.
     Stop(u64),
-    /// SIGTERM, at a request for a single item.
+    /// SIGTERM, at a request for a single item, counted from the first record on.
     StopAtItem(u64),
     /// The reader closes the pipe.
     Close(u64),
@@ -173,7 +173,25 @@ impl Plan {
         if rng.f64() < 0.1 && world.lag.is_zero() {
             syncs.iter_mut().for_each(|sync| *sync = Sync { meanwhile: vec![Meanwhile::Switch], ..sync.quietened() });
         }
-        Plan { seed, world, config, start_date: beginning() - TimeDelta::days(days), streams, runner, syncs }
+        let start_date = beginning() - TimeDelta::days(days);
+        let mut plan = Plan { seed, world, config, start_date, streams, runner, syncs };
+        if rng.f64() < 0.05 {
+            plan.stop_at_links(&mut rng);
+        }
+        plan
+    }
+
+    /// Stops while the links of the last recordings of the look-back are under way, which few other plans reach.
+    fn stop_at_links(&mut self, rng: &mut Rng) {
+        (self.world.flips, self.world.lag, self.world.page) = (Vec::new(), TimeDelta::zero(), pick(rng, &[3, 5, 10]));
+        (self.world.counts.recordings, self.world.counts.sessions) = (40, 40);
+        self.config["recording_urls"] = "presigned".into();
+        self.streams =
+            vec![Chosen { name: "recordings", is_full: false, destination: Destination::Dedup, columns: None }];
+        for (number, sync) in self.syncs.iter_mut().enumerate() {
+            let end = if number % 2 == 1 { End::StopAtItem(rng.u64(1..12)) } else { End::Itself };
+            *sync = Sync { meanwhile: vec![Meanwhile::Hour; rng.usize(1..4)], end, ..sync.quietened() };
+        }
     }
 
     /// Everything in this plan that could be left out or made smaller, one at a time.
@@ -200,16 +218,13 @@ impl Plan {
             }
             with(&|plan| plan.syncs[number].end = End::Itself);
             with(&|plan| plan.syncs[number].clock = sync.quietened().clock);
-            with(&|plan| plan.syncs[number].rare = 0.0);
-            with(&|plan| (plan.syncs[number].slow, plan.syncs[number].latency) = (0, (0, 0)));
+            with(&|plan| plan.syncs[number] = Sync { rare: 0.0, slow: 0, latency: (0, 0), ..sync.clone() });
         }
         for number in 0..self.world.flips.len() {
             with(&|plan| _ = plan.world.flips.remove(number));
         }
-        with(&|plan| plan.world.lag = TimeDelta::zero());
-        with(&|plan| plan.world.page = 100);
-        with(&|plan| (plan.runner.merges, plan.runner.loses) = (false, None));
-        with(&|plan| plan.runner.memory = usize::MAX);
+        with(&|plan| (plan.world.lag, plan.world.page) = (TimeDelta::zero(), 100));
+        with(&|plan| (plan.runner.merges, plan.runner.loses, plan.runner.memory) = (false, None, usize::MAX));
         let simplest =
             json!({"num_workers": 1, "lookback_hours": 0, "personal_data": "keep", "analytics_rooms": "all"});
         for (key, value) in simplest.as_object().into_iter().flatten() {
@@ -260,7 +275,7 @@ fn streams(rng: &mut Rng) -> Vec<Chosen> {
             };
             let needed = |column: &&str| description.primary_key.contains(column) || description.cursor == Some(column);
             let columns = (rng.f64() < 0.15).then(|| {
-                let columns = description.columns.iter().copied();
+                let columns = description.table.columns.iter().map(|column| column.name);
                 columns.filter(|column| needed(column) || rng.bool()).collect()
             });
             Chosen { name, is_full, destination, columns }
@@ -344,7 +359,7 @@ impl Sync {
         let end = match rng.u8(0..10) {
             0..2 => End::Kill(event(rng)),
             2 => End::Stop(event(rng)),
-            3..5 => End::StopAtItem(rng.u64(1..12)),
+            3..5 => End::StopAtItem(rng.u64(1..6)),
             5 => End::Close(event(rng)),
             _ => End::Itself,
         };
@@ -417,12 +432,8 @@ fn faults(rng: &mut Rng, streams: &[Chosen]) -> Vec<FaultRule> {
     if rng.f64() < 0.2 && !items.is_empty() {
         let when = [When::Nth(rng.u64(1..10)), When::Probability(0.3), When::Always, When::Always];
         let fault = Fault::Status(pick(rng, &[400, 403, 404, 409, 410, 422, 451]));
-        rules.push(FaultRule {
-            route: format!("{}*", pick(rng, &items)),
-            when: pick(rng, &when),
-            fault,
-            stop_after: None,
-        });
+        let (route, when) = (format!("{}*", pick(rng, &items)), pick(rng, &when));
+        rules.push(FaultRule { route, when, fault, stop_after: None });
     }
     rules
 }

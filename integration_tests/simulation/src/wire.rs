@@ -42,8 +42,9 @@ pub struct State {
     rng: Rng,
     events: u64,
     pub requests: u64,
-    /// Those of them for single items.
+    /// Those of them for single items, once a record has been written.
     items: u64,
+    has_records: bool,
     /// How often the world has changed meanwhile.
     changes: u64,
     is_dead: bool,
@@ -52,12 +53,6 @@ pub struct State {
     pub refused: Vec<(String, u16)>,
     pub output: Vec<u8>,
     pub story: Vec<String>,
-}
-
-impl std::fmt::Debug for Scene {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Scene")
-    }
 }
 
 impl Scene {
@@ -82,7 +77,7 @@ impl Scene {
     fn event(&self, is_of_an_item: bool) {
         let mut state = self.state();
         state.events += 1;
-        state.items += u64::from(is_of_an_item);
+        state.items += u64::from(is_of_an_item && state.has_records);
         let (events, items) = (state.events, state.items);
         state.is_dead |= self.sync.end == End::Kill(events);
         state.is_closed |= self.sync.end == End::Close(events);
@@ -101,7 +96,6 @@ impl Scene {
         self.state().is_dead = true;
     }
 
-    /// What came of it.
     pub fn finish(&self) -> State {
         std::mem::take(&mut *self.state())
     }
@@ -196,7 +190,6 @@ impl Scene {
 }
 
 /// The connector's end of the wire.
-#[derive(Debug, Clone)]
 pub struct Wire(pub Arc<Scene>);
 
 impl Exchange for Wire {
@@ -222,6 +215,7 @@ impl std::io::Write for Pipe {
             (false, true) => state.rng.usize(0..=bytes.len()),
             (false, false) => bytes.len(),
         };
+        state.has_records |= bytes.starts_with(br#"{"type":"RECORD""#);
         state.output.extend_from_slice(&bytes[..written]);
         Ok(bytes.len())
     }

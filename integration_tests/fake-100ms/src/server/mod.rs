@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use self::request::{Request, RequestReader};
 use self::response::{Refusal, Response};
@@ -29,11 +30,14 @@ use crate::workspace::model::Time;
 /// Smaller bodies are not worth packing, and no server does it.
 const WORTH_PACKING: usize = 512;
 
+/// So many threads serve connections.
+const THREADS: usize = 2;
+
 /// A listening server with threads of its own.
 pub(crate) struct Server {
-    /// `None` only while it is being dropped.
-    runtime: Option<Runtime>,
     address: SocketAddr,
+    /// Each thread ends when its part is dropped, whatever its connections are doing: one may be held open on purpose.
+    _threads: Vec<oneshot::Sender<()>>,
 }
 
 impl Server {
@@ -41,17 +45,15 @@ impl Server {
         let listener = BlockingListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("fake-100ms")
-            .enable_all()
-            .build()?;
+        let (handles, threads): (Vec<Handle>, Vec<_>) =
+            (0..THREADS).map(|_| thread()).collect::<std::io::Result<Vec<_>>>()?.into_iter().unzip();
+        let first = handles[0].clone();
         let listener = {
-            let _guard = runtime.enter();
+            let _guard = first.enter();
             TcpListener::from_std(listener)?
         };
-        runtime.spawn(accept(listener, state));
-        Ok(Server { runtime: Some(runtime), address })
+        first.spawn(accept(listener, handles, state));
+        Ok(Server { address, _threads: threads })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -59,20 +61,30 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    /// Does not wait: a connection may be held open on purpose.
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
+/// A thread with a runtime of its own, which it leaves when the sender is gone.
+fn thread() -> std::io::Result<(Handle, oneshot::Sender<()>)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    let (alive, gone) = oneshot::channel::<()>();
+    std::thread::Builder::new().name("fake-100ms".to_owned()).spawn(move || {
+        let _ended = runtime.block_on(gone);
+    })?;
+    Ok((handle, alive))
 }
 
-async fn accept(listener: TcpListener, state: Arc<State>) {
-    loop {
-        if let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(converse(stream, state.clone()));
-        }
+/// The threads take the connections in turn.
+async fn accept(listener: TcpListener, handles: Vec<Handle>, state: Arc<State>) {
+    for handle in handles.iter().cycle() {
+        let Some(stream) = listener.accept().await.ok().and_then(|(stream, _)| stream.into_std().ok()) else {
+            continue;
+        };
+        let state = state.clone();
+        handle.spawn(async move {
+            // Registered anew, with the thread that serves it.
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                converse(stream, state).await;
+            }
+        });
     }
 }
 

@@ -1,6 +1,7 @@
 //! The workspace behind the server: its objects, how they came about and how they change.
 //!
 //! - `model`: the objects; one module for each kind says how it is made and how it changes.
+//! - `company`: a workspace that might be somebody's, where all else is there to be hard to read.
 //! - `collection`: a kind's objects in the order of creation.
 //! - `advance`: one round of changes; `lag`: when lists show them.
 //! - `random`, `words`, `calendar`, `object_id`: chance, names, times and ids.
@@ -13,6 +14,7 @@ mod assets;
 pub(crate) mod broadcasts;
 mod calendar;
 pub(crate) mod collection;
+mod company;
 mod destinations;
 pub(crate) mod events;
 mod lag;
@@ -34,6 +36,7 @@ use chrono::SubsecRound;
 use self::broadcasts::Kind;
 use self::calendar::Calendar;
 use self::collection::Collection;
+use self::company::Company;
 use self::events::{EventLog, EventMaker};
 use self::lag::Lag;
 use self::model::{Asset, Broadcast, Event, Peer, Recording, Room, Session, Template, Time};
@@ -42,7 +45,7 @@ use self::random::Random;
 use self::rooms::RoomMaker;
 use self::sessions::SessionMaker;
 use self::webhooks::{DeliveryLog, DeliveryMaker, Hooks};
-use crate::options::{Counts, Options};
+use crate::options::{Counts, Options, Scale};
 use crate::readings::Readings;
 
 /// A customer's account at a moment in time.
@@ -72,6 +75,8 @@ pub(crate) struct Workspace {
     seed: u64,
     rounds: u64,
     mints: Mints,
+    /// Where the workspace is that of a company.
+    company: Option<Company>,
 }
 
 /// Whose workspace it is.
@@ -95,7 +100,10 @@ impl Workspace {
     pub(crate) fn new(options: &Options) -> Workspace {
         let now = options.now.trunc_subsecs(0);
         let mut workspace = Workspace::empty(options, now);
-        let mut planted = workspace.populate(&Calendar::new(options.seed, now, &options.scale.counts()));
+        let mut planted = match &options.scale {
+            Scale::Company => workspace.found_company(),
+            scale => workspace.populate(&Calendar::new(options.seed, now, &scale.counts())),
+        };
         workspace.planted.append(&mut planted);
         workspace
     }
@@ -134,6 +142,7 @@ impl Workspace {
                 live_stream: IdMint::new(random.number()),
                 external_stream: IdMint::new(random.number()),
             },
+            company: None,
         }
     }
 

@@ -188,6 +188,7 @@ pub(crate) struct Asset {
     pub(crate) file_gone: bool,
 }
 
+#[derive(Clone)]
 pub(crate) struct Event {
     pub(crate) id: Uuid,
     pub(crate) room_id: ObjectId,

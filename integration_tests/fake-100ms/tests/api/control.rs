@@ -62,10 +62,11 @@ fn the_program_says_where_it_is_and_how_to_get_in() {
 #[test]
 fn the_program_explains_what_it_does_not_understand() {
     for (arguments, said) in [
-        (vec!["--scale", "huge"], "[possible values: small, large]"),
+        (vec!["--scale", "huge"], "[possible values: company, small, large]"),
         (vec!["--port"], "a value is required for '--port <N>'"),
         (vec!["--reading", "tea leaves"], "possible values: \"unset filter means both\""),
         (vec!["--port", "70000"], "70000 is not in 0..=65535"),
+        (vec!["--now", "yesterday"], "invalid value 'yesterday' for '--now <TIME>'"),
         (vec!["--fast"], "unexpected argument '--fast'"),
     ] {
         let (code, _, complaint) = run(&arguments);

@@ -2,6 +2,7 @@
 //!
 //! - `client`: reads lists as the documents say, and shows what came over the wire.
 //! - `workspace`: what is in it, and how it changes.
+//! - `company`: a workspace in which nothing is odd.
 //! - `reading`: the truth can be read under every reading.
 //! - `paging`: pages, filters, and what is refused.
 //! - `extras`: webhook history, quality of calls, live and external streams.
@@ -12,6 +13,7 @@
 
 mod attacks;
 mod client;
+mod company;
 mod control;
 mod extras;
 mod faults;

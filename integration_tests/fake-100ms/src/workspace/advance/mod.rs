@@ -5,6 +5,7 @@
 //!       50 min earlier before                       now
 //!       [ late events  )( every other change         ]
 //! ```
+//! In a workspace of a company, `company` lets the next of its plan happen. In all others
 //! `configuration` changes what people edit, `activity` what happens in rooms, `extras` their streams and what
 //! the webhook was told.
 //!
@@ -12,6 +13,7 @@
 //! seconds.
 
 mod activity;
+mod company;
 mod configuration;
 mod extras;
 
@@ -160,15 +162,21 @@ impl Workspace {
         let before = self.now;
         let now = before + TimeDelta::seconds(random.within(seconds) as i64);
         self.now = now;
+        let has_company = self.company.is_some();
         let mut round = Round {
             workspace: self,
             random,
-            earliest: before + TimeDelta::seconds(1),
+            // What a company's plan has may happen at any moment.
+            earliest: before + if has_company { TimeDelta::nanoseconds(1) } else { TimeDelta::seconds(1) },
             now,
             changes: Changes::default(),
             new_assets: Vec::new(),
         };
-        round.play(before, volume);
+        if has_company {
+            round.work()
+        } else {
+            round.play(before, volume)
+        }
         let (changes, mut planted) = (round.changes, round.random.take_planted());
         self.planted.append(&mut planted);
         changes

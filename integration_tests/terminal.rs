@@ -1,0 +1,66 @@
+//! What a person at a terminal sees.
+
+use crate::harness::{Desk, STREAMS, assert_same_records, config, fake, transcript};
+
+#[test]
+fn a_person_at_a_terminal_reads_sentences() {
+    let fake = fake(41);
+    let desk = Desk::new(&config(&fake));
+    let (spec, _) = desk.screen("source-100ms spec");
+    assert!(spec.starts_with("{\r\n  \"$schema\""), "{spec}");
+    let (check, code) = desk.screen("source-100ms check --config config.json");
+    assert_eq!((check.trim(), code), ("The check succeeded: 100ms accepts the credentials.", Some(0)));
+    let (table, _) = desk.screen("source-100ms discover --config config.json");
+    assert!(table.starts_with("Stream ") && table.lines().count() == STREAMS.len() + 1, "{table}");
+    let (advice, code) = desk.screen("source-100ms read --config config.json --streams rooms");
+    assert_eq!(code, Some(2), "{advice}");
+    assert!(advice.contains("--output FOLDER") && advice.contains("--json"), "{advice}");
+    let (messages, _) = desk.screen("source-100ms check --config config.json --json");
+    assert!(messages.starts_with("{\"type\":\"CONNECTION_STATUS\""), "{messages}");
+    let (columns, _) = desk.screen("source-100ms discover --config config.json --streams rooms");
+    assert!(columns.starts_with("rooms\r\n"), "{columns}");
+    assert!(columns.lines().any(|line| line.split_whitespace().take(2).eq(["updated_at", "time"])), "{columns}");
+}
+
+#[test]
+fn a_failed_check_has_an_exit_code_for_people_and_scripts() {
+    let fake = fake(41);
+    let desk = Desk::new(&config(&fake));
+    fake.rotate_secret();
+    let line = "source-100ms check --config config.json";
+    let code = |line: &str| desk.shell(line).status.code();
+    // The protocol wants 0 beside the message.
+    assert_eq!(code(line), Some(0));
+    assert_eq!(code(&format!("{line} --exit-code")), Some(1));
+    assert_eq!(code(&format!("if {line} --exit-code > answer.jsonl; then echo ready > ready.txt; fi")), Some(0));
+    assert!(desk.text("answer.jsonl").contains("\"FAILED\"") && !desk.path("ready.txt").exists());
+    let (screen, code) = desk.screen(line);
+    assert!(screen.starts_with("The check failed. ") && code == Some(1), "{screen} {code:?}");
+    let (_, code) = desk.screen(&format!("{line} --json"));
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn messages_at_a_terminal_stand_alone() {
+    let fake = fake(42);
+    let desk = Desk::new(&config(&fake));
+    let (screen, code) = desk.screen("source-100ms read --config config.json --streams sessions, rooms --json");
+    assert_eq!(code, Some(0), "{screen}");
+    let read = transcript(&screen.replace('\r', ""));
+    // A blank behind the comma does no harm.
+    assert_same_records("rooms", &read.by_key("rooms").0, &fake.truth().streams["rooms"]);
+    assert_same_records("sessions", &read.by_key("sessions").0, &fake.truth().streams["sessions"]);
+}
+
+#[test]
+fn progress_is_for_a_terminal_only() {
+    let fake = fake(42);
+    let desk = Desk::new(&config(&fake));
+    let line = "source-100ms read --config config.json --streams sessions,rooms --output data";
+    let (screen, code) = desk.screen(line);
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(screen.contains("sessions") && screen.contains(" records, ") && screen.contains("\u{1b}["), "{screen:?}");
+    assert!(screen.trim_end().ends_with("The records are in `data`, one file for each stream."), "{screen:?}");
+    let output = desk.shell(&format!("{line} 2> stderr.txt"));
+    assert!(output.status.success() && desk.text("stderr.txt").is_empty(), "{}", desk.text("stderr.txt"));
+}

@@ -1,0 +1,276 @@
+//! What is about people: names, ids of users, what apps attach to them, and free text.
+//!
+//! The user chooses what becomes of it, for all streams alike. Columns say themselves that they are personal
+//! (`personal` and `people` in [`super::record`]); inside of values the keys tell ([`names`]).
+//!
+//! | what | hashed | dropped |
+//! |---|---|---|
+//! | a text or a number that is personal | its hash | null |
+//! | a list of them | each item by itself | null |
+//! | an object that is personal | the hash of its JSON text | null |
+//! | an object in settings under the name of a person | looked into: a role may be called "speaker" | the same |
+//! | a text below `devices` | its hash, but for the sort of device | null |
+//! | `true` and `false` | stay: they tell nobody apart | null |
+//! | `null` and an empty text | stay | null |
+//! | a JSON document inside a text that is not personal | looked into like any value | the same |
+//!
+//! It is done to the finished JSON of a column, after secrets are masked, and not at all when all is kept.
+
+mod names;
+
+use std::borrow::Cow;
+
+use ring::hmac;
+use serde_json::value::RawValue;
+
+use super::strings::decoded;
+use super::walk::{Inside, Nested, Rule, inner, quoted, walked};
+
+pub use names::Place;
+
+/// What becomes of personal data.
+#[derive(Clone, Debug, Default)]
+pub enum PersonalData {
+    /// It is written as it came.
+    #[default]
+    Keep,
+    /// A keyed hash stands instead: the same for the same text wherever it stands, in this sync and the next.
+    Hash(Salt),
+    /// Null stands instead.
+    Drop,
+}
+
+/// The key of the hashes.
+#[derive(Clone, Debug)]
+pub struct Salt(hmac::Key);
+
+impl Salt {
+    /// The key made of this text.
+    pub fn new(text: &str) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()))
+    }
+
+    /// HMAC-SHA-256 of `text`, in hexadecimal.
+    fn hash(&self, text: &str) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |half: u8| char::from(DIGITS[usize::from(half & 15)]);
+        let tag = hmac::sign(&self.0, text.as_bytes());
+        tag.as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+    }
+}
+
+impl PersonalData {
+    /// What hides it, unless it is kept.
+    pub fn hiding(&self) -> Option<Hiding<'_>> {
+        match self {
+            Self::Keep => None,
+            Self::Hash(salt) => Some(Hiding(Some(salt))),
+            Self::Drop => Some(Hiding(None)),
+        }
+    }
+}
+
+/// Hides what is personal: by the hash with this salt, else by null.
+#[derive(Clone, Copy)]
+pub struct Hiding<'s>(Option<&'s Salt>);
+
+/// Texts inside of texts are looked into this deep.
+const DEEPEST_TEXT: usize = 4;
+
+impl Hiding<'_> {
+    /// `json`, which stands at `place`, without what is personal. It must be the text of one JSON value.
+    pub fn hidden<'t>(&self, json: &'t str, place: Place) -> Cow<'t, str> {
+        walked(json, place, &InText { hiding: *self, depth: 0 })
+    }
+
+    /// What stands instead of a text.
+    fn instead(&self, text: &str) -> String {
+        match self.0 {
+            Some(_) if text.is_empty() => quoted(text),
+            Some(salt) => quoted(&salt.hash(text)),
+            None => "null".to_owned(),
+        }
+    }
+}
+
+/// The rule, `depth` texts deep.
+struct InText<'s> {
+    hiding: Hiding<'s>,
+    depth: usize,
+}
+
+impl Rule for InText<'_> {
+    type Place = Place;
+
+    fn below(&self, place: Place, key: &str) -> Place {
+        place.below(key)
+    }
+
+    fn inside(&self, place: Place, nested: &Nested<'_>) -> Inside<Place> {
+        let is_list_of_texts = !nested.is_object && self.hiding.0.is_some();
+        let holds_objects = || nested.json()[1..].trim_start().starts_with('{');
+        match place {
+            Place::PersonOfSettings if nested.is_object => Inside::At(Place::Settings),
+            Place::PersonOfSettings if is_list_of_texts || holds_objects() => Inside::At(place),
+            Place::Personal | Place::PersonOfSettings if !is_list_of_texts => {
+                Inside::Instead(self.hiding.instead(nested.json()))
+            }
+            place => Inside::At(place),
+        }
+    }
+
+    fn key(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn string(&self, place: Place, string: &str) -> Option<String> {
+        let inner = inner(string);
+        if place.is_personal() {
+            return Some(self.hiding.instead(&decoded(inner)));
+        }
+        let may_be_json = inner.trim_start().starts_with(['{', '[', '\\']);
+        let text = may_be_json.then(|| decoded(inner))?;
+        let document: &RawValue = serde_json::from_str(&text).ok()?;
+        if self.depth == DEEPEST_TEXT {
+            return Some(self.hiding.instead(&text));
+        }
+        match walked(document.get(), place, &InText { hiding: self.hiding, depth: self.depth + 1 }) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(document) => Some(quoted(&document)),
+        }
+    }
+
+    fn literal(&self, place: Place, literal: &str) -> Option<String> {
+        match literal {
+            _ if !place.is_personal() || place == Place::Devices => None,
+            "null" => None,
+            "true" | "false" if self.hiding.0.is_some() => None,
+            number => Some(self.hiding.instead(number)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn hash(text: &str) -> String {
+        Salt::new("a salt for tests").hash(text)
+    }
+
+    fn hidden(personal: &PersonalData, value: &Value, place: Place) -> Value {
+        let json = value.to_string();
+        serde_json::from_str(&personal.hiding().unwrap().hidden(&json, place)).unwrap()
+    }
+
+    fn hashed(value: &Value, place: Place) -> Value {
+        hidden(&PersonalData::Hash(Salt::new("a salt for tests")), value, place)
+    }
+
+    fn dropped(value: &Value, place: Place) -> Value {
+        hidden(&PersonalData::Drop, value, place)
+    }
+
+    #[test]
+    fn the_hash_is_the_standards() {
+        // RFC 4231, test case 2.
+        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(Salt::new("Jefe").hash("what do ya want for nothing?"), expected);
+    }
+
+    #[test]
+    fn what_is_personal_is_hidden_and_nothing_else() {
+        let event = json!({
+            "user_id": "u", "user_name": "", "name": "Ada", "metadata": {"a": true}, "peer_id": "p", "role": "host",
+            "error": {"name": "ICEFailure", "code": 3, "description": "of Ada"}, "user_ids": ["u", 7, null, false],
+            "peers": {"p": {"name": "Ada", "id": "p"}}, "user": 5,
+        });
+        let expected = json!({
+            "user_id": hash("u"), "user_name": "", "name": hash("Ada"), "metadata": hash(r#"{"a":true}"#),
+            "peer_id": "p", "role": "host",
+            "error": {"name": "ICEFailure", "code": 3, "description": hash("of Ada")},
+            "user_ids": [hash("u"), hash("7"), null, false],
+            "peers": {"p": {"name": hash("Ada"), "id": "p"}}, "user": hash("5"),
+        });
+        assert_eq!(hashed(&event, Place::People), expected);
+        let expected = json!({
+            "user_id": null, "user_name": null, "name": null, "metadata": null, "peer_id": "p", "role": "host",
+            "error": {"name": "ICEFailure", "code": 3, "description": null}, "user_ids": null,
+            "peers": {"p": {"name": null, "id": "p"}}, "user": null,
+        });
+        assert_eq!(dropped(&event, Place::People), expected);
+        let settings = json!({"roles": {"host": {"name": "host"}}, "description": "d", "metadata": {"layer": 1}});
+        assert_eq!(hashed(&settings, Place::Settings), settings);
+    }
+
+    #[test]
+    fn a_role_may_be_called_like_a_person() {
+        let roles = json!({"speaker": {"name": "speaker", "priority": 1}, "user": {"login": [{"name": "author"}]}});
+        assert_eq!(hashed(&roles, Place::Settings), roles);
+        assert_eq!(dropped(&roles, Place::Settings), roles);
+        let people = json!({"speaker": "Ada", "user": ["Ada", 5], "sentBy": null});
+        assert_eq!(
+            hashed(&people, Place::Settings),
+            json!({"speaker": hash("Ada"), "user": [hash("Ada"), hash("5")], "sentBy": null})
+        );
+        assert_eq!(dropped(&people, Place::Settings), json!({"speaker": null, "user": null, "sentBy": null}));
+    }
+
+    #[test]
+    fn what_somebodys_devices_are_called_is_personal() {
+        let devices = json!({"devices": {"audioOutput": [
+            {"deviceId": "d", "groupId": "g", "kind": "audiooutput", "label": "Ada's AirPods", "n": 1, "default": true}]}});
+        let expected = json!({"devices": {"audioOutput": [
+            {"deviceId": null, "groupId": null, "kind": "audiooutput", "label": null, "n": 1, "default": true}]}});
+        assert_eq!(dropped(&devices, Place::People), expected);
+        assert_eq!(
+            hashed(&json!({"device": ["Ada's AirPods"]}), Place::People),
+            json!({"device": [hash("Ada's AirPods")]})
+        );
+        let settings = json!({"devices": {"label": "x"}});
+        assert_eq!(hashed(&settings, Place::Settings), settings);
+    }
+
+    #[test]
+    fn a_text_has_one_hash_however_it_is_spelled() {
+        let hiding = PersonalData::Hash(Salt::new("a salt for tests"));
+        let of = |json: &str| hiding.hiding().unwrap().hidden(json, Place::Personal).into_owned();
+        assert_eq!(of(r#""\u0041da""#), of(r#""Ada""#));
+        assert_eq!(of("12"), of(r#""12""#));
+        assert_ne!(of("12"), of("13"));
+    }
+
+    #[test]
+    fn documents_in_texts_are_looked_into() {
+        let in_text = |value: &Value| Value::from(value.to_string());
+        let document = json!({"user_name": "Ada", "n": 1});
+        let twice = json!({"payload": in_text(&json!({"more": in_text(&document)}))});
+        let expected = json!({"payload": in_text(&json!({"more": in_text(&json!({"user_name": null, "n": 1}))}))});
+        assert_eq!(dropped(&twice, Place::People), expected);
+        let mut deep = in_text(&document);
+        for _ in 0..6 {
+            deep = in_text(&json!([deep]));
+        }
+        assert!(!dropped(&deep, Place::People).to_string().contains("Ada"));
+        for text in ["{not json}", "[", "\\u", "plain", ""] {
+            assert_eq!(dropped(&text.into(), Place::People), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_person_comes_out_at_any_depth(keys in proptest::collection::vec("[a-z_]{1,8}", 0..12), text in ".*") {
+            let mut value = json!({"userName": format!("pl4nted{text}"), "displayName": [format!("pl4nted{text}")]});
+            for key in keys {
+                value = json!({key: [value]});
+            }
+            for place in [Place::People, Place::Settings, Place::Personal] {
+                prop_assert!(!hashed(&value, place).to_string().contains("pl4nted"));
+                prop_assert!(!dropped(&value, place).to_string().contains("pl4nted"));
+            }
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! A record on its way from an answer to its line: the fields that came, and the values that code has set.
+//!
+//! Values stay the text that the API sent: neither a number's spelling nor an escape is rebuilt.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::column::Table;
+use super::secrets::{Place, mask_text, rewritten};
+use super::time::{Timestamp, time_in};
+use super::value::{Json, Value, text_in};
+use crate::api::{Answer, Key, Raw};
+
+/// The fields of an object in an answer, in the order they came. `null` is the same as a missing field.
+#[derive(Clone, Debug, Default)]
+pub struct Fields<'a>(Vec<(Key<'a>, &'a RawValue)>);
+
+impl Answer for Fields<'_> {
+    type Of<'a> = Fields<'a>;
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields<'de>;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut fields = Vec::with_capacity(16);
+                while let Some((key, value)) = map.next_entry::<Key<'de>, Raw<'de>>()? {
+                    fields.extend(value.map(|value| (key, value)));
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// Those of the object `raw`; `None` when it is something else.
+    pub fn of(raw: &'a RawValue) -> Option<Self> {
+        serde_json::from_str(raw.get()).ok()
+    }
+
+    /// Those of the object in the field `name`; none when there is no object.
+    pub fn inside(&self, name: &str) -> Self {
+        self.get(name).and_then(Self::of).unwrap_or_default()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (Cow<'_, str>, &'a RawValue)> {
+        self.0.iter().map(|(name, value)| (name.text(), *value))
+    }
+
+    /// The value of the field `name`.
+    pub fn get(&self, name: &str) -> Raw<'a> {
+        self.0.iter().rev().find(|(field, _)| field.0 == name.as_bytes()).map(|(_, value)| *value)
+    }
+
+    /// The value of the field with the first of these names, or else of the first field with another of them.
+    fn any(&self, names: &[&str]) -> Raw<'a> {
+        let (preferred, others) = names.split_first()?;
+        let is_other = |field: &Key<'_>| others.iter().any(|other| field.0 == other.as_bytes());
+        self.get(preferred).or_else(|| self.0.iter().find(|(field, _)| is_other(field)).map(|(_, value)| *value))
+    }
+
+    /// The text of the field `name`, when it is not empty.
+    pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.get(name).and_then(|value| text_in(value.get()))
+    }
+
+    /// The id, which keys and pages depend on.
+    ///
+    /// # Errors
+    /// When it is missing or empty, or cannot be read.
+    pub fn id(&self) -> Result<Cow<'a, str>, RecordError> {
+        readable_id(self.any(&["id", "_id"]).and_then(|id| text_in(id.get())), None, "id")
+    }
+
+    /// The moment in the field `name` of the record `id`, when there is one.
+    ///
+    /// # Errors
+    /// When there is a value and it is no time.
+    pub fn time(&self, name: &'static str, id: &str) -> Result<Option<Timestamp>, RecordError> {
+        readable_time(self.get(name), id, name)
+    }
+
+    /// When the object with this id was created.
+    ///
+    /// # Errors
+    /// When nothing tells it, or the field is no time.
+    pub fn created(&self, id: &str) -> Result<Timestamp, RecordError> {
+        let created = self.time("created_at", id)?.or_else(|| Timestamp::in_id(id));
+        created.ok_or_else(|| RecordError::new(Some(id), "created_at", "is missing"))
+    }
+
+    /// When the object with this id was created and last changed.
+    ///
+    /// Where the creation is missing, it is the time in the id. The last change is the later of the two, because a
+    /// copied object may carry the `updated_at` of its original.
+    ///
+    /// # Errors
+    /// When none of these tells a time, or one of the two fields is no time.
+    pub fn times(&self, id: &str) -> Result<Times, RecordError> {
+        let time = |names: [&'static str; 2]| readable_time(self.any(&names), id, names[0]);
+        let created = time(["created_at", "createdAt"])?.or_else(|| Timestamp::in_id(id));
+        let changed = time(["updated_at", "updatedAt"])?.max(created);
+        let changed = changed.ok_or_else(|| RecordError::new(Some(id), "created_at", "is missing"))?;
+        Ok(Times { created_at: created, ..Times::new(created.unwrap_or(changed), changed) })
+    }
+}
+
+/// A record: a value for each column of its table.
+#[derive(Clone, Debug)]
+pub struct Record<'a> {
+    pub table: &'static Table,
+    /// The fields that came.
+    pub fields: Fields<'a>,
+    /// By column.
+    values: Vec<Value<'a>>,
+    /// Which of the fields the table does not know.
+    unknown: Vec<usize>,
+}
+
+impl<'a> Record<'a> {
+    /// A record without values.
+    pub fn new(table: &'static Table) -> Self {
+        Self::of(table, Fields::default())
+    }
+
+    /// A record with the values that came.
+    pub fn of(table: &'static Table, fields: Fields<'a>) -> Self {
+        let mut values: Vec<_> = table.columns.iter().map(|_| Value::Null).collect();
+        let (mut unknown, mut next) = (Vec::new(), 0);
+        for (index, (name, value)) in fields.0.iter().enumerate() {
+            // Fields mostly come in the order of the columns.
+            let Some((column, is_preferred)) = table.filled_by(&name.0, next) else {
+                unknown.push(index);
+                continue;
+            };
+            if is_preferred || matches!(values[column], Value::Null) {
+                values[column] = Value::Json(value);
+            }
+            next = column + 1;
+        }
+        Self { table, fields, values, unknown }
+    }
+
+    /// A record that stands under `key` in a map. When `key` is the name of a secret, nothing is left of it, unless it
+    /// has the column that all of them have, at `sure`, and no field beyond the table: else it is none of the map's
+    /// items, and all that is in it may be the secret.
+    pub fn under(key: Option<&str>, table: &'static Table, fields: Fields<'a>, sure: usize) -> Self {
+        let record = Self::of(table, fields);
+        let is_ordinary = record.unknown.is_empty() && record.raw(sure).is_some();
+        let is_secret = || key.is_some_and(|key| Place::Open.below(key).is_secret());
+        if !is_ordinary && is_secret() { Self::new(table) } else { record }
+    }
+
+    /// What came for the column at `place`.
+    fn raw(&self, place: usize) -> Raw<'a> {
+        match self.values[place] {
+            Value::Json(json) => Some(json),
+            _ => None,
+        }
+    }
+
+    /// The text that came for the column at `place`, when it is not empty.
+    pub fn text(&self, place: usize) -> Option<Cow<'a, str>> {
+        self.raw(place).and_then(|json| text_in(json.get()))
+    }
+
+    /// The moment that came for the column at `place`, when there is one. `of` is the id of the record, and `field` the
+    /// name of the field, for the error.
+    ///
+    /// # Errors
+    /// When there is a value and it is no time.
+    pub fn time(&self, place: usize, of: &str, field: &'static str) -> Result<Option<Timestamp>, RecordError> {
+        readable_time(self.raw(place), of, field)
+    }
+
+    /// Sets the value of the column at `place`, whatever came.
+    pub fn set_at(&mut self, place: usize, value: impl Into<Value<'a>>) {
+        self.values[place] = value.into();
+    }
+
+    /// Sets the value of `column`, whatever came.
+    pub fn set(&mut self, column: &'static str, value: impl Into<Value<'a>>) {
+        let index = self.table.columns.iter().position(|known| known.name == column);
+        debug_assert!(index.is_some(), "{column} is no column");
+        if let Some(index) = index {
+            self.values[index] = value.into();
+        }
+    }
+
+    /// The record with this value in `column`.
+    pub fn with(mut self, column: &'static str, value: impl Into<Value<'a>>) -> Self {
+        self.set(column, value);
+        self
+    }
+
+    /// Sets `created_at` and `updated_at`; returns them, see [`Fields::times`].
+    ///
+    /// # Errors
+    /// As for the times of the fields.
+    pub fn set_times(&mut self) -> Result<Times, RecordError> {
+        let times = self.fields.times(&self.fields.id()?)?;
+        self.set("created_at", times.created_at);
+        self.set("updated_at", times.changed);
+        Ok(times)
+    }
+
+    /// The fields that the table does not know.
+    pub fn unknown_fields(&self) -> impl Iterator<Item = (Cow<'_, str>, &'a RawValue)> {
+        self.unknown.iter().map(|index| &self.fields.0[*index]).map(|(name, value)| (name.text(), *value))
+    }
+
+    /// Writes the value of the column at `index`.
+    pub fn write(&self, index: usize, out: &mut Json) {
+        self.values[index].write(self.table.columns[index].kind, out);
+    }
+
+    /// Writes the record as an entry of a list: its columns, and behind them the fields that the table does not know.
+    pub fn write_entry(&self, out: &mut Json) {
+        let mut separator = "{\"";
+        for (index, column) in self.table.columns.iter().enumerate() {
+            out.raw(separator);
+            out.raw(column.name);
+            out.raw("\":");
+            self.write(index, out);
+            separator = ",\"";
+        }
+        for (field, value) in self.unknown_fields() {
+            out.push(b',');
+            out.text(&mask_text(&field));
+            out.push(b':');
+            out.rewritten(rewritten(value.get(), Place::Open.below(&field)));
+        }
+        out.push(b'}');
+    }
+}
+
+fn readable_time(value: Raw<'_>, id: &str, field: &'static str) -> Result<Option<Timestamp>, RecordError> {
+    let time = value.map_or(Ok(None), |value| time_in(value.get()));
+    time.map_err(|_| RecordError::new(Some(id), field, "is not a time"))
+}
+
+/// An id that stands in `field` of the record `of`.
+///
+/// # Errors
+/// When it is missing or empty, or cannot be read: another id with other bytes would look the same.
+pub fn readable_id<'a>(
+    id: Option<Cow<'a, str>>,
+    of: Option<&str>,
+    field: &'static str,
+) -> Result<Cow<'a, str>, RecordError> {
+    match id {
+        None => Err(RecordError::new(of, field, "is missing")),
+        Some(id) if id.contains(char::REPLACEMENT_CHARACTER) => {
+            Err(RecordError::new(of, field, "contains bytes that are not UTF-8, or half of a letter"))
+        }
+        Some(id) => Ok(id),
+    }
+}
+
+/// When a record was created and last changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Its creation, when something tells it.
+    pub created_at: Option<Timestamp>,
+    /// Its creation, which windows go by; the last change when nothing tells it.
+    pub created: Timestamp,
+    /// The value of the cursor's column.
+    pub cursor: Timestamp,
+    /// The last change of anything in it, which decides whether it is due.
+    pub changed: Timestamp,
+    /// Until when a following sync has to look at it again: `changed`, unless its last change is not dated.
+    pub recheck_until: Timestamp,
+}
+
+impl Times {
+    /// Of a record whose cursor's column says it all.
+    pub fn new(created: Timestamp, cursor: Timestamp) -> Self {
+        Self { created_at: Some(created), created, cursor, changed: cursor, recheck_until: cursor }
+    }
+}
+
+/// A record that lacks what its key, its cursor or a computed column needs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` of {} {problem}", id.as_ref().map_or("a record without `id`".to_owned(), |id| format!("the record `{id}`")))]
+pub struct RecordError {
+    /// The record's id, when it has one.
+    pub id: Option<String>,
+    /// The API's field.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
+impl RecordError {
+    /// `field` of the record `id` has a `problem`.
+    pub fn new(id: Option<&str>, field: &'static str, problem: &'static str) -> Self {
+        Self { id: id.map(str::to_owned), field, problem }
+    }
+}
+
+/// What is written of `record`, for tests to look into.
+#[cfg(test)]
+pub fn to_value(record: &Record<'_>) -> serde_json::Value {
+    let mut json = Json::default();
+    record.write_entry(&mut json);
+    serde_json::from_slice(&json.bytes).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(created: &str, updated: &str, id: &str) -> Result<Times, RecordError> {
+        let json = format!(r#"{{"created_at":"{created}","updated_at":"{updated}"}}"#);
+        serde_json::from_str::<Fields<'_>>(&json).unwrap().times(id)
+    }
+
+    #[test]
+    fn the_last_change_is_never_before_the_creation() {
+        let date = |time: Timestamp| time.to_string()[..10].to_owned();
+        let read = |created: &str, updated: &str, id: &str| {
+            let times = times(created, updated, id).unwrap();
+            (times.created_at.map(date), date(times.changed))
+        };
+        let (old, new, id) = ("2023-07-01T00:00:00Z", "2024-05-03T00:00:00Z", "66321880f1f77bcf86cd7994");
+        let day = |text: &str| text[..10].to_owned();
+        assert_eq!(read(old, new, id), (Some(day(old)), day(new)));
+        assert_eq!(read(new, old, id), (Some(day(new)), day(new)), "a copy with the date of its original");
+        assert_eq!(read(new, "", id), (Some(day(new)), day(new)));
+        assert_eq!(read("", "", id), (Some(day("2024-05-01")), day("2024-05-01")), "the time in the id");
+        assert_eq!(read("", old, id), (Some(day("2024-05-01")), day("2024-05-01")));
+        assert_eq!(read("", new, "a"), (None, day(new)));
+    }
+
+    #[test]
+    fn an_id_and_a_time_are_required() {
+        assert!(times("", "", "a").is_err());
+        assert!(times("soon", "2024-05-03T00:00:00Z", "a").is_err());
+        assert!(serde_json::from_str::<Fields<'_>>(r#"{"id":""}"#).unwrap().id().is_err());
+    }
+}

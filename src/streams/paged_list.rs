@@ -1,0 +1,75 @@
+//! A list that is paged by id: the whole of a plain stream, but for its columns.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use futures_util::future::BoxFuture;
+use serde_json::{Map, Value};
+
+use super::slice::Slice;
+use super::stream::{PageStats, Sampled, Step, Stream, StreamContext, StreamError};
+use crate::api::{ApiError, Client, Endpoint, ListFilter};
+use crate::records::column::added_fields;
+use crate::records::record::{Fields, Record, RecordError, Times};
+use crate::records::row::Rows;
+use crate::records::{PersonalData, Table};
+
+/// Sets the computed columns of a record, whose personal data is written as the user chose.
+///
+/// It fails when the record lacks what its key, its cursor or a computed column needs.
+pub(super) type Derive = for<'a> fn(&mut Record<'a>, &PersonalData) -> Result<Times, RecordError>;
+
+/// A stream that is one list. A list with a flag is read in two phases, first with the flag set, because what unset means
+/// is not documented. Only these can be divided by time: the others have no filters at all.
+pub(super) struct PagedList {
+    pub(super) context: StreamContext,
+    pub(super) table: &'static Table,
+    pub(super) list: Endpoint,
+    pub(super) phases: &'static [&'static str],
+    /// The last phase is read from this long before the cursor by creation; all of it, when changes may come later.
+    pub(super) look_back: Option<TimeDelta>,
+    pub(super) derive: Derive,
+}
+
+impl Stream for PagedList {
+    fn begin(&self, phase: &'static str) -> Option<Slice> {
+        let look_back = self.look_back.filter(|_| self.phases.last() == Some(&phase));
+        Some(look_back.map_or(Slice::whole(phase), |by| Slice::since(phase, self.context.since.created(by))))
+    }
+
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+        Box::pin(async move {
+            let flag = (self.phases.len() == 2).then(|| slice.phase == self.phases[0]);
+            let shape = |page: Vec<Fields<'_>>| self.rows(&slice, page);
+            let page = self.context.client.list::<Fields<'static>, _>(self.list, &slice.filter(flag), shape).await?;
+            let (rows, seen) = page.content?;
+            let seen = seen.filter(|_| flag.is_some());
+            Ok(Step { rows, rest: slice.rest(page.next), seen, ..Step::default() })
+        })
+    }
+}
+
+impl PagedList {
+    /// The records of a page of `slice` that are due.
+    fn rows(&self, slice: &Slice, page: Vec<Fields<'_>>) -> Result<(Rows, Option<PageStats>), StreamError> {
+        let (mut rows, mut seen) = (Rows::default(), None);
+        for fields in page {
+            let mut record = Record::of(self.table, fields);
+            let times = (self.derive)(&mut record, &self.context.format.personal)?;
+            PageStats::note(&mut seen, slice, times.created);
+            if slice.window().takes(times.created) && self.context.is_due(&times) {
+                rows.push(&self.context.format, &record, Some(times));
+            }
+        }
+        Ok((rows, seen))
+    }
+}
+
+/// Fields of a list's first page that `table` does not know, each with its schema.
+pub(super) fn sample<'c>(client: &'c Client, list: Endpoint, flag: Option<bool>, table: &'static Table) -> Sampled<'c> {
+    Box::pin(async move {
+        let first = ListFilter { flag, ..ListFilter::default() };
+        let added = |page: Vec<Fields<'_>>| added_fields(table, &page);
+        Ok::<Map<String, Value>, ApiError>(client.list::<Fields<'static>, _>(list, &first, added).await?.content)
+    })
+}
