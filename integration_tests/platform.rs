@@ -99,9 +99,10 @@ impl Warehouse {
         }
     }
 
-    /// These streams have all that the API still has, in its last version.
+    /// These streams have all that the API still has, in its last version. Whether anybody is in a room at the end
+    /// depends on how far the clock of the fake has come, and so on the number of requests.
     pub fn assert_has(&self, streams: &[&str], truth: &Truth) {
-        for stream in streams {
+        for stream in streams.iter().filter(|stream| **stream != "active_room_peers") {
             assert!(!truth.streams[*stream].is_empty(), "{stream} is empty: the test proves nothing");
         }
         self.assert_has_what_is_due(streams, truth, &|_, _| true);
