@@ -7,8 +7,8 @@ use fake_100ms::{Counts, Fake, Fault, FaultPlan, NoWebhook, Readings, TokenClaim
 use serde_json::json;
 
 use crate::harness::{
-    Call, EXTRA, Finished, STATS, config, config_with, extra_config, fake, fake_with_of_extra_streams, flaws_of,
-    nowhere, requests_by_route, speaks_of_a_sync, without_seconds,
+    Call, Finished, STATS, config, config_with, extra_config, fake, fake_with_of_extra_streams, flaws_of, nowhere,
+    requests_by_route, speaks_of_a_sync, without_seconds,
 };
 use crate::messages::{CheckStatus, FailureType, Level};
 
@@ -163,8 +163,14 @@ fn checked(fake: &Fake, plan: FaultPlan) -> (CheckStatus, String, Vec<String>) {
     (status.status, status.message.clone().unwrap_or_default(), warnings)
 }
 
-/// The endpoints that they need besides, in the order of the form.
-const ENDPOINTS: [&str; 4] = [WEBHOOKS, "/v2/live-streams", "/v2/external-streams", STATS];
+/// The extra streams that have an endpoint of their own.
+const PROBED: [(&str, &str); 5] = [
+    ("webhook_events", WEBHOOKS),
+    ("live_streams", "/v2/live-streams"),
+    ("external_streams", "/v2/external-streams"),
+    ("peer_quality", STATS),
+    ("recording_assets", "/v2/recording-assets"),
+];
 
 #[test]
 fn check_asks_one_small_question_for_each_that_is_switched_on() {
@@ -173,11 +179,11 @@ fn check_asks_one_small_question_for_each_that_is_switched_on() {
     let lists = ["/v2/sessions", "/v2/rooms", "/v2/templates", "/v2/recordings"];
     let once = |routes: &[&str]| routes.iter().map(|route| ((*route).to_owned(), json!(1))).collect::<BTreeMap<_, _>>();
     let asked = |fake: &Fake| requests_by_route(fake).into_iter().collect::<BTreeMap<_, _>>();
-    assert_eq!(asked(&fake), once(&[lists.as_slice(), &ENDPOINTS].concat()));
+    assert_eq!(asked(&fake), once(&[lists.as_slice(), &PROBED.map(|(_, endpoint)| endpoint)].concat()));
     let is_small =
         |target: &str| target.split(['?', '&']).any(|pair| pair == "limit=10" || pair.starts_with("peer_id="));
     assert!(fake.request_log().iter().all(|request| is_small(&request.target)));
-    for (stream, endpoint) in EXTRA.into_iter().zip(ENDPOINTS) {
+    for (stream, endpoint) in PROBED {
         fake.reset_requests();
         Call::check(&config_with(&fake, json!({"extra_streams": [stream]}))).run().good(&fake);
         assert_eq!(asked(&fake), once(&[lists.as_slice(), &[endpoint]].concat()), "{stream}");
@@ -187,7 +193,7 @@ fn check_asks_one_small_question_for_each_that_is_switched_on() {
 #[test]
 fn check_names_the_extra_stream_that_may_not_be_read() {
     let fake = fake(3);
-    for (stream, endpoint) in EXTRA.into_iter().zip(ENDPOINTS) {
+    for (stream, endpoint) in PROBED {
         let plan = FaultPlan::new().on(endpoint, When::Always, Fault::Forbidden);
         let (status, _, warnings) = checked(&fake, plan);
         let [warning] = &warnings[..] else { panic!("{stream}: {warnings:?}") };

@@ -32,7 +32,8 @@ pub const STREAMS: [&str; 8] = [
 pub const INCREMENTAL: [&str; 5] = ["sessions", "rooms", "templates", "analytics_events", "recordings"];
 
 /// The streams that a configuration has to ask for. All of them have a cursor.
-pub const EXTRA: [&str; 4] = ["webhook_events", "live_streams", "external_streams", "peer_quality"];
+pub const EXTRA: [&str; 6] =
+    ["webhook_events", "live_streams", "external_streams", "peer_quality", "session_peers", "recording_assets"];
 
 /// All streams there are.
 pub fn every_stream() -> Vec<&'static str> {

@@ -1,7 +1,9 @@
 //! The rate limit: pauses, what is said of them, and the pace that is found.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fake_100ms::{Counts, Fake, Fault, FaultPlan, LoggedRequest, Options, RetryHint, Scale, When};
@@ -333,4 +335,51 @@ fn an_early_429_costs_its_pause_and_little_more() {
         eprintln!("{usual:.1?} without a 429, {took:.1?} with one as answer {nth}");
         assert!(took < usual + Duration::from_secs(3 + 3), "{took:?} instead of {usual:?} for a pause of 3 s");
     }
+}
+
+/// What another program of the customer asks, so many times a second: how often it was answered with which status.
+fn co_tenant(fake: &Fake, per_second: f64, until: &AtomicBool) -> BTreeMap<u16, u32> {
+    let address = fake.url().trim_start_matches("http://").to_owned();
+    let token = fake.token();
+    let mut statuses = BTreeMap::new();
+    while !until.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        let mut connection = TcpStream::connect(&address).expect("the fake listens");
+        let head = format!(
+            "GET /v2/rooms?limit=10&enabled=true HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+        );
+        connection.write_all(head.as_bytes()).expect("the fake reads");
+        let mut line = String::new();
+        BufReader::new(connection).read_line(&mut line).expect("the fake answers");
+        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        *statuses.entry(status).or_default() += 1;
+        std::thread::sleep(Duration::from_secs_f64(1.0 / per_second).saturating_sub(began.elapsed()));
+    }
+    statuses
+}
+
+#[test]
+fn requests_per_second_leave_room_for_another_program() {
+    let fake = fake(38, FaultPlan::new().rate_limit(20.0, RetryHint::Seconds(1)));
+    let is_over = AtomicBool::new(false);
+    let config = config_with(&fake, json!({"requests_per_second": 10}));
+    let streams = ["rooms", "sessions", "recordings"];
+    let (run, statuses) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| co_tenant(&fake, 8.0, &is_over));
+        let run =
+            Call::read(&config, &catalog(&streams, "full_refresh")).variable("SOURCE_100MS_TIME_SCALE", "1").run();
+        is_over.store(true, Ordering::Relaxed);
+        (run, other.join().expect("the other program ends well"))
+    });
+    let transcript = run.good(&fake);
+    for stream in streams {
+        assert_same_records(stream, &transcript.by_key(stream).0, &fake.truth().streams[stream]);
+    }
+    assert_eq!(statuses.keys().copied().collect::<Vec<_>>(), [200], "{statuses:?}");
+    let requests = fake.total_requests() - u64::from(statuses[&200]);
+    assert!(requests > 40, "{requests} requests: the test proves nothing");
+    let told = transcript.logs(Level::Info).into_iter().find(|log| log.starts_with("The sync made")).expect("a line");
+    assert!(told.contains(&format!(" {requests} requests ")) && told.contains("none of them was refused"), "{told}");
+    let per_second: f64 = told.split(['(', ' ']).skip_while(|word| *word != "s").nth(2).unwrap().parse().unwrap();
+    assert!(per_second <= 10.2, "{told}");
 }

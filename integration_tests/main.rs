@@ -48,7 +48,8 @@ mod pages;
 mod peer_quality;
 /// Personal data: kept, hashed or dropped.
 mod privacy;
-/// `recordings`, `live_streams` and `external_streams`: files that are finished later, and links to them.
+/// `recordings`, `live_streams`, `external_streams` and `recording_assets`: files that are finished later, and links to
+/// them.
 mod recordings;
 /// Single items that are refused or not there.
 mod refusals;
@@ -58,7 +59,7 @@ mod resume;
 mod retries;
 /// Secrets by their names, places and forms; and what only looks like one.
 mod secrets;
-/// `sessions` and `active_room_peers`: people without an id, live rooms, ends that nobody tells.
+/// `sessions`, `session_peers` and `active_room_peers`: people without an id, live rooms, ends that nobody tells.
 mod sessions;
 /// Signals, pipes, full disks and slow readers.
 mod signals;

@@ -7,47 +7,19 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     Call, STATS, assert_same_records, catalog, extra_config, fake, fake_with_of_extra_streams, read_of_extra_streams,
-    read_with, requests_by_route, states, time_of_extra_streams, workspace,
+    read_with, requests_by_route, workspace,
 };
-use crate::messages::{Change, Level, Message, Record, Transcript};
-
-// `peer_quality`.
+use crate::messages::{Change, Level, Record, Transcript};
 
 #[test]
-fn peer_quality_says_in_advance_what_it_costs() {
+fn peer_quality_makes_one_request_for_each_person_of_a_session_that_has_ended() {
     let fake = fake(75);
     let transcript = read_of_extra_streams(&fake, &["peer_quality"]);
-    let asked = requests_by_route(&fake)[STATS].as_u64().expect("a number");
-    let sentence = format!("Reading `peer_quality` takes about {asked} requests for {asked} people.");
-    let said = |message: &Message| matches!(message, Message::Log { log } if log.message == sentence);
-    let place = transcript.messages.iter().position(said);
-    let first = transcript.messages.iter().position(|message| matches!(message, Message::Record { .. }));
-    assert!(place.is_some_and(|place| Some(place) < first), "{:?}", transcript.logs(Level::Info));
-    // One for everybody who was in a session that is over.
+    assert_same_records("peer_quality", &transcript.by_key("peer_quality").0, &fake.truth().streams["peer_quality"]);
     let sessions = &fake.truth().streams["sessions"];
     let ended = sessions.values().filter(|session| session["active"] == false);
     let peers: usize = ended.map(|session| session["peers"].as_array().map_or(0, Vec::len)).sum();
-    assert_eq!(asked, peers as u64);
-}
-
-#[test]
-fn a_count_that_was_cut_begins_anew() {
-    let fake = fake(75);
-    let said = |transcript: &Transcript| {
-        let logs = transcript.logs(Level::Info);
-        logs.into_iter().find(|log| log.contains("takes about")).expect("a number in advance").to_owned()
-    };
-    let whole = said(&read_of_extra_streams(&fake, &["peer_quality"]));
-    let middle = fake.truth().streams["sessions"].keys().nth(130).expect("so many sessions").clone();
-    let counted = json!({"list": "counted", "after": "2017-12-31T11:00:00.000000Z", "start": middle});
-    let resume = json!({"until": time_of_extra_streams(fake.now()), "latest": null, "pending": [counted]});
-    let saved = json!({"session_ended_at": "2018-01-01T00:00:00.000000Z", "resume": resume});
-    let rest = Call::read(&extra_config(&fake), &catalog(&["peer_quality"], "incremental"))
-        .file("state", &states([(&"peer_quality".to_owned(), &saved)]))
-        .run()
-        .good(&fake);
-    assert_eq!(said(&rest), whole);
-    assert_same_records("peer_quality", &rest.by_key("peer_quality").0, &fake.truth().streams["peer_quality"]);
+    assert_eq!(requests_by_route(&fake)[STATS], peers as u64);
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn personal_of(stream: &str) -> &'static [&'static str] {
             "data.started_by",
         ],
         "recordings" | "live_streams" | "external_streams" => &["started_by", "stopped_by"],
+        "session_peers" => &["name", "user_id", "metadata"],
         _ => &[],
     }
 }

@@ -1,4 +1,5 @@
-//! `recordings`, `live_streams` and `external_streams`: files that are finished later, and links to them.
+//! `recordings`, `live_streams`, `external_streams` and `recording_assets`: files that are finished later, and links to
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -71,13 +72,13 @@ fn live_and_external_streams_stop_early_and_find_late_files() {
     assert!(came_again > 0, "no late file arrived for an old stream: the test proves nothing");
 }
 
-const WITH_FILES: [&str; 3] = ["recordings", "live_streams", "external_streams"];
+const WITH_FILES: [&str; 4] = ["recordings", "live_streams", "external_streams", "recording_assets"];
 
 const LINK: &str = "/v2/recording-assets/{id}/presigned-url";
 
 fn connection(fake: &Fake) -> Connection<'_> {
     let mut connection = Connection::of(fake, &WITH_FILES);
-    connection.config = config_with(fake, json!({"extra_streams": ["live_streams", "external_streams"]}));
+    connection.config = config_with(fake, json!({"extra_streams": WITH_FILES[1..]}));
     connection
 }
 
@@ -408,4 +409,72 @@ fn links_that_are_refused_are_null_and_told() {
     }
     assert_eq!(read.len(), truth.streams["recordings"].len());
     assert!(!warnings_with(&transcript, &["link"]).is_empty(), "nobody says that links are missing");
+}
+
+// `recording_assets`.
+
+const FILES: &str = "/v2/recording-assets";
+
+/// Requests for pages of files since the requests were last forgotten.
+fn pages_of_files(fake: &Fake) -> u64 {
+    requests_by_route(fake).get(FILES).and_then(Value::as_u64).unwrap_or(0)
+}
+
+fn connection_of_files(fake: &Fake) -> Connection<'_> {
+    let mut connection = Connection::of(fake, &["recording_assets"]);
+    connection.config = config_with(fake, json!({"extra_streams": ["recording_assets"]}));
+    connection
+}
+
+#[test]
+fn recording_assets_have_files_that_belong_to_no_recording() {
+    let fake = fake(91);
+    let mut connection = connection_of_files(&fake);
+    connection.sync();
+    connection.assert_is_complete();
+    let recordings = &fake.truth().streams["recordings"];
+    let is_alone = |file: &&Value| !recordings.contains_key(file["job_id"].as_str().unwrap());
+    let files = &connection.records["recording_assets"];
+    assert_eq!(files.values().filter(is_alone).count(), fake.files_without_recording());
+    assert!(files.values().any(|file| file["url"].is_string()) && fake.files_without_recording() > 0);
+}
+
+#[test]
+fn a_sync_of_files_stops_behind_its_cursor_while_they_are_newest_first() {
+    for (order, is_cheap) in [(ListOrder::NewestFirst, true), (ListOrder::Shuffled, false)] {
+        let readings = Readings { recording_order: order, ..Readings::documented() };
+        let fake = fake_with(92, readings, Counts { recordings: 2_000, ..Counts::default() });
+        let mut connection = connection_of_files(&fake);
+        connection.sync();
+        connection.assert_is_complete();
+        let first = pages_of_files(&fake);
+        for _ in 0..3 {
+            fake.reset_requests();
+            fake.advance();
+            connection.sync();
+            connection.assert_is_complete();
+            let again = pages_of_files(&fake);
+            assert_eq!(again <= 3, is_cheap, "{order:?}: {again} pages, and {first} the first time");
+        }
+        assert!(first > 10, "{first} pages: the test proves nothing");
+        assert_eq!(records(&connection.sync()), 0, "nothing has changed");
+    }
+}
+
+#[test]
+fn a_read_of_files_that_was_cut_in_a_list_of_no_order_reads_all_of_it() {
+    let readings = Readings { recording_order: ListOrder::Shuffled, ..Readings::documented() };
+    let fake = fake_with(93, readings, Counts { recordings: 1_000, ..Counts::default() });
+    let mut connection = connection_of_files(&fake);
+    connection.sync();
+    fake.advance();
+    fake.reset_requests();
+    fake.set_faults(FaultPlan::new().on(FILES, When::After(4), Fault::Status(500)));
+    let cut = connection.call().run();
+    assert!(!cut.status.success());
+    let transcript = cut.transcript();
+    connection.load(&transcript);
+    fake.clear_faults();
+    connection.sync();
+    connection.assert_is_complete();
 }

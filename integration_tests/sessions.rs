@@ -1,4 +1,4 @@
-//! `sessions` and `active_room_peers`: people without an id, live rooms, ends that nobody tells.
+//! `sessions`, `session_peers` and `active_room_peers`: people without an id, live rooms, ends that nobody tells.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     Call, PEER_STREAMS, assert_same_records, catalog, config, config_with, fake, first_read, read_of_keys, read_with,
-    requests_by_route, workspace, workspace_of_many_pages,
+    requests_by_route, settings, workspace, workspace_of_many_pages,
 };
 use crate::messages::{Level, Transcript};
 use crate::platform::Connection;
@@ -159,4 +159,59 @@ fn fields_that_100ms_adds_to_entries_are_passed_on_after_the_known_ones() {
     let entry = text.split("\"peers\":[{").nth(1).expect("a peer").split('}').next().expect("its end");
     let place = |key: &str| entry.find(&format!("\"{key}\":")).unwrap_or_else(|| panic!("no {key} in {entry}"));
     assert!(place("duration") < place("fieldFromTheFuture"), "{entry}");
+}
+
+// `session_peers`.
+
+#[test]
+fn session_peers_costs_what_sessions_costs_and_follows_late_endings() {
+    let fake = workspace_of_many_pages(Options { seed: 94, ..Options::default() });
+    let mut sessions = Connection::of(&fake, &["sessions"]);
+    let mut stays = Connection::of(&fake, &["session_peers"]);
+    let mut late = 0;
+    for _ in 0..4 {
+        let mut requests = Vec::new();
+        for connection in [&mut sessions, &mut stays] {
+            fake.reset_requests();
+            connection.sync();
+            connection.assert_is_complete();
+            requests.push(fake.total_requests());
+        }
+        assert_eq!(requests[0], requests[1]);
+        let live: BTreeSet<String> = stays.records["session_peers"]
+            .iter()
+            .filter(|(_, stay)| stay["left_at"].is_null())
+            .map(|(key, _)| key.clone())
+            .collect();
+        fake.advance();
+        stays.sync();
+        stays.assert_is_complete();
+        late += live.iter().filter(|key| stays.records["session_peers"][*key]["left_at"].is_string()).count();
+        assert_eq!(stays.sync().records().count(), 0, "nothing has changed");
+    }
+    assert!(late > 5, "{late} people left later: the test proves nothing");
+}
+
+#[test]
+fn a_person_is_hidden_alike_in_a_stay_and_in_a_session() {
+    let fake = fake(95);
+    for choice in ["hash", "drop"] {
+        let mut settings = settings(&fake, choice);
+        settings["extra_streams"] = json!(["session_peers"]);
+        let streams = ["sessions", "session_peers"];
+        let transcript = Call::read(&settings, &catalog(&streams, "full_refresh")).run().good(&fake);
+        let stays = transcript.by_key("session_peers").0;
+        let mut compared = 0;
+        for session in transcript.records_of("sessions") {
+            for peer in session.data["peers"].as_array().expect("a list") {
+                let text = |value: &Value| value.as_str().expect("a text").to_owned();
+                let stay = &stays[&format!("{}|{}", text(&session.data["id"]), text(&peer["id"]))];
+                for column in ["name", "user_id", "metadata"] {
+                    assert_eq!(stay[column], peer[column], "{choice}: {column}");
+                    compared += usize::from(!stay[column].is_null());
+                }
+            }
+        }
+        assert_eq!(compared > 0, choice == "hash");
+    }
 }

@@ -1,6 +1,9 @@
 //! What a person at a terminal sees.
 
-use crate::harness::{Desk, STREAMS, assert_same_records, config, fake, transcript};
+use fake_100ms::{Fault, FaultPlan, When};
+use serde_json::{Value, json};
+
+use crate::harness::{Call, Desk, STREAMS, assert_same_records, catalog, config, fake, transcript};
 
 #[test]
 fn a_person_at_a_terminal_reads_sentences() {
@@ -63,4 +66,42 @@ fn progress_is_for_a_terminal_only() {
     assert!(screen.trim_end().ends_with("The records are in `data`, one file for each stream."), "{screen:?}");
     let output = desk.shell(&format!("{line} 2> stderr.txt"));
     assert!(output.status.success() && desk.text("stderr.txt").is_empty(), "{}", desk.text("stderr.txt"));
+}
+
+#[test]
+fn a_summary_says_what_a_read_has_done() {
+    let fake = fake(66);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("summary.json");
+    let streams = ["rooms", "template_settings", "sessions"];
+    let read = |config: &Value| {
+        let call = Call::read(config, &catalog(&streams, "full_refresh")).argument("--summary");
+        call.argument(path.to_str().unwrap())
+    };
+    let summary = || serde_json::from_str::<Value>(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let run = read(&config(&fake)).run();
+    let (transcript, summed_up) = (run.good(&fake), summary());
+    assert_eq!((&summed_up["status"], &summed_up["errors"]), (&json!("COMPLETE"), &json!([])));
+    assert_eq!(summed_up["requests"], fake.total_requests());
+    let lines = String::from_utf8(run.stdout).unwrap();
+    for stream in streams {
+        let of_stream = &summed_up["streams"][stream];
+        assert_eq!(of_stream["records"], transcript.records_of(stream).count());
+        let begins = format!(r#"{{"type":"RECORD","record":{{"stream":"{stream}","#);
+        let bytes: usize = lines.lines().filter(|line| line.starts_with(&begins)).map(|line| line.len() + 1).sum();
+        assert_eq!((&of_stream["bytes"], &of_stream["status"]), (&json!(bytes), &json!("COMPLETE")));
+    }
+    let refused = Fault::Status(403);
+    fake.set_faults(FaultPlan::new().on("/v2/rooms", When::Always, refused));
+    read(&config(&fake)).run();
+    let summed_up = summary();
+    assert_eq!(summed_up["status"], "INCOMPLETE");
+    assert_eq!(
+        (&summed_up["streams"]["rooms"]["status"], &summed_up["streams"]["sessions"]["status"]),
+        (&json!("INCOMPLETE"), &json!("COMPLETE"))
+    );
+    assert_eq!(summed_up["errors"].as_array().map(Vec::len), Some(1));
+    let nowhere = Call::read(&config(&fake), &catalog(&streams, "full_refresh")).argument("--summary");
+    let transcript = nowhere.argument("/nowhere/at/all.json").run().transcript();
+    assert!(transcript.errors()[0].message.contains("--summary"), "{:?}", transcript.errors());
 }

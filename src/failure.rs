@@ -181,6 +181,7 @@ fn kind_and_reach(error: &ApiError) -> (FailureType, Reach) {
             (ConfigError, Reach::Network)
         }
         Problem::NoAnswer(_)
+        | Problem::Closed(_)
         | Problem::TooSlow(_)
         | Problem::TooLarge(_)
         | Problem::Unreadable(_)
@@ -224,7 +225,7 @@ fn sentence(error: &ApiError, occasion: Occasion) -> String {
         Problem::NotPublic => {
             "The setting `api_url` leads to a loopback or private address, which is not allowed here: use a public address.".to_owned()
         }
-        Problem::NoAnswer(what) => format!(
+        Problem::NoAnswer(what) | Problem::Closed(what) => format!(
             "100ms did not answer `{endpoint}` completely: {failed} ({what}). Nothing is wrong with your settings; {later}."
         ),
         problem @ (Problem::TooSlow(_) | Problem::TooLarge(_)) => format!(

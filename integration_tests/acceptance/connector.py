@@ -31,6 +31,8 @@ EXTRA = {
         ["session_id", "peer_id", "direction", "kind", "track_id", "rid"],
         "session_ended_at",
     ),
+    "session_peers": (["session_id", "id"], "updated_at"),
+    "recording_assets": (["id"], "created_at"),
 }
 STREAMS = OFFERED | EXTRA
 INCREMENTAL = [name for name, (_, cursor) in STREAMS.items() if cursor]

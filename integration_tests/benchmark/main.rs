@@ -7,6 +7,7 @@
 //! - `process`: runs a program that reads, and takes its measure.
 //! - `readers`: the connector, Airbyte's way and dlt's.
 //! - `bare`: the fetch that parses nothing.
+//! - `tls`: a server in front of the fake that speaks TLS.
 //! - `cases`: what is read, from which account; one module for each part of the table.
 //! - `report`: the table, as Markdown and as JSON.
 //!
@@ -18,6 +19,7 @@ mod cases;
 mod process;
 mod readers;
 mod report;
+mod tls;
 
 use std::error::Error;
 use std::path::PathBuf;

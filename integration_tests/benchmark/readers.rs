@@ -8,8 +8,8 @@ use std::time::{Instant, SystemTime};
 use fake_100ms::Fake;
 use serde_json::{Value, json};
 
-use crate::Done;
 use crate::process::{self, Output, Run};
+use crate::{Done, tls};
 
 /// Before everything in a fake account.
 const START_DATE: &str = "2015-01-01T00:00:00Z";
@@ -23,12 +23,14 @@ pub struct Reading<'a> {
     pub links: bool,
     /// What a sync before wrote, for one that goes on from there.
     pub since: Option<&'a Output>,
+    /// The address of a server in front of the fake.
+    pub through: Option<&'a str>,
 }
 
 impl<'a> Reading<'a> {
     /// All of `streams`, with the connector's own settings.
     pub fn of(streams: &'a [&'a str]) -> Self {
-        Self { streams, workers: 10, links: true, since: None }
+        Self { streams, workers: 10, links: true, since: None, through: None }
     }
 
     /// What changed since the sync that wrote `before`.
@@ -99,10 +101,12 @@ impl Connector {
             "start_date": START_DATE,
             "num_workers": reading.workers,
             "recording_urls": if reading.links { "presigned" } else { "none" },
-            "api_url": fake.url(),
+            "api_url": reading.through.map_or_else(|| fake.url(), str::to_owned),
         });
         let catalog = reading.catalog(|_| "incremental");
-        process::measure(self.0.read(&config, &catalog, reading.states().as_ref())?, fake)
+        let mut command = self.0.read(&config, &catalog, reading.states().as_ref())?;
+        command.env("SSL_CERT_FILE", tls::certificate());
+        process::measure(command, fake)
     }
 
     /// How long `spec` takes, in seconds: the median of twenty.

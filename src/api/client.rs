@@ -37,6 +37,8 @@ pub struct Settings {
     pub credentials: Credentials,
     /// Requests in flight at most.
     pub workers: usize,
+    /// Requests in a second at most.
+    pub requests_per_second: Option<f64>,
     pub policy: Policy,
     /// Refuse loopback and private addresses, however the host name resolves.
     pub public_only: bool,
@@ -121,7 +123,7 @@ impl Client {
             exchange,
             api_url: root(settings.api_url),
             tokens: Tokens::new(settings.credentials, settings.on_minted),
-            rate_limits: RateLimits::new(settings.workers, settings.policy.clone()),
+            rate_limits: RateLimits::new(settings.workers, settings.requests_per_second, settings.policy.clone()),
             policy: settings.policy,
             listener,
             redact: settings.redact,
@@ -209,7 +211,7 @@ impl Client {
             return Err(ApiError::unsent(Problem::BadId, get.path()));
         }
         let mut retry = Retry::new(&self.shared.policy);
-        let (mut first_sent_at, mut limited_at) = (None, None);
+        let (mut first_sent_at, mut limited_at, mut was_closed) = (None, None, false);
         loop {
             let is_alone = get.endpoint.is_cautious && self.retry_stats().waits > 0;
             let _alone = if is_alone { Some(self.alone.lock().await) } else { None };
@@ -232,6 +234,13 @@ impl Client {
             if problem.is_oversized() && get.ask_for_less() {
                 retry.tried(took);
                 self.retrying(&get, &problem, Duration::ZERO);
+                continue;
+            }
+            // A server may close a connection that has been idle at the moment in which it is used again.
+            if matches!(problem, Problem::Closed(_))
+                && self.began().is_some()
+                && !std::mem::replace(&mut was_closed, true)
+            {
                 continue;
             }
             match retry.after(&problem, took, self.tries(&get, &problem, &permit)) {
@@ -381,12 +390,12 @@ fn root(mut api_url: Url) -> Url {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read, Write};
 
     use chrono::TimeDelta;
 
     use super::super::error::GiveUpReason;
-    use super::super::test_server::{client, client_with, respond, serve};
+    use super::super::test_server::{Requests, client, client_with, respond, serve};
     use super::*;
 
     /// The `limit` of each request.
@@ -396,6 +405,38 @@ mod tests {
 
     async fn page_of_rooms(client: &Client) -> Result<String, ApiError> {
         client.get(Get::page(Endpoint::ROOMS, 100), |body| Ok(body.to_owned())).await
+    }
+
+    #[test]
+    fn the_documented_address_with_its_version_means_the_root() {
+        for (typed, expected) in [
+            ("https://api.100ms.live/v2", "https://api.100ms.live/"),
+            ("https://api.100ms.live/v2/", "https://api.100ms.live/"),
+            ("https://proxy.example/100ms/v2", "https://proxy.example/100ms"),
+            ("https://proxy.example/v20", "https://proxy.example/v20"),
+        ] {
+            assert_eq!(root(typed.parse().unwrap()).as_str(), expected);
+        }
+    }
+
+    /// A server that answers the first request of each connection, and closes the connection when a second one comes.
+    fn serve_once_a_connection() -> (Url, Requests) {
+        serve(|number, _, connection| {
+            let _ = connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+            // The next head, or the end.
+            let _ = connection.read(&mut [0; 4096]).map(|_| number);
+        })
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_closed_when_it_is_used_again_is_not_a_try() {
+        let (url, _) = serve_once_a_connection();
+        let client = client(url, 1.0);
+        for _ in 0..3 {
+            let answer = client.get(Get::page(Endpoint::ROOMS, 100), |_| Ok(())).await;
+            answer.unwrap();
+        }
+        assert_eq!(client.retry_stats(), RetryStats { requests: 5, ..RetryStats::default() });
     }
 
     #[tokio::test]

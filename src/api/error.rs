@@ -71,6 +71,9 @@ pub enum Problem {
     /// The host is not on the public internet, although only public hosts are allowed.
     #[error("the host has no public address")]
     NotPublic,
+    /// It left, and the connection was closed before an answer came.
+    #[error("no complete answer: {0}")]
+    Closed(String),
     /// It left and no whole answer came: a reset, a timeout, a truncated body.
     #[error("no complete answer: {0}")]
     NoAnswer(String),
@@ -113,7 +116,7 @@ impl Problem {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Proxy { what, .. } => !is_about_login(what),
-            Self::NotSent(_) | Self::NoAnswer(_) | Self::TooSlow(_) | Self::Unreadable(_) => true,
+            Self::NotSent(_) | Self::Closed(_) | Self::NoAnswer(_) | Self::TooSlow(_) | Self::Unreadable(_) => true,
             Self::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500..=599),
             Self::Certificate(_) | Self::CertificateDates { .. } | Self::NotPublic | Self::TooLarge(_) => false,
             Self::Inconsistent(_) | Self::BadId | Self::Credentials(_) => false,

@@ -31,6 +31,9 @@ pub struct Received {
     pub body: BoxStream<'static, Result<Bytes, Problem>>,
 }
 
+/// The words of the HTTP library, and of the system, for a connection that the server has closed.
+const CLOSED: [&str; 2] = ["connection closed before message completed", "Connection reset by peer"];
+
 #[derive(Debug)]
 pub(super) struct Network {
     http: reqwest::Client,
@@ -72,6 +75,7 @@ impl Network {
     fn problem(&self, error: &reqwest::Error) -> Problem {
         match (transport::problem(error), self.proxy.clone()) {
             (Problem::NotSent(what), Some((variable, address))) => Problem::Proxy { variable, address, what },
+            (Problem::NoAnswer(what), _) if CLOSED.iter().any(|words| what.contains(words)) => Problem::Closed(what),
             (problem, _) => problem,
         }
     }

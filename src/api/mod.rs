@@ -52,5 +52,6 @@ pub use endpoints::{
 pub use error::{ApiError, GiveUpReason, Problem};
 pub use error_response::Redact;
 pub use exchange::{Exchange, Received};
+pub use private_hosts::is_loopback;
 pub use retry::Policy;
 pub use seen_tokens::SeenTokens;

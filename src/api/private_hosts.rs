@@ -21,7 +21,7 @@ pub(super) fn refuse_private_host(url: &Url) -> Result<(), String> {
 }
 
 /// Whether the host is this machine, whatever a resolver would answer.
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_end_matches('.');
     let is_name = host == "localhost" || host.ends_with(".localhost");
     is_name || literal(url).is_some_and(|address| address.to_canonical().is_loopback())

@@ -10,6 +10,8 @@
 //! allows one more.
 //!
 //! A request that a limit holds back does not count as in flight, so it does not slow down other endpoints.
+//!
+//! The user may bound the requests in a second, too. Then each one is sent a fraction of a second after the one before.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -52,6 +54,10 @@ pub(super) struct RateLimits {
     policy: Policy,
     workers: f64,
     permits: Semaphore,
+    /// The time from one request to the next, whatever their endpoints.
+    spacing: Duration,
+    /// When the next request may go. Whoever asked first goes first.
+    next: tokio::sync::Mutex<Option<Instant>>,
     endpoints: Mutex<HashMap<String, Arc<Queue>>>,
 }
 
@@ -74,8 +80,15 @@ pub(super) struct Permit<'a> {
 }
 
 impl RateLimits {
-    pub(super) fn new(workers: usize, policy: Policy) -> Self {
-        Self { permits: Semaphore::new(workers), endpoints: Mutex::default(), policy, workers: workers as f64 }
+    pub(super) fn new(workers: usize, per_second: Option<f64>, policy: Policy) -> Self {
+        Self {
+            permits: Semaphore::new(workers),
+            spacing: per_second.map_or(Duration::ZERO, |count| policy.scale(Duration::from_secs_f64(1.0 / count))),
+            next: tokio::sync::Mutex::default(),
+            endpoints: Mutex::default(),
+            policy,
+            workers: workers as f64,
+        }
     }
 
     /// Requests that could start right now.
@@ -95,9 +108,14 @@ impl RateLimits {
                 None => {
                     // The semaphore is never closed, so there is always a permit in the end.
                     let permit = self.permits.acquire().await.ok();
+                    let mut next = self.next.lock().await;
+                    if let Some(next) = *next {
+                        tokio::time::sleep_until(next).await;
+                    }
                     let sent_at = Instant::now();
                     // A pause may have begun meanwhile.
                     if locked(&endpoint.limit).take(sent_at) {
+                        *next = (!self.spacing.is_zero()).then(|| sent_at + self.spacing);
                         drop(first_in_line);
                         return Permit { policy: &self.policy, endpoint, _permit: permit, sent_at };
                     }
@@ -312,7 +330,7 @@ mod tests {
     impl Server {
         fn new(rule: Rule, named: Option<Duration>) -> Self {
             fastrand::seed(7);
-            let limits = RateLimits::new(10, Policy::for_sync());
+            let limits = RateLimits::new(10, None, Policy::for_sync());
             Self { limits, began: Instant::now(), rule, on: &[], named, state: Mutex::default() }
         }
 
@@ -439,7 +457,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_endpoint_that_comes_later_begins_with_one_request_while_another_is_limited() {
-        let limits = RateLimits::new(10, Policy::for_sync());
+        let limits = RateLimits::new(10, None, Policy::for_sync());
         limits.enter("rooms").await.succeeded(LATENCY);
         limits.enter("sessions").await.refused(Some(SECOND));
         let first = limits.enter("templates").await;
@@ -472,7 +490,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_holds_everybody_back_and_fewer_go_after_it() {
-        let limits = RateLimits::new(10, Policy::for_sync());
+        let limits = RateLimits::new(10, None, Policy::for_sync());
         let mut permits = join_all((0..10).map(|_| limits.enter("rooms"))).await.into_iter();
         tokio::time::advance(Duration::from_millis(100)).await;
         assert_eq!(permits.next().unwrap().refused(Some(45 * SECOND)), 45 * SECOND);
@@ -489,7 +507,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn endpoints_take_turns_whatever_the_length_of_their_lines() {
-        let limits = RateLimits::new(1, Policy::for_sync());
+        let limits = RateLimits::new(1, None, Policy::for_sync());
         let busy = limits.enter("sessions").await;
         let order = Mutex::new(Vec::new());
         let ask = |endpoint: &'static str| {

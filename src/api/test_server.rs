@@ -69,6 +69,7 @@ pub(super) fn client_with(api_url: Url, policy: Policy) -> Client {
         api_url,
         credentials: Credentials::App { access_key: "key".into(), app_secret: "secret".into() },
         workers: 10,
+        requests_per_second: None,
         policy,
         public_only: false,
         redact: Arc::new(str::to_owned),

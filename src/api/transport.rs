@@ -157,7 +157,7 @@ mod tests {
     async fn nobody_there_is_no_matter_of_certificates() {
         let (url, _) = serve(|_, _, _| ());
         let error = client(url, 0.001).get(Get::of(Endpoint::ITEM, "a"), |_| Ok(())).await.unwrap_err();
-        assert!(matches!(error.problem, Problem::NoAnswer(_)), "{error}");
+        assert!(matches!(error.problem, Problem::Closed(_)), "{error}");
         let error = client("http://127.0.0.1:1".parse().unwrap(), 0.001);
         let error = error.get(Get::of(Endpoint::ITEM, "a"), |_| Ok(())).await.unwrap_err();
         assert_eq!(error.problem, Problem::NotSent("Connection refused".into()));

@@ -94,6 +94,9 @@ pub(super) struct ReadArguments {
     /// Writes a `.jsonl` file for each stream and `state.json` to this folder, and continues from there the next time
     #[arg(long, value_name = "FOLDER")]
     pub(super) output: Option<PathBuf>,
+    /// Writes what the read has done to this file, as JSON: records, requests, refusals, seconds, warnings
+    #[arg(long, value_name = "FILE")]
+    pub(super) summary: Option<PathBuf>,
     /// Lets a read replace files in the folder of `--output` that have rows, but no state
     #[arg(long, requires = "output")]
     pub(super) overwrite: bool,

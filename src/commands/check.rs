@@ -59,11 +59,12 @@ const PROBES: [(&str, Question); 4] = [
 ];
 
 /// What the extra streams need besides, by their names.
-const EXTRA_PROBES: [(&str, Question); 4] = [
+const EXTRA_PROBES: [(&str, Question); 5] = [
     ("webhook_events", Question::Webhooks),
     ("live_streams", Question::List(Endpoint::LIVE_STREAMS, None)),
     ("external_streams", Question::List(Endpoint::EXTERNAL_STREAMS, None)),
     ("peer_quality", Question::PeerStats),
+    ("recording_assets", Question::List(Endpoint::RECORDING_ASSETS, None)),
 ];
 
 impl Question {

@@ -42,16 +42,14 @@ pub(super) async fn run(
 
 /// The streams named, also those that are offered only on request; else those that the configuration offers.
 fn chosen(names: &[String], config: &Config) -> Result<Vec<&'static StreamInfo>, Failure> {
-    let every: Vec<&'static StreamInfo> = streams::every().collect();
     if let Some(name) = names.iter().find(|name| !name.is_empty() && streams::named(name).is_none()) {
-        return Err(Failure::config(unknown(name, &every)));
+        return Err(Failure::config(unknown(name)));
     }
-    let is_named = |description: &&&StreamInfo| names.iter().any(|name| name == description.name);
-    let is_extra = |description: &&StreamInfo| config.extra_streams.iter().any(|name| name == description.name);
+    let is_extra = |stream: &&StreamInfo| config.extra_streams.iter().any(|name| name == stream.name);
     Ok(if names.is_empty() {
         streams::ALL.iter().chain(streams::EXTRA.iter().filter(is_extra)).collect()
     } else {
-        every.iter().filter(is_named).copied().collect()
+        streams::every().filter(|stream| names.iter().any(|name| name == stream.name)).collect()
     })
 }
 

@@ -181,6 +181,12 @@ pub async fn run<W: Write + Send + 'static>(
     if ending == Ending::Stopped {
         presentation.say_how_to_continue();
     }
+    if let Some(Ok(summary)) = &presentation.summary
+        && let Err(error) = summary.save(ending == Ending::Well)
+    {
+        let sentence = format!("source-100ms: the file of `--summary` cannot be written: {error}");
+        return (Ending::Failed, writeln!(std::io::stderr(), "{sentence}"));
+    }
     match written {
         Ok(written) => (ending, written),
         // The writer panicked.
@@ -258,10 +264,6 @@ async fn spec(output: &Output) -> Result<Ending, Abort> {
     Ok(Ending::Well)
 }
 
-fn said<T>(written: Result<T, OutputClosed>) -> Result<T, Abort> {
-    written.map_err(|OutputClosed| Abort::OutputClosed)
-}
-
 /// Checks the configuration and makes a client of it; warns of what has no effect, and of a token that ends soon.
 async fn connect(
     typed: &Map<String, Value>,
@@ -289,6 +291,7 @@ async fn connect(
         api_url: config.api_url.clone(),
         credentials: config.credentials.clone(),
         workers: config.num_workers,
+        requests_per_second: config.requests_per_second,
         policy: policy.scaled(time_scale),
         public_only: environment.is_cloud,
         redact: Arc::new(move |text| redactor.redact(text).into_owned()),

@@ -7,7 +7,7 @@ use super::arguments::{Arguments, Command};
 use super::{Environment, Failure};
 use crate::airbyte::Sink;
 use crate::sync::JsonLines;
-use crate::terminal::{CatalogAs, Folder, ProgressBars, Screen, Terminal};
+use crate::terminal::{CatalogAs, Folder, ProgressBars, Screen, Summary, Terminal};
 
 /// What a command must know of how its output is shown.
 pub(super) struct Presentation {
@@ -15,6 +15,8 @@ pub(super) struct Presentation {
     pub(super) progress: ProgressBars,
     /// Where records and states are kept, if not on standard output.
     pub(super) folder: Option<Result<Folder, Failure>>,
+    /// What a read has done, if somebody wants to know.
+    pub(super) summary: Option<Result<Summary, Failure>>,
     view: View,
 }
 
@@ -54,9 +56,9 @@ impl Presentation {
         stdout: impl Write + Send + 'static,
     ) -> (Self, Terminal) {
         let view = View::of(arguments, environment);
-        let folder = match &arguments.command {
-            Command::Read(read) => read.output.as_deref().map(open_folder),
-            _ => None,
+        let (folder, summary) = match &arguments.command {
+            Command::Read(read) => (read.output.as_deref().map(open_folder), read.summary.as_deref().map(open_summary)),
+            _ => (None, None),
         };
         let is_waited_for = environment.is_watched && matches!(view, View::Read | View::MessagesAndProgress);
         let progress = ProgressBars::new(is_waited_for);
@@ -74,8 +76,13 @@ impl Presentation {
                 Box::new(Screen { answer: stdout, remarks: std::io::stderr(), catalog_as, progress: above })
             }
         };
-        let open = folder.as_ref().and_then(|folder| folder.as_ref().ok()).cloned();
-        (Self { progress: progress.clone(), folder, view }, Terminal { progress, folder: open, rest })
+        let terminal = Terminal {
+            progress: progress.clone(),
+            summary: summary.as_ref().and_then(|summary| summary.as_ref().ok()).cloned(),
+            folder: folder.as_ref().and_then(|folder| folder.as_ref().ok()).cloned(),
+            rest,
+        };
+        (Self { progress, folder, summary, view }, terminal)
     }
 
     /// Whether sentences take the place of messages.
@@ -106,6 +113,13 @@ impl Presentation {
         };
         let _ = self.progress.above(|| writeln!(std::io::stderr(), "{how}"));
     }
+}
+
+fn open_summary(path: &Path) -> Result<Summary, Failure> {
+    Summary::at(path).map_err(|error| {
+        let problem = format!("cannot be written ({}): name one that you may write to", error.kind());
+        Failure::file("summary", &path.display().to_string(), &problem)
+    })
 }
 
 fn open_folder(path: &Path) -> Result<Folder, Failure> {

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use indicatif::HumanCount;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::ReadArguments;
 use super::files::{File, Role};
 use super::presentation::Presentation;
 use super::selection::{self, unknown};
-use super::{Abort, Ending, Environment, connect, said};
+use super::{Abort, Ending, Environment, connect};
 use crate::airbyte::{self, ConfiguredStream, Level, SavedStates, StreamStatus, SyncMode};
-use crate::api::{Client, Policy};
+use crate::api::{Client, Policy, RetryStats};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::streams::{self, Format, Options, StreamContext, StreamInfo, Timestamp, WrittenHashes};
@@ -29,29 +32,29 @@ pub(super) async fn run(
 ) -> Result<Ending, Abort> {
     environment.data_channel.clone()?;
     let (config, client) = connect(&typed, Policy::for_sync(), environment, output).await?;
-    // Somebody who names a stream wants it, even if it is offered only on request.
-    let offered: Vec<&'static StreamInfo> = streams::every().collect();
     let folder = presentation.folder.clone().transpose()?;
+    let summary = presentation.summary.clone().transpose()?;
     // Catalog and state may come from a pipe that nobody writes to.
     let inputs = async {
         let selection = match &arguments.catalog {
             Some(path) => {
                 let file = File { role: Role::Catalog, path: path.clone() };
-                selection::of_catalog(&file, arguments.incremental, &offered).await?
+                selection::of_catalog(&file, arguments.incremental).await?
             }
-            None => selection::of_names(&arguments.streams, arguments.incremental, &offered)?,
+            None => selection::of_names(&arguments.streams, arguments.incremental)?,
         };
-        Ok::<_, Failure>((selection, saved_states(arguments, folder.as_ref(), &offered).await?))
+        Ok::<_, Failure>((selection, saved_states(arguments, folder.as_ref()).await?))
     };
     let Some(inputs) = stop.run_until_cancelled(inputs).await else { return Ok(Ending::Stopped) };
     let (selection, saved) = inputs?;
     for (level, remark) in selection.remarks {
-        said(output.log(level, remark).await)?;
+        output.log(level, remark).await?;
     }
     let folder = folder.as_ref().map(|folder| (folder, arguments.overwrite));
     let sync = Sync { selected: &selection.streams, config: &config, client: &client, saved, folder, output };
     let watch = |job: &Job| presentation.progress.watch(job.description.name, &job.client, &job.share);
-    sync.run(watch, stop).await
+    let note = |stream: &str, stats: &RetryStats| summary.iter().for_each(|summary| summary.note(stream, stats));
+    sync.run(watch, note, stop).await
 }
 
 /// The same with everything at hand.
@@ -67,22 +70,18 @@ pub(super) async fn of_values(
     let names: Vec<&str> = streams::every().map(|description| description.name).collect();
     let selected = &airbyte::read_catalog(catalog).map_err(|error| Failure::config(error.to_string()))?;
     let saved = airbyte::read_states(states, &names).map_err(|error| Failure::config(error.to_string()))?;
-    Sync { selected, config: &config, client: &client, saved, folder: None, output }.run(|_| (), stop).await
+    Sync { selected, config: &config, client: &client, saved, folder: None, output }.run(|_| (), |_, _| (), stop).await
 }
 
 /// The states to resume from: those of `--state`, or those in the folder.
-async fn saved_states(
-    arguments: &ReadArguments,
-    folder: Option<&Folder>,
-    offered: &[&'static StreamInfo],
-) -> Result<SavedStates, Failure> {
+async fn saved_states(arguments: &ReadArguments, folder: Option<&Folder>) -> Result<SavedStates, Failure> {
     let in_folder = folder.map_or(Ok(None), Folder::state).map_err(|error| Failure::config(error.to_string()))?;
     let (role, path) = match (&arguments.state, in_folder) {
         (Some(path), _) => (Role::State, path.clone()),
         (None, Some(path)) => (Role::FolderState, path),
         (None, None) => return Ok(SavedStates::default()),
     };
-    let streams = offered.iter().map(|description| description.name).collect();
+    let streams = streams::every().map(|description| description.name).collect();
     let saved = File { role, path }.states(streams).await?;
     folder.iter().for_each(|folder| folder.remember(&saved));
     Ok(saved)
@@ -100,8 +99,14 @@ struct Sync<'a> {
 }
 
 impl Sync<'_> {
-    /// Reads the selected streams that there are; each other one is reported as an error.
-    async fn run(&self, watch: impl Fn(&Job), stop: CancellationToken) -> Result<Ending, Abort> {
+    /// Reads the selected streams that there are; each other one is reported as an error. `note` gets the requests that
+    /// each has made.
+    async fn run(
+        &self,
+        watch: impl Fn(&Job),
+        note: impl Fn(&str, &RetryStats),
+        stop: CancellationToken,
+    ) -> Result<Ending, Abort> {
         for warning in &self.saved.warnings {
             self.warn(warning.clone()).await?;
         }
@@ -117,14 +122,21 @@ impl Sync<'_> {
                 let start = self.start(description, stream, attempt_began).await?;
                 jobs.push(self.job(description, stream, start));
             } else {
-                let failure = Failure::config(unknown(&stream.name, &streams::every().collect::<Vec<_>>()));
-                said(self.output.message(failure.to_message(Some(&stream.name))).await)?;
-                said(self.output.status(&stream.name, StreamStatus::Incomplete).await)?;
+                let failure = Failure::config(unknown(&stream.name));
+                self.output.message(failure.to_message(Some(&stream.name))).await?;
+                self.output.status(&stream.name, StreamStatus::Incomplete).await?;
             }
         }
         jobs.iter().for_each(watch);
+        let clients: Vec<_> = jobs.iter().map(|job| (job.description.name, Arc::clone(&job.client))).collect();
+        let began = Instant::now();
         let is_each_known = jobs.len() == self.selected.len();
         let is_complete = sync::run(jobs, self.config.num_workers, self.output.clone(), stop.clone()).await;
+        let stats: Vec<_> = clients.into_iter().map(|(name, client)| (name, client.retry_stats())).collect();
+        stats.iter().for_each(|(name, stats)| note(name, stats));
+        let sum = |count: fn(&RetryStats) -> u64| stats.iter().map(|(_, stats)| count(stats)).sum();
+        let sentence = requests_made(sum(|stats| stats.requests), sum(|stats| stats.waits), began.elapsed());
+        self.output.log(Level::Info, sentence).await?;
         Ok(match is_complete && is_each_known {
             _ if stop.is_cancelled() => Ending::Stopped,
             true => Ending::Well,
@@ -133,7 +145,7 @@ impl Sync<'_> {
     }
 
     async fn warn(&self, warning: String) -> Result<(), Abort> {
-        said(self.output.log(Level::Warn, warning).await)
+        Ok(self.output.log(Level::Warn, warning).await?)
     }
 
     /// When the sync began that this one is another attempt of, which is one in which a full refresh was cut.
@@ -171,7 +183,7 @@ impl Sync<'_> {
             let wanted = Wanted { goes_on: start.is_continued, is_full, overwrite };
             let prepared = folder.prepare(name, wanted).map_err(Failure::config)?;
             if let Some((level, remark)) = prepared.remark {
-                said(self.output.log(level, remark).await)?;
+                self.output.log(level, remark).await?;
             }
             if prepared.goes_on != start.is_continued {
                 (saved, start) = (None, read(None)?);
@@ -211,4 +223,19 @@ impl Sync<'_> {
         });
         Job { description, stream, client, format, written, start, share: Share::default() }
     }
+}
+
+/// How many requests a sync has made, and how fast: whoever shares the limit of the workspace wants to know.
+fn requests_made(requests: u64, refused: u64, took: Duration) -> String {
+    let (noun, per_second) =
+        (if requests == 1 { "request" } else { "requests" }, requests as f64 / took.as_secs_f64().max(0.01));
+    let refused = match refused {
+        0 => "none of them was refused".to_owned(),
+        1 => "1 of them was refused".to_owned(),
+        refused => format!("{} of them were refused", HumanCount(refused)),
+    };
+    let (requests, took) = (HumanCount(requests), took.as_secs_f64());
+    format!(
+        "The sync made {requests} {noun} in {took:.2} s ({per_second:.1} a second); {refused} because of a rate limit."
+    )
 }

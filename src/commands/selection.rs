@@ -21,11 +21,7 @@ pub(super) struct Selection {
 ///
 /// # Errors
 /// When it holds no catalog that can be understood.
-pub(super) async fn of_catalog(
-    file: &File,
-    is_incremental: bool,
-    offered: &[&'static StreamInfo],
-) -> Result<Selection, Failure> {
+pub(super) async fn of_catalog(file: &File, is_incremental: bool) -> Result<Selection, Failure> {
     let catalog = the_catalog(file.values().await?).ok_or_else(|| {
         file.failure("holds messages, but no CATALOG among them: save the whole output of `discover`")
     })?;
@@ -37,56 +33,51 @@ pub(super) async fn of_catalog(
     };
     let mut streams = read(&catalog_of_all)?;
     for stream in &mut streams {
-        stream.sync_mode = mode(&stream.name, is_incremental, offered);
+        stream.sync_mode = mode(&stream.name, is_incremental);
     }
     let how = if is_incremental { "incrementally where they have a cursor" } else { "in full" };
     let remark = format!("The catalog is what `discover` printed, so all its streams are read {how}.");
     Ok(Selection { streams, remarks: vec![(Level::Info, remark)] })
 }
 
-/// The streams named on the command line, with all their columns.
+/// The streams named on the command line, with all their columns. Somebody who names a stream wants it, even if it is
+/// offered only on request.
 ///
 /// # Errors
 /// When there is no such stream.
-pub(super) fn of_names(
-    names: &[String],
-    is_incremental: bool,
-    offered: &[&'static StreamInfo],
-) -> Result<Selection, Failure> {
+pub(super) fn of_names(names: &[String], is_incremental: bool) -> Result<Selection, Failure> {
     let mut streams: Vec<ConfiguredStream> = Vec::new();
     for name in names.iter().filter(|name| !name.is_empty()) {
-        let found = offered.iter().find(|description| description.name == name.as_str());
-        let name = found.ok_or_else(|| Failure::config(unknown(name, offered)))?.name;
-        if streams.iter().all(|stream| stream.name != name) {
-            let sync_mode = mode(name, is_incremental, offered);
-            streams.push(ConfiguredStream { name: name.to_owned(), sync_mode, columns: None });
+        if streams::named(name).is_none() {
+            return Err(Failure::config(unknown(name)));
+        }
+        if streams.iter().all(|stream| stream.name != *name) {
+            let sync_mode = mode(name, is_incremental);
+            streams.push(ConfiguredStream { name: name.clone(), sync_mode, columns: None });
         }
     }
     if streams.is_empty() {
-        Err(Failure::config(format!("`--streams` names no stream: choose among {}.", names_of(offered))))
+        Err(Failure::config(format!("`--streams` names no stream: choose among {}.", names_of(streams::every()))))
     } else {
         Ok(Selection { streams, remarks: Vec::new() })
     }
 }
 
 /// Why there is no stream `name`, and what to do about it.
-pub(super) fn unknown(name: &str, offered: &[&'static StreamInfo]) -> String {
+pub(super) fn unknown(name: &str) -> String {
     let shown = airbyte::shown(name);
-    match nearest(name, offered.iter().map(|description| description.name)) {
+    match nearest(name, streams::every().map(|stream| stream.name)) {
         Some(meant) => format!("There is no stream `{shown}`; did you mean `{meant}`?"),
-        None => {
-            let always: Vec<&'static StreamInfo> = offered.iter().take(streams::ALL.len()).copied().collect();
-            format!("There is no stream `{shown}`: choose among {}.", names_of(&always))
-        }
+        None => format!("There is no stream `{shown}`: choose among {}.", names_of(&streams::ALL)),
     }
 }
 
-fn names_of(offered: &[&'static StreamInfo]) -> String {
-    offered.iter().map(|description| format!("`{}`", description.name)).collect::<Vec<_>>().join(", ")
+fn names_of(streams: impl IntoIterator<Item = &'static StreamInfo>) -> String {
+    streams.into_iter().map(|stream| format!("`{}`", stream.name)).collect::<Vec<_>>().join(", ")
 }
 
-fn mode(name: &str, is_incremental: bool, offered: &[&'static StreamInfo]) -> SyncMode {
-    let has_cursor = offered.iter().any(|description| description.name == name && description.cursor.is_some());
+fn mode(name: &str, is_incremental: bool) -> SyncMode {
+    let has_cursor = streams::named(name).is_some_and(|stream| stream.cursor.is_some());
     if is_incremental && has_cursor { SyncMode::Incremental } else { SyncMode::FullRefresh }
 }
 

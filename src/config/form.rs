@@ -8,7 +8,10 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::{DEFAULT_API_URL, DEFAULT_WORKERS, EVENT_TYPES, LONGEST_LOOKBACK_HOURS, MOST_WORKERS};
+use super::{
+    DEFAULT_API_URL, DEFAULT_WORKERS, EVENT_TYPES, LEAST_REQUESTS_PER_SECOND, LONGEST_LOOKBACK_HOURS,
+    MOST_REQUESTS_PER_SECOND, MOST_WORKERS,
+};
 use crate::nearest::nearest;
 use crate::streams::{self, AnalyticsRooms};
 
@@ -70,9 +73,13 @@ struct Form {
     #[schemars(title = "Number of Workers", range(min = 1, max = MOST_WORKERS),
         extend("group" = "advanced", "order" = 10, "default" = DEFAULT_WORKERS))]
     num_workers: u64,
+    /// The most requests to 100ms in a second. Set it if your own app shares the rate limit of your workspace, and leave it empty for no limit of ours. The log of each sync says how many were made, and how many 100ms refused.
+    #[schemars(title = "Requests per Second", range(min = LEAST_REQUESTS_PER_SECOND, max = MOST_REQUESTS_PER_SECOND),
+        extend("group" = "advanced", "order" = 11))]
+    requests_per_second: f64,
     /// The address of the 100ms API. Leave it as it is unless 100ms gave you another one.
     #[schemars(title = "API URL", extend(
-        "group" = "advanced", "order" = 11, "default" = DEFAULT_API_URL, "pattern" = URL_PATTERN, "pattern_descriptor" = "https://host"))]
+        "group" = "advanced", "order" = 12, "default" = DEFAULT_API_URL, "pattern" = URL_PATTERN, "pattern_descriptor" = "https://host"))]
     api_url: String,
 }
 
@@ -133,7 +140,7 @@ fn annotate(schema: &mut Value) {
         Value::Array(schemas) => schemas.iter_mut().for_each(annotate),
         Value::Object(object) => {
             // The generator's formats of numbers mean nothing to the platform.
-            if object.get("format").is_some_and(|format| format == "uint64") {
+            if object.get("format").is_some_and(|format| format == "uint64" || format == "double") {
                 object.remove("format");
             }
             // The holder of variants is an object; the variants say the rest.
@@ -191,9 +198,10 @@ pub(super) fn mistake(schema: &Value, value: &Value) -> Option<String> {
 fn is_allowed(schema: &Value, value: &Value) -> bool {
     let choices = &schema["enum"];
     match schema["type"].as_str() {
-        Some("integer") => whole(value).is_some_and(|number| {
-            schema["minimum"].as_u64().is_some_and(|least| number >= least)
-                && schema["maximum"].as_u64().is_some_and(|most| number <= most)
+        Some(kind @ ("integer" | "number")) => value.as_f64().is_some_and(|number| {
+            (kind == "number" || number.fract() == 0.0)
+                && schema["minimum"].as_f64().is_some_and(|least| number >= least)
+                && schema["maximum"].as_f64().is_some_and(|most| number <= most)
         }),
         Some("array") => {
             value.as_array().is_some_and(|items| items.iter().all(|item| is_allowed(&schema["items"], item)))
@@ -206,12 +214,6 @@ fn is_allowed(schema: &Value, value: &Value) -> bool {
     }
 }
 
-/// A number without a fraction, however it is written.
-pub(super) fn whole(value: &Value) -> Option<u64> {
-    let float = || value.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0).map(|number| number as u64);
-    value.as_u64().or_else(float)
-}
-
 /// What a schema asks for, such as "a whole number from 1 to 50 (default 10)".
 fn wanted(schema: &Value) -> String {
     let choices = names(&schema["enum"]);
@@ -222,7 +224,10 @@ fn wanted(schema: &Value) -> String {
     };
     match schema["type"].as_str() {
         _ if !choices.is_empty() => format!("{}{default}", alternatives(&choices)),
-        Some("integer") => format!("a whole number from {} to {}{default}", schema["minimum"], schema["maximum"]),
+        Some(kind @ ("integer" | "number")) => {
+            let whole = if kind == "integer" { "whole " } else { "" };
+            format!("a {whole}number from {} to {}{default}", schema["minimum"], schema["maximum"])
+        }
         Some("array") => match (&names(&schema["items"]["enum"])[..], &schema["examples"][0][0]) {
             ([], example) => format!("a list of strings such as [{example}]"),
             (names, _) => format!("a list of {}", alternatives(names)),

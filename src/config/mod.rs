@@ -4,14 +4,12 @@
 
 mod form;
 
-use std::net::IpAddr;
-
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::api::Credentials;
+use crate::api::{Credentials, is_loopback};
 use crate::nearest::nearest;
 use crate::streams::{AnalyticsRooms, PersonalData, Salt};
 
@@ -34,6 +32,8 @@ const DEFAULT_API_URL: &str = "https://api.100ms.live";
 const DEFAULT_WORKERS: u64 = 10;
 const MOST_WORKERS: u64 = 50;
 const LONGEST_LOOKBACK_HOURS: u64 = 720;
+const LEAST_REQUESTS_PER_SECOND: f64 = 0.1;
+const MOST_REQUESTS_PER_SECOND: f64 = 1_000.0;
 /// Whoever knows hashes and ids of users can try out shorter salts.
 const SHORTEST_SALT: usize = 16;
 
@@ -56,7 +56,9 @@ pub struct Config {
     pub lookback: TimeDelta,
     /// How many requests may be under way at the same time.
     pub num_workers: usize,
-    /// The root of the API, without its version.
+    /// The most requests in a second.
+    pub requests_per_second: Option<f64>,
+    /// The root of the API.
     pub api_url: Url,
 }
 
@@ -95,7 +97,7 @@ impl Config {
         else {
             return Err(mistakes);
         };
-        let whole = |key: &str, default: u64| given(typed, key).and_then(form::whole).unwrap_or(default);
+        let number = |key: &str| given(typed, key).and_then(Value::as_f64);
         Ok(Self {
             credentials,
             start_date,
@@ -104,8 +106,9 @@ impl Config {
             recording_urls: value_of::<String>(typed, "recording_urls") != "none",
             extra_streams: texts(typed, "extra_streams"),
             personal_data,
-            lookback: TimeDelta::hours(whole("lookback_hours", 0) as i64),
-            num_workers: whole("num_workers", DEFAULT_WORKERS) as usize,
+            lookback: TimeDelta::hours(number("lookback_hours").unwrap_or_default() as i64),
+            num_workers: number("num_workers").unwrap_or(DEFAULT_WORKERS as f64) as usize,
+            requests_per_second: number("requests_per_second"),
             api_url,
         })
     }
@@ -293,24 +296,11 @@ fn api_url(typed: &Map<String, Value>) -> Checked<Url> {
         return Err(format!("contains more than scheme, host and path: write only those, or {ADVICE}"));
     }
     match url.scheme() {
-        "https" => Ok(without_version(url)),
-        "http" if is_loopback(&url) => Ok(without_version(url)),
+        "https" => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
         "http" => Err(format!("would send your token unencrypted: use https, or {ADVICE}")),
         _ => Err(format!("does not begin with https://: {ADVICE}")),
     }
-}
-
-/// The vendor's documents write the address with its version behind it; here it means the root.
-fn without_version(mut url: Url) -> Url {
-    if let Some(root) = url.path().trim_end_matches('/').strip_suffix("/v2").map(str::to_owned) {
-        url.set_path(&root);
-    }
-    url
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -387,19 +377,6 @@ mod tests {
         let types = json!({"analytics_event_types": ["client.join.failed", "client.joined"]});
         let [types] = &doubts(types)[..] else { panic!("not one doubt") };
         assert!(types.starts_with("`analytics_event_types` names `client.joined`, "), "{types}");
-    }
-
-    #[test]
-    fn the_documented_address_with_its_version_means_the_root() {
-        for (typed, root) in [
-            ("https://api.100ms.live/v2", "https://api.100ms.live/"),
-            ("https://api.100ms.live/v2/", "https://api.100ms.live/"),
-            ("https://proxy.example/100ms/v2", "https://proxy.example/100ms"),
-            ("https://proxy.example/v20", "https://proxy.example/v20"),
-        ] {
-            let config = read(json!({"management_token": "t", "start_date": "2024-01-01T00:00:00Z", "api_url": typed}));
-            assert_eq!(config.unwrap().api_url.as_str(), root);
-        }
     }
 
     #[test]

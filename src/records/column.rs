@@ -66,7 +66,7 @@ pub const fn place(columns: &[Column], name: &str) -> usize {
 }
 
 /// The columns of three groups, one after the other: `ALL` is how many they are.
-pub const fn joined<const ALL: usize>(groups: [&[Column]; 3]) -> [Column; ALL] {
+pub const fn all_of<const ALL: usize>(groups: [&[Column]; 3]) -> [Column; ALL] {
     let mut all = [column("", Kind::Any, ""); ALL];
     let (mut group, mut at) = (0, 0);
     while group < groups.len() {

@@ -24,10 +24,10 @@ pub(crate) mod walk;
 
 mod spelling;
 
-pub use column::{Column, Personal, Table};
+pub use column::{Column, Personal, Table, added_fields, all_of, column, place, snake_case};
 pub use personal::{PersonalData, Salt};
-pub use record::RecordError;
+pub use record::{Fields, Record, RecordError, Times, readable_id};
 pub use row::{Format, Hashes, Remembered, Rows, WrittenHashes};
-pub use secrets::{MASK, mask_text};
+pub use secrets::{MASK, Place, cut_urls, host, mask_text, rewritten};
 pub use time::Timestamp;
-pub use value::{keep_on_one_line, written_as_object};
+pub use value::{Kind, Value, as_bool, keep_on_one_line, number, text_in, written_as_object};

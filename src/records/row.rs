@@ -7,7 +7,7 @@ use std::hash::Hasher;
 use std::io::Write;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
@@ -17,6 +17,7 @@ use super::record::{Record, Times};
 use super::secrets::Place;
 use super::time::Timestamp;
 use super::value::{Json, Kind, keep_on_one_line};
+use crate::seams::locked;
 
 /// Which columns of a stream to write, and what stands around them in a line.
 #[derive(Debug, Clone)]
@@ -351,21 +352,17 @@ impl WrittenHashes {
 
     /// Whether earlier syncs have written nothing that is known.
     fn is_empty(&self) -> bool {
-        self.known().is_empty()
+        locked(&self.known).is_empty()
     }
 
     /// Whether the record `key` has been written with this `content` and has not changed since.
     fn holds(&self, key: u64, content: u64) -> bool {
-        self.known().get(&key) == Some(&content)
+        locked(&self.known).get(&key) == Some(&content)
     }
 
     /// Notes that the record `key` is written anew.
     fn forget(&self, key: u64) {
-        self.known().remove(&key);
-    }
-
-    fn known(&self) -> MutexGuard<'_, Hashes> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.known).remove(&key);
     }
 
     /// From now on, only records that changed at or after `time` are of interest to the next sync.

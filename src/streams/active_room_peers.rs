@@ -8,20 +8,18 @@
 //!   empty answer both mean that nobody is in. A disabled room may be refused with 403.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::Map;
 
-use super::skipped::Skipped;
-use super::slice::Slice;
-use super::stream::{Sampled, Step, Stream, StreamContext, StreamError, StreamInfo};
+use super::stream::{Sampled, Skipped, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
 use crate::api::{Client, Endpoint, Keyed, ListFilter};
-use crate::records::column::{Column, Table, added_fields, column, place};
-use crate::records::record::{Fields, Record, RecordError, readable_id};
-use crate::records::row::Rows;
-use crate::records::value::Kind::{Text, Time};
-use crate::records::value::as_bool;
+use crate::records::Kind::{Text, Time};
+use crate::records::{
+    Column, Fields, Record, RecordError, Rows, Table, added_fields, as_bool, column, place, readable_id,
+};
+use crate::seams::locked;
 
 static TABLE: Table = Table { description: "Somebody who is in a room right now.", columns: COLUMNS };
 
@@ -90,7 +88,7 @@ fn sample(client: &Client) -> Sampled<'_> {
 impl ActiveRoomPeers {
     /// The rooms that an earlier page did not have, or had with an older session.
     fn not_asked_yet(&self, rooms: BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = locked(&self.asked);
         let is_new = |(room, session): &(String, String)| asked.get(room).is_none_or(|known| known < session);
         let rooms: BTreeMap<String, String> = rooms.into_iter().filter(is_new).collect();
         asked.extend(rooms.clone());

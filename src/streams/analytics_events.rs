@@ -17,7 +17,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
@@ -25,17 +25,14 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::session::{LONGEST, Person, Session};
-use super::skipped::Skipped;
-use super::slice::{Scope, Slice};
 use super::stream::{
-    AnalyticsRooms, PageStats, SETTLING, Sampled, Step, Stream, StreamContext, StreamError, StreamInfo, SyncBounds,
+    AnalyticsRooms, PageStats, SETTLING, Sampled, Scope, Skipped, Slice, Step, Stream, StreamContext, StreamError,
+    StreamInfo, SyncBounds,
 };
 use crate::api::{ApiError, Client, Endpoint, EventFilter, Keyed, ListFilter, Members, Problem, Raw};
-use crate::records::column::{Table, added_fields, column};
-use crate::records::record::{Fields, Record, RecordError, Times, readable_id};
-use crate::records::row::Rows;
-use crate::records::time::Timestamp;
-use crate::records::value::Kind::{Object, Text, Time};
+use crate::records::Kind::{Object, Text, Time};
+use crate::records::{Fields, Record, RecordError, Rows, Table, Times, Timestamp, added_fields, column, readable_id};
+use crate::seams::locked;
 
 static TABLE: Table = Table {
     description: "Something that happened in a room.",
@@ -449,10 +446,6 @@ impl AnalyticsEvents {
 /// Whether the phase is part of asking every room.
 fn is_of_sweep(phase: &str) -> bool {
     matches!(phase, ENABLED | DISABLED | SWITCHED | SWITCHED_BACK)
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The record of an event that `room` was asked for, and its time.

@@ -5,30 +5,28 @@ use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
-use crate::records::column::{Table, column};
-use crate::records::record::{Fields, Record, RecordError};
-use crate::records::time::Timestamp;
-use crate::records::value::Kind::{Any, Integer, Number, Object, Text, Time};
-use crate::records::value::number;
+use crate::records::Kind::{Any, Integer, Number, Object, Text, Time};
+use crate::records::{Column, Fields, Record, RecordError, Table, Timestamp, all_of, column, number};
 
-/// The files of an item.
+/// The columns of a file.
+pub(super) const FILE: &[Column] = &[
+    column("id", Text, "Unique id of the file.").from(&["id", "_id"]),
+    column("job_id", Text, "The recording it belongs to."),
+    column("room_id", Text, "The room."),
+    column("session_id", Text, "The session."),
+    column("type", Text, "room-composite, room-vod, chat, transcript, summary, track, stream and others."),
+    column("status", Text, "processing, completed or failed."),
+    column("path", Text, "Where it is stored."),
+    column("size", Integer, "Bytes."),
+    column("duration", Number, "Seconds."),
+];
+const ENDS: &[Column] =
+    &[column("metadata", Object, "What else is known of the file."), column("created_at", Time, "When it was made.")];
+
+/// The files of an item. Their thumbnails are a list or an object: the reference does not say.
 pub(super) static FILES: Table = Table {
     description: "A file of a recording.",
-    columns: &[
-        column("id", Text, "Unique id of the file.").from(&["id", "_id"]),
-        column("job_id", Text, "The recording it belongs to."),
-        column("room_id", Text, "The room."),
-        column("session_id", Text, "The session."),
-        column("type", Text, "room-composite, room-vod, chat, transcript, summary, track, stream and others."),
-        column("status", Text, "processing, completed or failed."),
-        column("path", Text, "Where it is stored."),
-        column("size", Integer, "Bytes."),
-        column("duration", Number, "Seconds."),
-        // A list or an object: the reference does not say.
-        column("thumbnails", Any, ""),
-        column("metadata", Object, "What else is known of the file."),
-        column("created_at", Time, "When it was made."),
-    ],
+    columns: &all_of::<12>([FILE, &[column("thumbnails", Any, "")], ENDS]),
 };
 
 /// A file.
@@ -51,9 +49,13 @@ impl<'a> File<'a> {
         self.fields.text(field).as_deref() == Some(value)
     }
 
+    pub(super) fn is_completed(&self) -> bool {
+        self.is("status", "completed")
+    }
+
     /// Whether it may still become another: it exists before it is finished, and nothing in it says when it is.
     pub(super) fn is_unfinished(&self) -> bool {
-        !self.is("status", "completed") && !self.is("status", "failed")
+        !self.is_completed() && !self.is("status", "failed")
     }
 
     fn bytes(&self) -> u64 {
@@ -71,7 +73,7 @@ const PRIMARY: [&str; 5] = ["room-composite", "room-composite-legacy", "room-vod
 
 /// The file that stands for the whole.
 pub(super) fn primary<'e, 'a>(files: &'e [File<'a>]) -> Option<&'e File<'a>> {
-    let completed = || files.iter().filter(|file| file.is("status", "completed"));
+    let completed = || files.iter().filter(|file| file.is_completed());
     // A composite may show one layer only; the one without a layer is the whole.
     let has_layer = |file: &File<'_>| file.fields.inside("metadata").get("layer").is_some();
     let whole = completed().find(|file| file.is("type", PRIMARY[0]) && !has_layer(file));

@@ -8,8 +8,8 @@ use super::files::{SHARED, WithFiles, columns, info};
 use super::paged_list::sample;
 use super::stream::StreamInfo;
 use crate::api::Endpoint;
-use crate::records::column::{Column, Table, column};
-use crate::records::value::Kind::{Bool, Object, Strings};
+use crate::records::Kind::{Bool, Object, Strings};
+use crate::records::{Column, Table, column};
 
 const OWN: &[Column] = &[
     column("rtmp_urls", Strings, "Where it was streamed to; stream keys are masked."),

@@ -1,27 +1,66 @@
-//! Links to files, each asked for alone: one that cannot be had must not cost all the others.
+//! Records with a link to a file: which of them are read in this sync, and which following syncs look at again. Each link
+//! is requested alone: one that cannot be had must not cost all the others.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::future::try_join_all;
+use serde_json::{Map, Value as Json};
 use tokio::sync::Semaphore;
 
-use super::skipped::Skipped;
-use super::stream::{Remark, StreamError};
-use crate::api::{Client, Problem};
+use super::recheck::{RECHECK, Recheck};
+use super::stream::{Remark, Skipped, StreamContext, StreamError};
+use crate::api::Problem;
+use crate::records::{Format, Record, Rows, Times, Timestamp, Value};
 
-/// Links that are asked for at the same time: as many as there can be workers.
+/// Links that are requested at the same time: as many as there can be workers.
 const AT_ONCE: usize = 50;
+/// The key of the state for records that are looked at again.
+const RECHECKED: &str = "recheck";
+/// The key of the state that says whether links to files have ever been had.
+const LINKS_WORK: &str = "links_work";
+/// The keys of a state.
+pub(super) const MEMORY: &[&str] = &[RECHECKED, LINKS_WORK];
 
-/// Asks for links, and counts those that could not be had.
-pub(super) struct FileLinks {
-    skipped: Skipped,
-    /// Bounds the links that are asked for before it is known whether any is given.
-    at_once: Semaphore,
-    /// Whether a link has been had, by this sync or one before it.
-    have_worked: AtomicBool,
+/// A record whose column `url` is a link to a file.
+pub(super) struct Linked<'a> {
+    pub(super) id: Cow<'a, str>,
+    pub(super) record: Record<'a>,
+    pub(super) times: Times,
+    /// When the last of its files was made, and the last of those that are not finished.
+    pub(super) last_file: Option<Timestamp>,
+    pub(super) last_unfinished: Option<Timestamp>,
+    /// The id of the file.
+    pub(super) file: Option<Cow<'a, str>>,
+    /// An earlier sync has written the record with a link to this file, so none is requested.
+    pub(super) is_link_known: bool,
 }
 
-/// What came of asking for a link.
-pub(super) enum Link {
+impl Linked<'_> {
+    fn file(&self) -> &str {
+        self.file.as_deref().unwrap_or_default()
+    }
+
+    /// Whether an earlier sync has written the record as it is now.
+    fn is_written(&self, format: &Format) -> bool {
+        Rows::holds(format, &self.record, self.file())
+    }
+}
+
+/// The links of a stream.
+pub(super) struct FileLinks {
+    are_wanted: bool,
+    skipped: Skipped,
+    /// Bounds the links that are requested before it is known whether any is given.
+    at_once: Semaphore,
+    /// Whether a link has been had, by this sync or one before it. Where none ever was, requesting it again later is of no
+    /// use.
+    have_worked: AtomicBool,
+    pub(super) recheck: Recheck,
+}
+
+/// What came of requesting a link.
+enum Link {
     To(String),
     /// 100ms does not have the file any more.
     None,
@@ -30,28 +69,105 @@ pub(super) enum Link {
 }
 
 impl FileLinks {
-    pub(super) fn new(have_worked: bool) -> Self {
+    pub(super) fn new(context: &StreamContext) -> Self {
+        let have_worked = context.memory.get(LINKS_WORK).is_some_and(|value| value == true);
         Self {
+            are_wanted: context.options.recording_urls && context.format.has("url"),
             skipped: Skipped::new("links to files"),
             at_once: Semaphore::new(AT_ONCE),
             have_worked: AtomicBool::new(have_worked),
+            recheck: Recheck::of(context.memory.get(RECHECKED)),
         }
     }
 
-    /// Whether a link has been had: where none ever was, asking again later is of no use.
-    pub(super) fn have_worked(&self) -> bool {
+    /// Whether any are requested, so that rows take a while.
+    pub(super) fn are_wanted(&self) -> bool {
+        self.are_wanted
+    }
+
+    /// What the state remembers.
+    pub(super) fn remember(&self, context: &StreamContext, is_finished: bool) -> Map<String, Json> {
+        let links_work = self.have_worked();
+        let recheck = self.recheck.state(is_finished, context.began(), links_work);
+        Map::from_iter([(RECHECKED.to_owned(), recheck), (LINKS_WORK.to_owned(), links_work.into())])
+    }
+
+    /// The rows of those records that are read in this sync, each with its link.
+    pub(super) async fn rows(
+        &self,
+        context: &StreamContext,
+        mut records: Vec<Linked<'_>>,
+    ) -> Result<Rows, StreamError> {
+        records.retain_mut(|linked| self.is_due(context, linked));
+        try_join_all(records.iter_mut().map(|linked| self.fill(context, linked))).await?;
+        let mut rows = Rows::default();
+        for linked in &mut records {
+            // Where no link was requested, the record may have been written otherwise meanwhile.
+            if linked.is_link_known && !linked.is_written(&context.format) {
+                linked.record.set("url", Value::Null);
+            }
+            rows.push_with_link(&context.format, &linked.record, Some(linked.times), linked.file());
+        }
+        Ok(rows)
+    }
+
+    /// Whether a record is read in this sync; notes until when following syncs look at it again.
+    fn is_due(&self, context: &StreamContext, linked: &mut Linked<'_>) -> bool {
+        let unfinished = linked.last_unfinished.map(|file| file + RECHECK);
+        let saved = self.recheck.until(&linked.id);
+        // When there were more than the state could hold, any record with a file of that time may be one of them.
+        let may_be_open = if self.recheck.is_full() { linked.last_file.map(|file| file + RECHECK) } else { unfinished };
+        let changed = linked.times.changed;
+        linked.times.recheck_until = may_be_open.max(saved).unwrap_or(changed).max(changed);
+        let is_due = (saved.is_some() || context.is_due(&linked.times)) && changed >= context.since.start_date;
+        if is_due {
+            self.recheck.note(&linked.id, unfinished.filter(|until| *until > context.began()));
+        }
+        is_due
+    }
+
+    /// Fills in the link. One that cannot be had leaves its column empty.
+    async fn fill(&self, context: &StreamContext, linked: &mut Linked<'_>) -> Result<(), StreamError> {
+        let Some(file) = linked.file.clone().filter(|_| self.are_wanted) else { return Ok(()) };
+        // Links differ each time and are not compared, so any text stands for the one the record was written with.
+        linked.record.set("url", "");
+        linked.is_link_known = linked.is_written(&context.format);
+        if linked.is_link_known {
+            return Ok(());
+        }
+        linked.record.set("url", Value::Null);
+        let saved = self.recheck.until(&linked.id);
+        let is_unchanged = linked.is_written(&context.format);
+        if is_unchanged && saved.is_none() {
+            return Ok(());
+        }
+        match self.request(context, &file).await? {
+            Link::To(url) => linked.record.set("url", Value::Plain(url.into())),
+            Link::None => {}
+            Link::Failed => {
+                let until = saved.filter(|_| is_unchanged).unwrap_or_else(|| context.began() + RECHECK);
+                self.recheck.note_link(&linked.id, until);
+                if self.have_worked() {
+                    linked.times.recheck_until = linked.times.recheck_until.max(until);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn have_worked(&self) -> bool {
         self.have_worked.load(Ordering::Relaxed)
     }
 
-    /// Asks for a link to `file`.
-    pub(super) async fn ask(&self, client: &Client, file: &str) -> Result<Link, StreamError> {
+    /// Requests a link to `file`.
+    async fn request(&self, context: &StreamContext, file: &str) -> Result<Link, StreamError> {
         // The semaphore is never closed, so there is always a permit in the end.
         let _permit = self.at_once.acquire().await.ok();
         if self.skipped.is_hopeless() {
             self.skipped.pass_over();
             return Ok(Link::Failed);
         }
-        match client.presigned_url(file).await {
+        match context.client.presigned_url(file).await {
             Err(error) if concerns_one_link(&error.problem) => {
                 self.skipped.lacks(&error);
                 Ok(Link::Failed)
@@ -81,7 +197,7 @@ impl FileLinks {
 fn concerns_one_link(problem: &Problem) -> bool {
     match problem {
         Problem::Refused { status, .. } => !matches!(status, 401 | 429),
-        Problem::Unreadable(_) | Problem::NoAnswer(_) | Problem::TooSlow(_) => true,
+        Problem::Unreadable(_) | Problem::Closed(_) | Problem::NoAnswer(_) | Problem::TooSlow(_) => true,
         _ => false,
     }
 }

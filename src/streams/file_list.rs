@@ -11,8 +11,7 @@ use tokio::task::JoinSet;
 use super::asset::File;
 use super::stream::StreamError;
 use crate::api::{Client, Endpoint, ListFilter, SeenTokens, repeated_token};
-use crate::records::record::RecordError;
-use crate::records::time::Timestamp;
+use crate::records::{RecordError, Timestamp};
 
 /// A file is younger than its item; allow for clocks.
 pub(super) const CLOCKS: TimeDelta = TimeDelta::hours(1);
@@ -27,9 +26,28 @@ pub(super) struct FileList {
     waiting: BTreeMap<String, Waiting>,
     /// The pages that follow.
     ahead: Option<PagesAhead>,
-    /// The oldest creation seen.
-    oldest: Option<Timestamp>,
+    order: NewestFirst,
     is_complete: bool,
+}
+
+/// How far a list has been read that is newest first, as far as has been seen.
+#[derive(Default)]
+pub(super) struct NewestFirst {
+    oldest: Option<Timestamp>,
+    pub(super) is_disproved: bool,
+}
+
+impl NewestFirst {
+    /// Notes when the next item of the list was created.
+    pub(super) fn note(&mut self, created: Timestamp) {
+        self.is_disproved |= self.oldest.is_some_and(|oldest| created - CLOCKS > oldest);
+        self.oldest = Some(self.oldest.map_or(created, |oldest| oldest.min(created)));
+    }
+
+    /// Whether items created at or after `time` may follow.
+    pub(super) fn goes_back_to(&self, time: Timestamp) -> bool {
+        self.is_disproved || self.oldest.is_none_or(|oldest| oldest >= time)
+    }
 }
 
 /// Files of an item that has not been reached.
@@ -44,7 +62,7 @@ pub(super) struct Waiting {
 impl FileList {
     /// The list, before anything of it has been read.
     pub(super) fn new(changed_since: Timestamp) -> Self {
-        Self { changed_since, waiting: BTreeMap::new(), ahead: None, oldest: None, is_complete: false }
+        Self { changed_since, waiting: BTreeMap::new(), ahead: None, order: NewestFirst::default(), is_complete: false }
     }
 
     /// Reads on until files made before `time` appear; false when the list is found not to be newest
@@ -55,25 +73,23 @@ impl FileList {
         time: Timestamp,
         below: Option<&str>,
     ) -> Result<bool, StreamError> {
-        let mut is_in_order = true;
-        while is_in_order && self.goes_back_to(time) {
+        while !self.order.is_disproved && self.goes_back_to(time) {
             for file in self.next_page(client).await? {
-                is_in_order &= self.oldest.is_none_or(|oldest| file.created_at - CLOCKS <= oldest);
-                self.oldest = Some(self.oldest.map_or(file.created_at, |oldest| oldest.min(file.created_at)));
                 self.keep(file, below);
             }
         }
-        Ok(is_in_order)
+        Ok(!self.order.is_disproved)
     }
 
     /// Whether files made at or after `time` may follow.
     fn goes_back_to(&self, time: Timestamp) -> bool {
-        !self.is_complete && self.oldest.is_none_or(|oldest| oldest >= time)
+        !self.is_complete && self.order.goes_back_to(time)
     }
 
     async fn next_page(&mut self, client: &Arc<Client>) -> Result<Vec<ListedFile>, StreamError> {
         let page = self.ahead.get_or_insert_with(|| PagesAhead::of(Arc::clone(client))).next().await?;
         self.is_complete = page.next.is_none();
+        page.files.iter().for_each(|file| self.order.note(file.created_at));
         Ok(page.files)
     }
 
@@ -99,10 +115,8 @@ impl FileList {
     pub(super) async fn forget_all(&mut self, client: &Arc<Client>) -> Result<u64, StreamError> {
         let mut new = self.forget_from("");
         while self.goes_back_to(self.changed_since) {
-            for file in self.next_page(client).await? {
-                new += u64::from(file.created_at >= self.changed_since);
-                self.oldest = self.oldest.map_or(file.created_at, |oldest| oldest.min(file.created_at)).into();
-            }
+            let files = self.next_page(client).await?;
+            new += files.iter().filter(|file| file.created_at >= self.changed_since).count() as u64;
         }
         Ok(new)
     }
@@ -161,7 +175,7 @@ pub(super) struct ListedFile {
     pub(super) job: Option<String>,
     pub(super) created_at: Timestamp,
     pub(super) is_unfinished: bool,
-    raw: Box<RawValue>,
+    pub(super) raw: Box<RawValue>,
 }
 
 /// The page of files at `token`.

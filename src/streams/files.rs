@@ -14,33 +14,27 @@
 //!   stream starts over without it: each item that is due is fetched alone, which has its files. That takes a
 //!   request an item, but no memory, and it goes on where it was cut.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
 use super::asset::{self, FILES, File};
-use super::file_links::{FileLinks, Link};
+use super::file_links::{FileLinks, Linked, MEMORY};
 use super::file_list::{CLOCKS, FileList, files_page};
-use super::recheck::{RECHECK, Recheck};
-use super::skipped::Skipped;
-use super::slice::{Scope, Slice};
-use super::stream::{Remark, Sampled, Step, Stream, StreamContext, StreamError, StreamInfo, SyncBounds};
+use super::recheck::RECHECK;
+use super::stream::{Remark, Sampled, Scope, Skipped, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
 use crate::api::{Client, Endpoint, Members};
-use crate::records::column::{Column, Table, column, joined};
-use crate::records::record::{Fields, Record, RecordError, Times};
-use crate::records::row::{Format, Rows};
-use crate::records::time::Timestamp;
-use crate::records::value::Kind::{Entries, Integer, Number, Text, Time};
-use crate::records::value::Value;
+use crate::records::Kind::{Entries, Integer, Number, Text, Time};
+use crate::records::{Column, Fields, Record, RecordError, Rows, Table, Times, Value, all_of, column};
+use crate::seams::locked;
 
 /// The columns of an item that all of these streams have.
 const ITEM: &[Column] = &[
@@ -70,7 +64,7 @@ const ITS_FILES: &[Column] = &[
 
 /// All columns of a stream with files, of which these are its `own`.
 pub(super) const fn columns<const ALL: usize>(own: &[Column]) -> [Column; ALL] {
-    joined([ITEM, own, ITS_FILES])
+    all_of([ITEM, own, ITS_FILES])
 }
 
 /// How many columns all streams with files have.
@@ -90,11 +84,6 @@ const ANY_ORDER: &str = "any_order";
 /// The files, in whatever order: they tell of items that only a new file has changed.
 const FILE_LIST: &str = "files";
 
-/// The key of the state for items that are looked at again.
-const RECHECKED: &str = "recheck";
-/// The key of the state that says whether links to files have ever been had.
-const LINKS_WORK: &str = "links_work";
-
 const PHASES: &[&str] = &[NEWEST_FIRST, LATE, ANY_ORDER, FILE_LIST];
 
 /// What is known of a stream with files before it is read.
@@ -104,7 +93,7 @@ pub(super) const fn info(
     sample: for<'a> fn(&'a Client) -> Sampled<'a>,
     open: fn(StreamContext) -> Arc<dyn Stream>,
 ) -> StreamInfo {
-    StreamInfo { memory: &[RECHECKED, LINKS_WORK], sample, ..StreamInfo::new(name, table, PHASES, open) }
+    StreamInfo { memory: MEMORY, sample, ..StreamInfo::new(name, table, PHASES, open) }
 }
 
 /// A stream with files.
@@ -114,12 +103,10 @@ pub(super) struct WithFiles {
     list: Endpoint,
     /// Sets what is computed of an item itself.
     prepare: fn(&mut Record<'_>),
-    wants_url: bool,
     files: tokio::sync::Mutex<FileList>,
     links: FileLinks,
     /// Items that were requested alone.
     items: Skipped,
-    recheck: Recheck,
     is_out_of_order: AtomicBool,
     /// Items that are fetched alone, by a hash of the id.
     alone: Mutex<HashMap<u64, Alone>>,
@@ -152,6 +139,8 @@ impl Stream for WithFiles {
             match (&slice.scope, slice.phase.as_str()) {
                 (Scope::Item { item }, _) => self.item(item).await,
                 (Scope::Below { below }, LATE) => self.late(below).await,
+                // As version 0.1.0 saved it.
+                (Scope::Window(_), LATE) => self.late(slice.token.as_deref().unwrap_or_default()).await,
                 (_, FILE_LIST) => self.by_files(slice).await,
                 (_, ANY_ORDER) => self.one_by_one(slice).await,
                 // What a run before has joined and not written. Its files are not at hand any more.
@@ -182,9 +171,7 @@ impl Stream for WithFiles {
     }
 
     fn remember(&self, is_finished: bool) -> Map<String, Json> {
-        let links_work = self.links.have_worked();
-        let recheck = self.recheck.state(is_finished, self.context.began(), links_work);
-        Map::from_iter([(RECHECKED.to_owned(), recheck), (LINKS_WORK.to_owned(), links_work.into())])
+        self.links.remember(&self.context, is_finished)
     }
 }
 
@@ -196,11 +183,9 @@ impl WithFiles {
         prepare: fn(&mut Record<'_>),
     ) -> Arc<dyn Stream> {
         Arc::new(Self {
-            wants_url: context.options.recording_urls && context.format.has("url"),
             files: tokio::sync::Mutex::new(FileList::new(context.changed_since)),
-            links: FileLinks::new(context.memory.get(LINKS_WORK).is_some_and(|value| value == true)),
+            links: FileLinks::new(&context),
             items: Skipped::new("items with a new file"),
-            recheck: Recheck::of(context.memory.get(RECHECKED)),
             is_out_of_order: AtomicBool::new(false),
             alone: Mutex::default(),
             strays: AtomicU64::new(0),
@@ -239,7 +224,7 @@ impl WithFiles {
             self.strays.fetch_add(files.forget_all(&self.context.client).await?, Ordering::Relaxed);
         }
         drop(files);
-        if !self.wants_url {
+        if !self.links.are_wanted() {
             return Ok(Step { rows: self.rows(parents).await?, rest, ..Step::default() });
         }
         Ok(Step { later: Some(stream::once(async move { self.rows(parents).await }).boxed()), rest, ..Step::default() })
@@ -248,14 +233,17 @@ impl WithFiles {
     /// Items beyond the look-back, with an id below this one, that have got a file since the cursor or are looked
     /// at again.
     async fn late(&self, below: &str) -> Result<Step, StreamError> {
-        let due =
-            if self.recheck.is_full() { self.context.changed_since - RECHECK } else { self.context.changed_since };
+        let due = if self.links.recheck.is_full() {
+            self.context.changed_since - RECHECK
+        } else {
+            self.context.changed_since
+        };
         let mut files = self.files.lock().await;
         if !files.read_back_to(&self.context.client, due, Some(below)).await? {
             return Ok(start_over());
         }
         let mut ids: Vec<String> =
-            files.newer_than(due, below).chain(self.recheck.below(below)).map(String::from).collect();
+            files.newer_than(due, below).chain(self.links.recheck.below(below)).map(String::from).collect();
         ids.sort_unstable_by(|a, b| b.cmp(a));
         ids.dedup();
         let rest =
@@ -273,7 +261,8 @@ impl WithFiles {
         let (parents, next) = self.page(&slice).await?;
         let is_wanted = |parent: &Parent| {
             slice.phase == NEWEST_FIRST
-                || (parent.times.changed >= self.context.changed_since || self.recheck.until(&parent.id).is_some())
+                || (parent.times.changed >= self.context.changed_since
+                    || self.links.recheck.until(&parent.id).is_some())
                     && self.is_first_time(&parent.id, 0)
         };
         let wanted = parents.into_iter().filter(is_wanted).map(|parent| parent.id);
@@ -286,7 +275,7 @@ impl WithFiles {
         let mut wanted = Vec::new();
         for file in page.files {
             let is_new = file.created_at >= self.context.changed_since;
-            let is_open = (file.is_unfinished || self.recheck.is_full())
+            let is_open = (file.is_unfinished || self.links.recheck.is_full())
                 && file.created_at + RECHECK >= self.context.changed_since;
             let Some(item) = file.job.filter(|_| is_new || is_open) else { continue };
             if self.is_first_time(&item, is_new.into()) {
@@ -318,7 +307,7 @@ impl WithFiles {
         let Some(parent) = self.items.note(id, answer.map(Some))?.flatten() else {
             if !is_refused {
                 locked(&self.alone).entry(hash_of(id)).or_default().is_missing = true;
-                self.recheck.note(id, None);
+                self.links.recheck.note(id, None);
             }
             return Ok(Step { is_undecided: self.items.is_undecided(id), ..Step::default() });
         };
@@ -332,68 +321,13 @@ impl WithFiles {
     }
 
     async fn rows(&self, parents: Vec<Parent>) -> Result<Rows, StreamError> {
-        let mut due = Vec::with_capacity(parents.len());
+        let mut records = Vec::with_capacity(parents.len());
         for parent in &parents {
-            let mut joined = Joined::of(parent, self.table)?;
-            (self.prepare)(&mut joined.record);
-            if self.is_due(&mut joined) {
-                due.push(joined);
-            }
+            let mut linked = joined(parent, self.table)?;
+            (self.prepare)(&mut linked.record);
+            records.push(linked);
         }
-        try_join_all(due.iter_mut().map(|joined| self.fill_link(joined))).await?;
-        let mut rows = Rows::default();
-        for joined in &mut due {
-            // Where no link was requested, the record may have been written otherwise meanwhile.
-            if joined.is_link_known && !joined.is_written(&self.context.format) {
-                joined.record.set("url", Value::Null);
-            }
-            rows.push_with_link(&self.context.format, &joined.record, Some(joined.times), joined.file());
-        }
-        Ok(rows)
-    }
-
-    /// Whether an item is read in this sync; notes until when following syncs look at it again.
-    fn is_due(&self, joined: &mut Joined<'_>) -> bool {
-        let SyncBounds { start_date, .. } = self.context.since;
-        let unfinished = joined.last_unfinished.map(|file| file + RECHECK);
-        let saved = self.recheck.until(joined.id);
-        // When there were more than the state could hold, any item with a file of that time may be one of them.
-        let may_be_open = if self.recheck.is_full() { joined.last_file.map(|file| file + RECHECK) } else { unfinished };
-        joined.times.recheck_until = may_be_open.max(saved).unwrap_or(joined.times.changed).max(joined.times.changed);
-        let is_due = (saved.is_some() || self.context.is_due(&joined.times)) && joined.times.changed >= start_date;
-        if is_due {
-            self.recheck.note(joined.id, unfinished.filter(|until| *until > self.context.began()));
-        }
-        is_due
-    }
-
-    /// Fills in the link to the primary file. One that cannot be had leaves its column empty.
-    async fn fill_link(&self, joined: &mut Joined<'_>) -> Result<(), StreamError> {
-        let Some(file) = joined.primary.clone().filter(|_| self.wants_url) else { return Ok(()) };
-        // Links differ each time and are not compared, so any text stands for the one the record was written with.
-        joined.record.set("url", "");
-        joined.is_link_known = joined.is_written(&self.context.format);
-        if joined.is_link_known {
-            return Ok(());
-        }
-        joined.record.set("url", Value::Null);
-        let saved = self.recheck.until(joined.id);
-        let is_unchanged = joined.is_written(&self.context.format);
-        if is_unchanged && saved.is_none() {
-            return Ok(());
-        }
-        match self.links.ask(&self.context.client, &file).await? {
-            Link::To(url) => joined.record.set("url", Value::Plain(url.into())),
-            Link::None => {}
-            Link::Failed => {
-                let until = saved.filter(|_| is_unchanged).unwrap_or_else(|| self.context.began() + RECHECK);
-                self.recheck.note_link(joined.id, until);
-                if self.links.have_worked() {
-                    joined.times.recheck_until = joined.times.recheck_until.max(until);
-                }
-            }
-        }
-        Ok(())
+        self.links.rows(&self.context, records).await
     }
 }
 
@@ -404,10 +338,6 @@ fn start_over() -> Step {
 
 fn items(list: &str, ids: impl IntoIterator<Item = String>) -> Vec<Slice> {
     ids.into_iter().map(|id| Slice::new(list, Scope::Item { item: id })).collect()
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn hash_of(id: &str) -> u64 {
@@ -441,58 +371,33 @@ fn is_newest_first(token: Option<&str>, parents: &[Parent]) -> bool {
         && parents.last().zip(token).is_none_or(|(last, token)| last.id.as_str() < token)
 }
 
-/// A record with its files.
-struct Joined<'a> {
-    id: &'a str,
-    record: Record<'a>,
-    times: Times,
-    /// When the last of its files was made, and the last of those that are not finished.
-    last_file: Option<Timestamp>,
-    last_unfinished: Option<Timestamp>,
-    /// The id of the primary file.
-    primary: Option<Cow<'a, str>>,
-    /// An earlier sync has written the record with a link to this file, so none is requested.
-    is_link_known: bool,
-}
-
-impl<'a> Joined<'a> {
-    fn of(parent: &'a Parent, table: &'static Table) -> Result<Self, RecordError> {
-        let id = parent.id.as_str();
-        let item = Fields::of(&parent.raw).unwrap_or_default();
-        item.time("started_at", id)?;
-        item.time("stopped_at", id)?;
-        // The list leaves files out; should it hold some, they count as well.
-        let inline = Members::<&RawValue>::of(item.get("recording_assets"))
-            .map_err(|_| RecordError::new(Some(id), "recording_assets", "is not an array"))?;
-        let files = parent.files.iter().map(AsRef::as_ref).chain(inline.into_iter().map(|(_, raw)| raw));
-        let files = asset::files_of(files, id)?;
-        let last_file = files.iter().map(|file| file.created_at).max();
-        let unfinished = files.iter().filter(|file| file.is_unfinished());
-        let last_unfinished = unfinished.map(|file| file.created_at).max();
-        let changed = parent.times.changed.max(last_file.unwrap_or(parent.times.changed));
-        let primary = asset::primary(&files);
-        let mut record = Record::of(table, item)
-            .with("created_at", parent.times.created_at)
-            .with("updated_at", changed)
-            .with("url", Value::Null);
-        for column in ["duration", "size", "path"] {
-            record.set(column, primary.and_then(|file| file.fields.get(column)));
-        }
-        let primary = primary.map(|file| file.id.clone());
-        record.set("recording_assets", Value::Entries(files.into_iter().map(File::entry).collect()));
-        let times = Times::new(parent.times.created, changed);
-        Ok(Self { id, record, times, last_file, last_unfinished, primary, is_link_known: false })
+/// The record of an item with its files.
+fn joined<'a>(parent: &'a Parent, table: &'static Table) -> Result<Linked<'a>, RecordError> {
+    let id = parent.id.as_str();
+    let item = Fields::of(&parent.raw).unwrap_or_default();
+    item.time("started_at", id)?;
+    item.time("stopped_at", id)?;
+    // The list leaves files out; should it hold some, they count as well.
+    let inline = Members::<&RawValue>::of(item.get("recording_assets"))
+        .map_err(|_| RecordError::new(Some(id), "recording_assets", "is not an array"))?;
+    let files = parent.files.iter().map(AsRef::as_ref).chain(inline.into_iter().map(|(_, raw)| raw));
+    let files = asset::files_of(files, id)?;
+    let last_file = files.iter().map(|file| file.created_at).max();
+    let unfinished = files.iter().filter(|file| file.is_unfinished());
+    let last_unfinished = unfinished.map(|file| file.created_at).max();
+    let changed = parent.times.changed.max(last_file.unwrap_or(parent.times.changed));
+    let primary = asset::primary(&files);
+    let mut record = Record::of(table, item)
+        .with("created_at", parent.times.created_at)
+        .with("updated_at", changed)
+        .with("url", Value::Null);
+    for column in ["duration", "size", "path"] {
+        record.set(column, primary.and_then(|file| file.fields.get(column)));
     }
-
-    /// The id of the primary file.
-    fn file(&self) -> &str {
-        self.primary.as_deref().unwrap_or_default()
-    }
-
-    /// Whether an earlier sync has written the record as it is now.
-    fn is_written(&self, format: &Format) -> bool {
-        Rows::holds(format, &self.record, self.file())
-    }
+    let file = primary.map(|file| file.id.clone());
+    record.set("recording_assets", Value::Entries(files.into_iter().map(File::entry).collect()));
+    let times = Times::new(parent.times.created, changed);
+    Ok(Linked { id: id.into(), record, times, last_file, last_unfinished, file, is_link_known: false })
 }
 
 #[cfg(test)]
@@ -516,12 +421,12 @@ mod tests {
         Parent { files, ..Parent::of(&raw(recording)).unwrap() }
     }
 
-    fn joined(parent: &Parent) -> Joined<'_> {
-        Joined::of(parent, &TABLE).unwrap()
+    fn joined(parent: &Parent) -> Linked<'_> {
+        super::joined(parent, &TABLE).unwrap()
     }
 
     fn primary_of(files: Vec<Box<RawValue>>) -> Option<String> {
-        joined(&parent(files)).primary.map(Cow::into_owned)
+        joined(&parent(files)).file.map(String::from)
     }
 
     #[test]

@@ -8,9 +8,8 @@ use super::files::{SHARED, WithFiles, columns, info};
 use super::paged_list::sample;
 use super::stream::StreamInfo;
 use crate::api::Endpoint;
-use crate::records::column::{Column, Table, column};
-use crate::records::record::{Fields, Record};
-use crate::records::value::Kind::{Object, Text};
+use crate::records::Kind::{Object, Text};
+use crate::records::{Column, Fields, Record, Table, column};
 
 const OWN: &[Column] = &[
     column("playback_url", Text, "Where viewers watch it; a token in the link is masked.").from(&["playback"]),

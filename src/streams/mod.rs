@@ -30,8 +30,10 @@ mod analytics_events;
 mod external_streams;
 mod live_streams;
 mod peer_quality;
+mod recording_assets;
 mod recordings;
 mod rooms;
+mod session_peers;
 mod sessions;
 mod template_settings;
 mod templates;
@@ -42,10 +44,9 @@ pub use crate::records::{
     Column, Format, Hashes, MASK, Personal, PersonalData, RecordError, Remembered, Rows, Salt, Timestamp,
     WrittenHashes, keep_on_one_line, mask_text, written_as_object,
 };
-pub use slice::{Scope, Slice, Window};
 pub use stream::{
-    AnalyticsRooms, DeferredRows, Options, PageStats, Remark, SETTLING, Step, Stream, StreamContext, StreamError,
-    StreamInfo, SyncBounds,
+    AnalyticsRooms, DeferredRows, Options, PageStats, Remark, SETTLING, Scope, Slice, Step, Stream, StreamContext,
+    StreamError, StreamInfo, SyncBounds, Window,
 };
 
 /// The streams that are always on offer, in the order of `discover`.
@@ -61,8 +62,14 @@ pub static ALL: [StreamInfo; 8] = [
 ];
 
 /// The streams that are on offer when the user asks for them.
-pub static EXTRA: [StreamInfo; 4] =
-    [webhook_events::INFO, live_streams::INFO, external_streams::INFO, peer_quality::INFO];
+pub static EXTRA: [StreamInfo; 6] = [
+    webhook_events::INFO,
+    live_streams::INFO,
+    external_streams::INFO,
+    peer_quality::INFO,
+    session_peers::INFO,
+    recording_assets::INFO,
+];
 
 /// All streams there are, whether on offer or not.
 pub fn every() -> impl Iterator<Item = &'static StreamInfo> {
@@ -91,7 +98,8 @@ mod tests {
             let others = told.filter(|column| column.personal != Personal::Yes);
             undeclared.extend(others.map(|column| format!("{}.{}", stream.name, column.name)));
         }
-        assert_eq!(undeclared, ["templates.name", "templates_destinations.name"], "names of what developers set up");
+        // Names of what developers have set up, and what is known of a file.
+        assert_eq!(undeclared, ["templates.name", "templates_destinations.name", "recording_assets.metadata"]);
     }
 
     #[test]

@@ -6,18 +6,15 @@ use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use super::slice::Slice;
-use super::stream::{PageStats, Sampled, Step, Stream, StreamContext, StreamError};
+use super::stream::{PageStats, Sampled, Slice, Step, Stream, StreamContext, StreamError};
 use crate::api::{ApiError, Client, Endpoint, ListFilter};
-use crate::records::column::added_fields;
-use crate::records::record::{Fields, Record, RecordError, Times};
-use crate::records::row::Rows;
-use crate::records::{PersonalData, Table};
+use crate::records::{Fields, PersonalData, Record, RecordError, Rows, Table, Times, added_fields};
 
-/// Sets the computed columns of a record, whose personal data is written as the user chose.
+/// Makes the records of an item: mostly one, the item itself, whose computed columns it sets. Personal data is written as
+/// the user chose.
 ///
-/// It fails when the record lacks what its key, its cursor or a computed column needs.
-pub(super) type Derive = for<'a> fn(&mut Record<'a>, &PersonalData) -> Result<Times, RecordError>;
+/// It fails when the item lacks what a key, the cursor or a computed column needs.
+pub(super) type Derive = for<'a> fn(Record<'a>, &PersonalData) -> Result<(Times, Vec<Record<'a>>), RecordError>;
 
 /// A stream that is one list. A list with a flag is read in two phases, first with the flag set, because what unset means
 /// is not documented. Only these can be divided by time: the others have no filters at all.
@@ -54,11 +51,11 @@ impl PagedList {
     fn rows(&self, slice: &Slice, page: Vec<Fields<'_>>) -> Result<(Rows, Option<PageStats>), StreamError> {
         let (mut rows, mut seen) = (Rows::default(), None);
         for fields in page {
-            let mut record = Record::of(self.table, fields);
-            let times = (self.derive)(&mut record, &self.context.format.personal)?;
+            let record = Record::of(self.table, fields);
+            let (times, records) = (self.derive)(record, &self.context.format.personal)?;
             PageStats::note(&mut seen, slice, times.created);
             if slice.window().takes(times.created) && self.context.is_due(&times) {
-                rows.push(&self.context.format, &record, Some(times));
+                records.iter().for_each(|record| rows.push(&self.context.format, record, Some(times)));
             }
         }
         Ok((rows, seen))

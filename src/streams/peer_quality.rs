@@ -2,7 +2,7 @@
 //!
 //! - **Source:** `/v2/sessions?active=false` names the sessions and their peers; then
 //!   `/v2/analytics/peer-stats` for each peer of each session that has ended since the cursor, which is a
-//!   request a peer. How many there will be is counted first and said in the log.
+//!   request a peer.
 //! - **Cursor:** `session_ended_at`: measurements exist once the session has ended, and do not change.
 //! - **Key:** a track of a person in a session, each simulcast layer (`rid`) by itself. Keys must not be null,
 //!   so a track without an id or a layer has an empty one.
@@ -10,97 +10,74 @@
 //! - **On request:** part of `extra_streams` in the configuration.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
 use serde_json::value::RawValue;
 
 use super::session::{LONGEST, Session};
-use super::skipped::Skipped;
-use super::slice::Slice;
-use super::stream::{DeferredRows, Remark, Step, Stream, StreamContext, StreamError, StreamInfo};
+use super::stream::{DeferredRows, Remark, Skipped, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
 use crate::api::{Endpoint, Keyed, ListFilter, Members, Raw};
-use crate::records::PersonalData;
-use crate::records::column::{Column, Table, column};
-use crate::records::record::{Fields, Record, RecordError, Times};
-use crate::records::row::Rows;
-use crate::records::time::Timestamp;
-use crate::records::value::Kind::{Integer, Number, Object, Text, Time};
-use crate::records::value::{Value, number};
+use crate::records::Kind::{Integer, Number, Object, Text, Time};
+use crate::records::{
+    Column, Fields, PersonalData, Record, RecordError, Rows, Table, Times, Timestamp, Value, column, number,
+};
 
 static TABLE: Table = Table { description: "How good one track of one person was in a session.", columns: COLUMNS };
 
-const COLUMNS: &[Column] = &[
-    column("session_id", Text, "The session."),
-    column("peer_id", Text, "The person in it."),
-    column("room_id", Text, "The room."),
-    column("direction", Text, "`publish` for what the person sent, `subscribe` for what they received."),
-    column("kind", Text, "`video` or `audio`."),
-    column("track_id", Text, "The track; empty when 100ms does not name it."),
-    column("type", Text, "What the track shows: camera, microphone, screen and others."),
-    column("rid", Text, "The simulcast layer, `h`, `m` or `l`; empty when there are no layers."),
-    column("session_ended_at", Time, "When the session ended. The cursor of this stream."),
-    column("started_at", Time, "The time of the first measurement."),
-    column("stopped_at", Time, "The time of the last measurement."),
-    column("samples", Integer, "How many measurements there are."),
-    column("bitrate_mean", Number, "Bits per second: the mean."),
-    column("bitrate_min", Number, "Bits per second: the smallest."),
-    column("bitrate_max", Number, "Bits per second: the largest."),
-    column("bitrate_p95", Number, "Bits per second: the 95th percentile."),
-    column("fps_mean", Number, "Frames per second: the mean."),
-    column("fps_min", Number, "Frames per second: the smallest."),
-    column("fps_max", Number, "Frames per second: the largest."),
-    column("fps_p95", Number, "Frames per second: the 95th percentile."),
-    column("packet_loss_percent_mean", Number, "Packets lost, in per cent: the mean."),
-    column("packet_loss_percent_min", Number, "Packets lost, in per cent: the smallest."),
-    column("packet_loss_percent_max", Number, "Packets lost, in per cent: the largest."),
-    column("packet_loss_percent_p95", Number, "Packets lost, in per cent: the 95th percentile."),
-    column("rtt_ms_mean", Number, "Round trip, in milliseconds: the mean."),
-    column("rtt_ms_min", Number, "Round trip, in milliseconds: the smallest."),
-    column("rtt_ms_max", Number, "Round trip, in milliseconds: the largest."),
-    column("rtt_ms_p95", Number, "Round trip, in milliseconds: the 95th percentile."),
-    column("jitter_ms_mean", Number, "Jitter, in milliseconds: the mean."),
-    column("jitter_ms_min", Number, "Jitter, in milliseconds: the smallest."),
-    column("jitter_ms_max", Number, "Jitter, in milliseconds: the largest."),
-    column("jitter_ms_p95", Number, "Jitter, in milliseconds: the 95th percentile."),
-    column("freeze_count_mean", Number, "Freezes of the picture: the mean."),
-    column("freeze_count_min", Number, "Freezes of the picture: the smallest."),
-    column("freeze_count_max", Number, "Freezes of the picture: the largest."),
-    column("freeze_count_p95", Number, "Freezes of the picture: the 95th percentile."),
-    column("concealed_samples_mean", Number, "Audio samples that had to be made up: the mean."),
-    column("concealed_samples_min", Number, "Audio samples that had to be made up: the smallest."),
-    column("concealed_samples_max", Number, "Audio samples that had to be made up: the largest."),
-    column("concealed_samples_p95", Number, "Audio samples that had to be made up: the 95th percentile."),
-    column(
-        "time_series",
-        Object,
-        "All measurements: a list of times in milliseconds and a list of values for each measure.",
-    ),
-];
+/// The columns: those of the track, and four for each measure.
+macro_rules! columns {
+    ($($measure:literal $what:literal,)*) => {
+        &[
+            column("session_id", Text, "The session."),
+            column("peer_id", Text, "The person in it."),
+            column("room_id", Text, "The room."),
+            column("direction", Text, "`publish` for what the person sent, `subscribe` for what they received."),
+            column("kind", Text, "`video` or `audio`."),
+            column("track_id", Text, "The track; empty when 100ms does not name it."),
+            column("type", Text, "What the track shows: camera, microphone, screen and others."),
+            column("rid", Text, "The simulcast layer, `h`, `m` or `l`; empty when there are no layers."),
+            column("session_ended_at", Time, "When the session ended. The cursor of this stream."),
+            column("started_at", Time, "The time of the first measurement."),
+            column("stopped_at", Time, "The time of the last measurement."),
+            column("samples", Integer, "How many measurements there are."),
+            $(
+                column(concat!($measure, "_mean"), Number, concat!($what, ": the mean.")),
+                column(concat!($measure, "_min"), Number, concat!($what, ": the smallest.")),
+                column(concat!($measure, "_max"), Number, concat!($what, ": the largest.")),
+                column(concat!($measure, "_p95"), Number, concat!($what, ": the 95th percentile.")),
+            )*
+            column(
+                "time_series",
+                Object,
+                "All measurements: a list of times in milliseconds and a list of values for each measure.",
+            ),
+        ]
+    };
+}
 
-/// What is measured; each has four columns, the first of which is `bitrate_mean`.
-const MEASURES: [&str; 7] =
-    ["bitrate", "fps", "packet_loss_percent", "rtt_ms", "jitter_ms", "freeze_count", "concealed_samples"];
+const COLUMNS: &[Column] = columns! {
+    "bitrate" "Bits per second",
+    "fps" "Frames per second",
+    "packet_loss_percent" "Packets lost, in per cent",
+    "rtt_ms" "Round trip, in milliseconds",
+    "jitter_ms" "Jitter, in milliseconds",
+    "freeze_count" "Freezes of the picture",
+    "concealed_samples" "Audio samples that had to be made up",
+};
+
+/// The first column of the measures.
 const FIRST_MEASURE: usize = 12;
 
 pub(super) const INFO: StreamInfo = StreamInfo {
     primary_key: &["session_id", "peer_id", "direction", "kind", "track_id", "rid"],
     cursor: Some("session_ended_at"),
-    ..StreamInfo::new("peer_quality", &TABLE, &[COUNTED, ENDED], |context| {
-        Arc::new(PeerQuality {
-            context,
-            skipped: Skipped::new("people's measurements"),
-            has_begun_to_count: AtomicBool::new(false),
-            peers: AtomicU64::new(0),
-            without_id: AtomicU64::new(0),
-        })
+    ..StreamInfo::new("peer_quality", &TABLE, &["ended"], |context| {
+        let skipped = Skipped::new("people's measurements");
+        Arc::new(PeerQuality { context, skipped, without_id: AtomicU64::new(0) })
     })
 };
-
-/// Sessions are counted, then measured.
-const COUNTED: &str = "counted";
-const ENDED: &str = "ended";
 
 /// Sessions a page: a sync that is cut asks again for the measurements of the pages it was at.
 const SESSIONS_PER_PAGE: u64 = 10;
@@ -112,45 +89,26 @@ const PEOPLE_PER_PART: usize = 10;
 struct PeerQuality {
     context: StreamContext,
     skipped: Skipped,
-    has_begun_to_count: AtomicBool,
-    peers: AtomicU64,
-    /// How many of them have no id at 100ms.
+    /// How many of the people have no id at 100ms.
     without_id: AtomicU64,
 }
 
 impl Stream for PeerQuality {
     fn begin(&self, phase: &'static str) -> Option<Slice> {
-        if phase == ENDED {
-            let peers = self.peers.load(Ordering::Relaxed);
-            let (requests, people) = if peers == 1 { ("request", "person") } else { ("requests", "people") };
-            self.context
-                .client
-                .note(format!("Reading `peer_quality` takes about {peers} {requests} for {peers} {people}."));
-        }
         Some(Slice::since(phase, self.context.since.created(LONGEST)))
     }
 
     fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
         Box::pin(async move {
-            let is_counted = slice.phase == COUNTED;
-            // A state holds no count: one that was cut begins anew.
-            let is_cut = is_counted && !self.has_begun_to_count.swap(true, Ordering::Relaxed);
-            let slice = if is_cut { Slice { token: None, ..slice } } else { slice };
-            let limit = (!is_counted).then_some(SESSIONS_PER_PAGE);
-            let filter = ListFilter { limit, ..slice.filter(Some(false)) };
+            let filter = ListFilter { limit: Some(SESSIONS_PER_PAGE), ..slice.filter(Some(false)) };
             let shape = |page: Vec<Fields<'_>>| {
                 let sessions = page.iter().map(|session| Ended::of(session, &self.context.format.personal));
                 sessions.collect::<Result<Vec<_>, _>>()
             };
             let page = self.context.client.list::<Fields<'static>, _>(Endpoint::SESSIONS, &filter, shape).await?;
             let due: Vec<_> = page.content?.into_iter().filter(|session| self.context.is_due(&session.times)).collect();
-            let rest = slice.rest(page.next);
-            if is_counted {
-                self.without_id.fetch_add(due.iter().map(|session| session.without_id).sum(), Ordering::Relaxed);
-                self.peers.fetch_add(due.iter().map(|session| session.peers.len() as u64).sum(), Ordering::Relaxed);
-                return Ok(Step { rest, ..Step::default() });
-            }
-            Ok(Step { later: Some(self.measure(due)), rest, ..Step::default() })
+            self.without_id.fetch_add(due.iter().map(|session| session.without_id).sum(), Ordering::Relaxed);
+            Ok(Step { rest: slice.rest(page.next), later: Some(self.measure(due)), ..Step::default() })
         })
     }
 
@@ -273,10 +231,9 @@ fn record_of<'a>(
         .with("stopped_at", at(timestamps.last().copied().flatten()))
         .with("samples", Value::Count(timestamps.len() as u64))
         .with("time_series", time_series);
-    for (columns, name) in COLUMNS[FIRST_MEASURE..].chunks(4).zip(MEASURES) {
-        for (column, value) in columns.iter().zip(summary(measure(name))) {
-            record.set(column.name, value);
-        }
+    for columns in COLUMNS[FIRST_MEASURE..].chunks_exact(4) {
+        let values = summary(measure(columns[0].name.trim_end_matches("_mean")));
+        columns.iter().zip(values).for_each(|(column, value)| record.set(column.name, value));
     }
     record
 }

@@ -1,13 +1,13 @@
 //! Items that following syncs look at again, because something about them was not finished.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::records::time::Timestamp;
-use crate::seams;
+use crate::records::Timestamp;
+use crate::seams::{self, locked};
 
 /// For how long.
 pub(super) const RECHECK: TimeDelta = TimeDelta::hours(72);
@@ -54,6 +54,11 @@ impl Recheck {
         self.saved.keys().map(String::as_str).take_while(move |id| *id < below)
     }
 
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.saved.is_empty()
+    }
+
     /// Whether there may have been more than the state could hold.
     pub(super) fn is_full(&self) -> bool {
         self.saved.len() >= seams::memory(MOST)
@@ -61,7 +66,7 @@ impl Recheck {
 
     /// Notes that the item has been looked at, and until when it is looked at again if it is not finished.
     pub(super) fn note(&self, id: &str, until: Option<Timestamp>) {
-        let mut now = self.now();
+        let mut now = locked(&self.now);
         if self.saved.contains_key(id) {
             now.seen.insert(id.to_owned());
         }
@@ -72,14 +77,14 @@ impl Recheck {
 
     /// Notes that the item has no link, which is asked for again until then.
     pub(super) fn note_link(&self, id: &str, until: Timestamp) {
-        self.now().without_link.insert(id.to_owned(), until);
+        locked(&self.now).without_link.insert(id.to_owned(), until);
     }
 
     /// What a state saves at the time `began`. As long as something is left to read, what has been seen may have to be
     /// read once more, and whether links can be had may not be known yet; in the end, those without a link are saved
     /// only where links can be had.
     pub(super) fn state(&self, is_finished: bool, began: Timestamp, links_work: bool) -> Value {
-        let now = self.now();
+        let now = locked(&self.now);
         let saved = self.saved.iter().filter(|(id, _)| !is_finished || !now.seen.contains(*id));
         let mut all: BTreeMap<&str, Timestamp> = BTreeMap::new();
         let without_link = now.without_link.iter().filter(|_| links_work || !is_finished);
@@ -92,10 +97,6 @@ impl Recheck {
         all.truncate(seams::memory(MOST));
         // A whole second more rather than less.
         all.into_iter().map(|(id, until)| json!([id, until.as_micros().div_euclid(1_000_000) + 1])).collect()
-    }
-
-    fn now(&self) -> MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -13,11 +13,8 @@ use std::sync::Arc;
 use super::paged_list::{PagedList, sample};
 use super::stream::StreamInfo;
 use crate::api::Endpoint;
-use crate::records::column::{Table, column};
-use crate::records::record::{Record, RecordError, Times};
-use crate::records::secrets::Place;
-use crate::records::value::Kind::{Bool, Dropped, Integer, Object, Strings, Text, Time};
-use crate::records::value::Value;
+use crate::records::Kind::{Bool, Dropped, Integer, Object, Strings, Text, Time};
+use crate::records::{Place, Record, RecordError, Table, Times, Value, column};
 
 static TABLE: Table = Table {
     description: "A room: where sessions take place.",
@@ -62,11 +59,11 @@ pub(super) const INFO: StreamInfo = StreamInfo {
     })
 };
 
-fn derive(room: &mut Record<'_>) -> Result<Times, RecordError> {
+fn derive(mut room: Record<'_>) -> Result<(Times, Vec<Record<'_>>), RecordError> {
     if let Some(webhook) = room.fields.get("webhook") {
         room.set("webhook", Value::At(Place::Webhook, webhook));
     }
-    room.set_times()
+    Ok((room.set_times()?, vec![room]))
 }
 
 #[cfg(test)]
@@ -79,9 +76,8 @@ mod tests {
     fn a_room_never_edited_was_last_changed_when_it_was_created() {
         let json = r#"{"id":"r","created_at":"2024-05-01T10:00:00.5Z","updated_at":"0001-01-01T00:00:00Z",
             "template":"old-name","webhook":{"url":"https://x/in/s3cret","headers":{"auth":"s3cret"}}}"#;
-        let mut room = Record::of(&TABLE, serde_json::from_str(json).unwrap());
-        derive(&mut room).unwrap();
-        let record = to_value(&room);
+        let room = &derive(Record::of(&TABLE, serde_json::from_str(json).unwrap())).unwrap().1[0];
+        let record = to_value(room);
         assert_eq!(record["updated_at"], "2024-05-01T10:00:00.500000Z");
         assert_eq!((&record["webhook"]["url"], &record["webhook"]["headers"]["auth"]), (&"x".into(), &MASK.into()));
         assert_eq!(record["template_id"], serde_json::Value::Null);

@@ -13,13 +13,11 @@ use chrono::TimeDelta;
 use ring::digest::{SHA256, digest};
 
 use crate::api::{Keyed, Members};
-use crate::records::column::{Column, Table, column, place};
-use crate::records::personal::{self, PersonalData};
-use crate::records::record::{Fields, Record, RecordError, Times, readable_id};
-use crate::records::time::Timestamp;
-use crate::records::value::Kind::{Number, Text, Time};
-use crate::records::value::{Value, as_bool};
-use crate::records::walk::{inner, quoted};
+use crate::records::Kind::{Number, Text, Time};
+use crate::records::{
+    Column, Fields, PersonalData, Record, RecordError, Table, Times, Timestamp, Value, as_bool, column, personal,
+    place, readable_id, walk::inner, walk::quoted,
+};
 
 /// The people in a session.
 pub(super) static PEERS: Table = Table { description: "Somebody who was in the session.", columns: COLUMNS };
@@ -116,6 +114,14 @@ impl<'a> Session<'a> {
     }
 }
 
+impl Person<'_> {
+    /// Seconds; `None` while connected.
+    pub(super) fn duration(&self) -> Option<Value<'static>> {
+        let stay = self.joined_at.zip(self.left_at);
+        stay.map(|(joined, left)| Value::Number(left.seconds_since(joined)))
+    }
+}
+
 /// The people in a session, and how many of their ids are derived.
 fn people_of<'a>(
     session: &Fields<'a>,
@@ -141,12 +147,12 @@ fn people_of<'a>(
                 if *twins == 1 { peer_id.into() } else { format!("{peer_id}-{twins}").into() }
             }
         };
-        let duration = joined_at.zip(left_at).map(|(joined, left)| Value::Number(left.seconds_since(joined)));
         entry.set_at(ID, peer_id.clone());
         entry.set_at(JOINED_AT, joined_at);
         entry.set_at(LEFT_AT, left_at);
-        entry.set_at(DURATION, duration);
-        people.push(Person { id: peer_id, joined_at, left_at, entry });
+        let mut person = Person { id: peer_id, joined_at, left_at, entry };
+        person.entry.set_at(DURATION, person.duration());
+        people.push(person);
     }
     Ok((people, without_id))
 }

@@ -15,11 +15,8 @@ use super::paged_list::{PagedList, sample};
 use super::session::{LONGEST, PEERS, Session};
 use super::stream::StreamInfo;
 use crate::api::Endpoint;
-use crate::records::PersonalData;
-use crate::records::column::{Table, column};
-use crate::records::record::{Record, RecordError, Times};
-use crate::records::value::Kind::{Bool, Dropped, Entries, Number, Text, Time};
-use crate::records::value::Value;
+use crate::records::Kind::{Bool, Dropped, Entries, Number, Text, Time};
+use crate::records::{PersonalData, Record, RecordError, Table, Times, Value, column};
 
 static TABLE: Table = Table {
     description: "One continuous use of a room, from the first peer who joins to the last who leaves.",
@@ -59,7 +56,7 @@ pub(super) const INFO: StreamInfo = StreamInfo {
     })
 };
 
-fn derive(record: &mut Record<'_>, personal: &PersonalData) -> Result<Times, RecordError> {
+fn derive<'a>(mut record: Record<'a>, personal: &PersonalData) -> Result<(Times, Vec<Record<'a>>), RecordError> {
     let mut session = Session::of(&record.fields, personal)?;
     session.people.sort_by(|a, b| {
         let joined = |at: Option<_>| (at.is_none(), at);
@@ -71,7 +68,7 @@ fn derive(record: &mut Record<'_>, personal: &PersonalData) -> Result<Times, Rec
     record.set("stopped_at", session.stopped_at);
     record.set("duration", session.stopped_at.map(|end| Value::Number(end.seconds_since(session.started_at))));
     record.set("peers", Value::Entries(session.people.into_iter().map(|person| person.entry).collect()));
-    Ok(session.times)
+    Ok((session.times, vec![record]))
 }
 
 #[cfg(test)]
@@ -81,9 +78,9 @@ mod tests {
     use crate::records::record::to_value;
 
     fn read(json: &str) -> Result<(serde_json::Value, Timestamp), RecordError> {
-        let mut record = Record::of(&TABLE, serde_json::from_str(json).unwrap());
-        let times = derive(&mut record, &PersonalData::Keep)?;
-        Ok((to_value(&record), times.changed))
+        let record = Record::of(&TABLE, serde_json::from_str(json).unwrap());
+        let (times, records) = derive(record, &PersonalData::Keep)?;
+        Ok((to_value(&records[0]), times.changed))
     }
 
     fn record(json: &str) -> (serde_json::Value, Timestamp) {

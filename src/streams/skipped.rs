@@ -7,10 +7,10 @@
 //!   for must not be taken for read.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
-use super::stream::Remark;
 use crate::api::{ApiError, Problem};
+use crate::seams::locked;
 
 /// Refusals that may speak of the one item asked for, not of the credentials or the server's health.
 const OF_ONE_ITEM: [u16; 5] = [400, 403, 409, 422, 451];
@@ -81,7 +81,7 @@ impl Skipped {
     /// # Errors
     /// Any other error; and a refusal, when nothing but refusals has come for long.
     pub fn note<T>(&self, item: &str, answer: Result<Option<T>, ApiError>) -> Result<Option<T>, ApiError> {
-        let mut counts = self.counts();
+        let mut counts = locked(&self.counts);
         match answer {
             Ok(answer) => {
                 counts.absent += u64::from(answer.is_none());
@@ -105,37 +105,37 @@ impl Skipped {
 
     /// Counts an item that can be done without, and whose request failed for whatever reason.
     pub fn lacks(&self, error: &ApiError) {
-        self.counts().gap(error.clone());
+        locked(&self.counts).gap(error.clone());
     }
 
     /// Counts one that was not asked for, because asking has become hopeless.
     pub fn pass_over(&self) {
-        self.counts().gaps += 1;
+        locked(&self.counts).gaps += 1;
     }
 
     /// Whether nothing has been had yet.
     pub fn has_none(&self) -> bool {
-        self.counts().answered == 0
+        locked(&self.counts).answered == 0
     }
 
     /// Whether so many could not be had, and none could, that asking on makes no sense.
     pub fn is_hopeless(&self) -> bool {
-        self.has_none() && self.counts().gaps >= HOPELESS
+        self.has_none() && locked(&self.counts).gaps >= HOPELESS
     }
 
     /// A refusal that may be meant for all items.
     pub fn undecided(&self) -> Option<ApiError> {
-        self.counts().undecided.values().next().cloned()
+        locked(&self.counts).undecided.values().next().cloned()
     }
 
     /// Whether `item` was refused, and this may be meant for all.
     pub fn is_undecided(&self, item: &str) -> bool {
-        self.counts().undecided.contains_key(item)
+        locked(&self.counts).undecided.contains_key(item)
     }
 
     /// What is missing, as sentences for the log.
     pub fn remarks(&self) -> Vec<Remark> {
-        let Counts { answered, absent, gaps, named, .. } = &*self.counts();
+        let Counts { answered, absent, gaps, named, .. } = &*locked(&self.counts);
         let things = self.things;
         if let Some(first) = named.first() {
             let asked = gaps + answered;
@@ -160,10 +160,6 @@ impl Skipped {
         }
         Vec::new()
     }
-
-    fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The refusal, whose endpoint says which item it is about.
@@ -172,6 +168,33 @@ fn named(refusal: ApiError, item: &str) -> ApiError {
         return refusal;
     }
     ApiError { endpoint: format!("{}?{item}", refusal.endpoint), ..refusal }
+}
+
+/// What a stream has to say when it has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    pub sentence: String,
+    /// Whether something is missing, so that somebody should look.
+    pub is_warning: bool,
+    /// Whether it is items that the state takes for read.
+    pub is_gap: bool,
+}
+
+impl Remark {
+    /// Something is missing.
+    pub fn warning(sentence: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), is_warning: true, is_gap: false }
+    }
+
+    /// Items are missing, and the state takes them for read.
+    pub fn gap(sentence: impl Into<String>) -> Self {
+        Self { is_gap: true, ..Self::warning(sentence) }
+    }
+
+    /// Good to know.
+    pub fn note(sentence: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), is_warning: false, is_gap: false }
+    }
 }
 
 #[cfg(test)]

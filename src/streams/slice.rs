@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::ListFilter;
-use crate::records::time::Timestamp;
+use crate::records::Timestamp;
 
 /// A piece of what is left to read, exactly as it stands in a saved state.
 ///
@@ -12,7 +12,6 @@ use crate::records::time::Timestamp;
 ///     [  items created here belong to it     )        newest first: a page at `before`, the next older
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "AsSaved")]
 pub struct Slice {
     /// Which of the stream's phases it belongs to.
     #[serde(rename = "list")]
@@ -24,7 +23,7 @@ pub struct Slice {
     #[serde(rename = "start", skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// Only the page at `token`: another slice holds what follows.
-    #[serde(rename = "single", skip_serializing_if = "std::ops::Not::not")]
+    #[serde(rename = "single", default, skip_serializing_if = "std::ops::Not::not")]
     pub is_single_page: bool,
     /// Of a single page: the token that followed it. Read again, the page may begin with what was not there yet, or
     /// hold fewer items, and then it goes on up to here; to the end of the list, when it was the last page.
@@ -172,32 +171,6 @@ impl Slice {
     }
 }
 
-/// A slice in a saved state, of version 0.1.0 as well.
-#[derive(Deserialize)]
-struct AsSaved {
-    list: String,
-    #[serde(flatten)]
-    scope: Scope,
-    start: Option<String>,
-    #[serde(default)]
-    single: bool,
-    end: Option<String>,
-}
-
-/// The phase whose `start` was an id to go on below, in states of version 0.1.0.
-const LATE: &str = "late";
-
-impl From<AsSaved> for Slice {
-    fn from(saved: AsSaved) -> Self {
-        let AsSaved { list, scope, start, single, end } = saved;
-        let (scope, token) = match (scope, start) {
-            (Scope::Window(_), Some(below)) if list == LATE => (Scope::Below { below }, None),
-            other => other,
-        };
-        Self { phase: list, scope, token, is_single_page: single, ends_at: end }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,10 +192,6 @@ mod tests {
     #[test]
     fn states_of_the_first_version_are_read() {
         let read = |json: &str| serde_json::from_str::<Slice>(json).unwrap();
-        assert_eq!(
-            read(r#"{"list":"late","start":"66aa"}"#),
-            Slice::new("late", Scope::Below { below: "66aa".into() })
-        );
         assert_eq!(read(r#"{"list":"enabled","room":"r"}"#), Slice::new("enabled", Scope::Room { room: "r".into() }));
         let window = read(r#"{"list":"ended","after":"2024-01-01T00:00:00.000000Z","start":"x"}"#);
         let expected = Slice::since("ended", Timestamp::parse("2024-01-01T00:00:00Z").unwrap());

@@ -9,13 +9,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::skipped::Skipped;
-use super::slice::Slice;
 use crate::api::{ApiError, Client};
-use crate::records::record::{RecordError, Times};
-use crate::records::row::{Format, Rows};
-use crate::records::{Table, Timestamp};
+use crate::records::{Format, RecordError, Rows, Table, Times, Timestamp};
 use crate::seams;
+
+pub use super::skipped::{Remark, Skipped};
+pub use super::slice::{Scope, Slice, Window};
 
 /// What was written may become visible only minutes later, so every sync reads this much further back
 /// than its cursor (the design's settling time).
@@ -119,33 +118,6 @@ pub trait Stream: Send + Sync {
     /// What the state remembers beside the cursor; `is_finished` when nothing is left to read.
     fn remember(&self, _is_finished: bool) -> Map<String, Value> {
         Map::new()
-    }
-}
-
-/// What a stream has to say when it has been read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remark {
-    pub sentence: String,
-    /// Whether something is missing, so that somebody should look.
-    pub is_warning: bool,
-    /// Whether it is items that the state takes for read.
-    pub is_gap: bool,
-}
-
-impl Remark {
-    /// Something is missing.
-    pub fn warning(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), is_warning: true, is_gap: false }
-    }
-
-    /// Items are missing, and the state takes them for read.
-    pub fn gap(sentence: impl Into<String>) -> Self {
-        Self { is_gap: true, ..Self::warning(sentence) }
-    }
-
-    /// Good to know.
-    pub fn note(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), is_warning: false, is_gap: false }
     }
 }
 

@@ -3,12 +3,9 @@
 use futures_util::future::try_join_all;
 use serde_json::value::RawValue;
 
-use super::slice::Slice;
-use super::stream::{Step, StreamContext, StreamError};
+use super::stream::{Slice, Step, StreamContext, StreamError};
 use crate::api::Endpoint;
-use crate::records::record::{Fields, RecordError};
-use crate::records::row::Rows;
-use crate::records::time::Timestamp;
+use crate::records::{Fields, RecordError, Rows, Timestamp};
 
 /// The one phase of these streams.
 pub(super) const PHASES: &[&str] = &["templates"];

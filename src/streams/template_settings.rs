@@ -9,15 +9,11 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 
-use super::skipped::Skipped;
-use super::slice::Slice;
-use super::stream::{Step, Stream, StreamContext, StreamError, StreamInfo};
+use super::stream::{Skipped, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
 use super::template_parents::{self, PHASES, Parent};
 use crate::api::Endpoint;
-use crate::records::column::{Table, column};
-use crate::records::record::Record;
-use crate::records::row::Rows;
-use crate::records::value::Kind::{Object, Text, Time};
+use crate::records::Kind::{Object, Text, Time};
+use crate::records::{Record, Rows, Table, column};
 
 static TABLE: Table = Table {
     description: "The settings of a template.",

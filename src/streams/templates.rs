@@ -11,8 +11,8 @@ use std::sync::Arc;
 use super::paged_list::{PagedList, sample};
 use super::stream::StreamInfo;
 use crate::api::Endpoint;
-use crate::records::column::{Table, column};
-use crate::records::value::Kind::{Bool, Object, Text, Time};
+use crate::records::Kind::{Bool, Object, Text, Time};
+use crate::records::{Table, column};
 
 static TABLE: Table = Table {
     description: "A template: what rooms are made from.",
@@ -47,7 +47,7 @@ pub(super) const INFO: StreamInfo = StreamInfo {
             list: Endpoint::TEMPLATES,
             phases: PHASES,
             look_back: None,
-            derive: |template, _| template.set_times(),
+            derive: |mut template, _| Ok((template.set_times()?, vec![template])),
         })
     })
 };

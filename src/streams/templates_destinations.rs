@@ -17,17 +17,11 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, join};
 use serde_json::value::RawValue;
 
-use super::skipped::Skipped;
-use super::slice::Slice;
-use super::stream::{Step, Stream, StreamContext, StreamError, StreamInfo};
+use super::stream::{Skipped, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
 use super::template_parents::{self, PHASES, Parent};
 use crate::api::{Endpoint, Keyed, Members};
-use crate::records::column::{Table, column, snake_case};
-use crate::records::record::{Fields, Record, RecordError};
-use crate::records::row::Rows;
-use crate::records::secrets::{MASK, Place};
-use crate::records::value::Kind::{Object, Text};
-use crate::records::value::Value;
+use crate::records::Kind::{Object, Text};
+use crate::records::{Fields, MASK, Place, Record, RecordError, Rows, Table, Value, column, snake_case};
 
 static TABLE: Table = Table {
     description: "One destination of a template.",

@@ -15,23 +15,21 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::value::RawValue;
 use tokio::sync::OnceCell;
 
-use super::slice::{Scope, Slice, Window};
-use super::stream::{Remark, Sampled, Step, Stream, StreamContext, StreamError, StreamInfo};
+use super::stream::{Remark, Sampled, Scope, Slice, Step, Stream, StreamContext, StreamError, StreamInfo, Window};
 use crate::api::{ApiError, Client, Problem, WebhookFilter, WebhookPage};
-use crate::records::column::{Table, added_fields, column};
-use crate::records::record::{Fields, Record, RecordError, Times, readable_id};
-use crate::records::row::Rows;
-use crate::records::secrets::{MASK, Place, cut_urls, host, rewritten};
-use crate::records::time::Timestamp;
-use crate::records::value::Kind::{Object, Text, Time};
-use crate::records::value::{Value, text_in};
+use crate::records::Kind::{Object, Text, Time};
+use crate::records::{
+    Fields, MASK, Place, Record, RecordError, Rows, Table, Times, Timestamp, Value, added_fields, column, cut_urls,
+    host, readable_id, rewritten, text_in,
+};
+use crate::seams::locked;
 
 static TABLE: Table = Table {
     description: "Something that 100ms told the workspace's webhook.",
@@ -136,7 +134,7 @@ impl Stream for WebhookEvents {
 
     fn remarks(&self) -> Vec<Remark> {
         let mut remarks = Vec::new();
-        if let Some((from, to)) = *self.lost.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some((from, to)) = *locked(&self.lost) {
             remarks.push(Remark::warning(format!(
                 "100ms answers for the last 30 days only, and what happened from {from} to {to} was older than that \
                  before it could be read: events of `webhook_events` are missing there. Sync more often, so that a sync \
@@ -289,7 +287,7 @@ impl WebhookEvents {
 
     /// Notes what is too old to be asked for by now.
     fn lose(&self, from: Timestamp, to: Timestamp) {
-        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lost = locked(&self.lost);
         *lost = Some(lost.map_or((from, to), |(first, last)| (first.min(from), last.max(to))));
     }
 

@@ -2,7 +2,7 @@
 //! come.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 use futures_util::StreamExt;
@@ -19,7 +19,7 @@ use crate::airbyte::{Level, StreamStatus, SyncMode, shown};
 use crate::api::repeated_token;
 use crate::failure::Failure;
 use crate::nearest::nearest;
-use crate::seams;
+use crate::seams::{self, locked};
 use crate::streams::{DeferredRows, Rows, Slice, Step, StreamError, StreamInfo, Timestamp};
 
 /// A cursor further ahead of both clocks than this cannot come from data.
@@ -286,7 +286,7 @@ impl Driver {
         }
         if let Some(next) = next {
             self.backlog.replace(next);
-            *self.job.share.lock().unwrap_or_else(PoisonError::into_inner) = self.backlog.share();
+            *locked(&self.job.share) = self.backlog.share();
         }
         if self.backlog.ignores_windows() && !self.has_warned_of_windows {
             self.has_warned_of_windows = true;

@@ -9,14 +9,12 @@
 //! | `checkpointer` | when a state is due, and what is in it |
 //! | `state` | saved JSON ⇄ where a sync begins |
 //! | `writer` | how records, states and everything else are written, in which order |
-//! | `notices` | which sentences the log gets for the notices of the client |
 //!
 //! The limit on requests is the client's and is shared by all streams.
 
 mod backlog;
 mod checkpointer;
 mod driver;
-mod notices;
 mod start_point;
 pub(crate) mod state;
 #[cfg(test)]

@@ -409,6 +409,7 @@ fn nobody() -> Arc<Client> {
         api_url: "http://127.0.0.1:9".parse().unwrap(),
         credentials: Credentials::App { access_key: "key".into(), app_secret: "secret".into() },
         workers: 10,
+        requests_per_second: None,
         policy: Policy::for_check(),
         public_only: false,
         redact: Arc::new(str::to_owned),

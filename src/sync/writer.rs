@@ -11,7 +11,6 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::notices;
 use crate::airbyte::{Level, Message, Sink, StreamStatus};
 use crate::api::Notice;
 use crate::redact::Redactor;
@@ -177,11 +176,17 @@ impl Writer {
     /// Logs what the client says, and tells the platform that every stream under way waits for a limit:
     /// once for a pause, however many requests it hits.
     fn write_notice(&mut self, notice: &Notice) -> io::Result<()> {
-        let limited_until = notices::limited_until(notice);
+        let (level, text, limited_until) = match notice {
+            Notice::RateLimited { endpoint, wait, until } => {
+                let text = format!("100ms limits the rate of `{endpoint}`: waiting {:.1} s.", wait.as_secs_f64());
+                (Level::Info, text, Some(until.timestamp_millis()))
+            }
+            Notice::Info(text) => (Level::Info, text.clone(), None),
+            Notice::Debug(text) => (Level::Debug, text.clone(), None),
+        };
         if limited_until.is_some_and(|until| until / 1000 <= self.limited_until / 1000) {
             return Ok(());
         }
-        let (level, text) = notices::sentence(notice);
         if level >= self.most_verbose {
             self.write_message(Message::log(level, text))?;
         }

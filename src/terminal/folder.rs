@@ -13,7 +13,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Error, ErrorKind, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::airbyte::{Level, Message, SavedStates, Sink, StreamStatus};
+use crate::seams::locked;
 
 const STATE: &str = "state.json";
 /// Beside the state, so that renaming it is one step of the file system.
@@ -150,7 +151,7 @@ impl Folder {
 
     fn files(&self) -> MutexGuard<'_, Files> {
         // A panic elsewhere leaves at worst rows that no state covers.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0)
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::airbyte::{Message, StreamStatus};
 use crate::api::Client;
+use crate::seams::locked;
 
 /// How often the lines are redrawn, so that waits are counted down while nothing else happens.
 const TICK: Duration = Duration::from_millis(250);
@@ -101,11 +102,6 @@ impl ProgressBars {
         change(stream);
         stream.draw();
     }
-}
-
-fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic elsewhere leaves at worst a count that is too low.
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Stream {

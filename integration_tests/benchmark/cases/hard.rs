@@ -4,10 +4,10 @@
 use fake_100ms::{Counts, Fake, Fault, FaultPlan, ListOrder, Options, Readings, RetryHint, When};
 
 use super::{Bench, Expected, account, even, recordings, sessions};
-use crate::Done;
 use crate::process::Run;
 use crate::readers::Reading;
 use crate::report::{Aim, Beside, grouped};
+use crate::{Done, tls};
 
 const PART: &str = "What is hard";
 
@@ -20,6 +20,7 @@ pub fn measure(bench: &mut Bench) -> Done<()> {
     a_limit_on_one_endpoint(bench)?;
     no_order(bench)?;
     compressed_answers(bench)?;
+    encrypted_answers(bench)?;
     a_month_of_webhook_events(bench)?;
     quality_of_calls(bench)
 }
@@ -130,6 +131,23 @@ fn no_order(bench: &mut Bench) -> Done<()> {
     let case = format!("{} recordings with {files} files, lists out of order, no latency", grouped(size as u64));
     let of = Expected { reading: Reading { links: false, ..Reading::of(&["recordings"]) }, records: Some(size) };
     bench.beside_bare(PART, &case, &fake, &of, &[Aim::Megabytes(64.0)])?;
+    Ok(())
+}
+
+/// What TLS costs. The other side of it is on the same cores, so the time says less than the CPU.
+fn encrypted_answers(bench: &mut Bench) -> Done<()> {
+    let size = bench.arguments.sessions.unwrap_or(bench.size(20_000, 100_000));
+    let fake = Fake::start(account(sessions(size)));
+    let address = tls::before(&fake)?;
+    for (plan, latency) in [(FaultPlan::new(), "no latency".to_owned()), (bench.late(), bench.latency())] {
+        fake.set_faults(plan);
+        let reading = Reading::of(&["sessions"]);
+        let plain = bench.read(&fake, &reading)?;
+        let run = bench.read(&fake, &Reading { through: Some(&address), ..reading })?;
+        let case = format!("{} sessions over TLS, {latency}", grouped(size as u64));
+        bench.add(PART, &case, &run, Some(Beside::run("without TLS", &plain)), &[]);
+        bench.expect(&case, &run, Some(size));
+    }
     Ok(())
 }
 

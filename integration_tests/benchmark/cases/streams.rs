@@ -34,7 +34,7 @@ fn middling() -> Counts {
 
 pub fn measure(bench: &mut Bench) -> Done<()> {
     let fake = Fake::start(account(middling()));
-    for stream in STREAMS {
+    for stream in STREAMS.into_iter().chain(["session_peers", "recording_assets"]) {
         first_and_second(bench, &fake, &[stream], stream)?;
     }
     first_and_second(bench, &fake, &STREAMS, "all eight")

@@ -207,6 +207,7 @@ pub fn items_of(name: &str) -> &'static [&'static str] {
         "analytics_events" => &["/v2/analytics/events"],
         "peer_quality" => &["/v2/analytics/peer-stats"],
         "recordings" => &["/v2/recordings/", "/v2/recording-assets/"],
+        "recording_assets" => &["/v2/recording-assets/"],
         "live_streams" => &["/v2/live-streams/", "/v2/recording-assets/"],
         "external_streams" => &["/v2/external-streams/", "/v2/recording-assets/"],
         _ => &[],

@@ -254,7 +254,8 @@ impl Life<'_> {
         config.insert("credentials".into(), credentials);
         config.insert("start_date".into(), written(self.plan.start_date).into());
         config.insert("api_url".into(), self.fake.url().into());
-        let extra = ["webhook_events", "live_streams", "external_streams", "peer_quality"];
+        let extra =
+            ["webhook_events", "live_streams", "external_streams", "peer_quality", "session_peers", "recording_assets"];
         config.insert("extra_streams".into(), json!(extra));
         config
     }

@@ -137,7 +137,7 @@ pub fn beginning() -> DateTime<Utc> {
 const NAMES: &str = "sessions sessions sessions rooms rooms rooms templates templates template_settings recordings \
     templates_destinations recordings recordings live_streams live_streams external_streams external_streams \
     analytics_events analytics_events analytics_events webhook_events webhook_events peer_quality peer_quality \
-    active_room_peers";
+    active_room_peers session_peers session_peers recording_assets recording_assets";
 
 impl Plan {
     pub fn of(seed: u64) -> Plan {
@@ -161,7 +161,8 @@ impl Plan {
             "personal_data_salt": "sixteen letters and more",
         });
         // The key of a person without an id is made from the name, so that it hides the name, too.
-        let has_people = |name: &str| ["analytics_events", "peer_quality", "active_room_peers"].contains(&name);
+        let has_people =
+            |name: &str| ["analytics_events", "peer_quality", "active_room_peers", "session_peers"].contains(&name);
         if streams.iter().any(|chosen| has_people(chosen.name)) {
             config["personal_data"] = "keep".into();
         }

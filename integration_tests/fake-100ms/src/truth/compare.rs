@@ -8,6 +8,7 @@ fn primary_key(stream: &str) -> &'static [&'static str] {
         "template_settings" => &["template_id"],
         "templates_destinations" => &["template_id", "destination_type", "id"],
         "peer_quality" => &["session_id", "peer_id", "direction", "kind", "track_id", "rid"],
+        "session_peers" => &["session_id", "id"],
         _ => &["id"],
     }
 }

@@ -28,7 +28,7 @@ use crate::workspace::Workspace;
 use crate::workspace::broadcasts::Kind;
 use crate::workspace::model::Time;
 
-/// The expected records of all twelve streams.
+/// The expected records of all fourteen streams.
 ///
 /// Every field of a stream is present, null when the API has nothing; so are the fields of peers
 /// and of recording assets. Durations of sessions and peers are floating-point numbers of seconds,
@@ -62,7 +62,7 @@ impl Truth {
     pub(crate) fn of(workspace: &Workspace, start_date: Option<Time>, is_wanted: impl Fn(&str) -> bool) -> Truth {
         // The emitted form sorts as the times do: fixed width, UTC.
         let start = start_date.map(to_microseconds);
-        let streams: [(&str, RecordsOf); 12] = [
+        let streams: [(&str, RecordsOf); 14] = [
             ("sessions", sessions::sessions),
             ("rooms", rooms::rooms),
             ("active_room_peers", sessions::active_room_peers),
@@ -75,6 +75,8 @@ impl Truth {
             ("live_streams", |workspace| broadcasts::records(workspace, Kind::Live)),
             ("external_streams", |workspace| broadcasts::records(workspace, Kind::External)),
             ("peer_quality", quality::records),
+            ("session_peers", sessions::stays),
+            ("recording_assets", recordings::assets),
         ];
         let wanted = streams.into_iter().filter(|(name, _)| is_wanted(name));
         let named = wanted.map(|(name, expect)| (name.to_owned(), collect(expect(workspace), start.as_deref())));

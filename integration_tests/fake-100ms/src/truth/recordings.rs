@@ -64,7 +64,28 @@ pub(super) fn in_order(workspace: &Workspace, job_id: ObjectId) -> Vec<Asset> {
 }
 
 pub(super) fn expect_asset(asset: &Asset, readings: &Readings) -> Value {
-    let known = json!({
+    entry(fields_of(asset, readings), readings)
+}
+
+/// `recording_assets`: every file, whatever it belongs to, with a link where it is finished.
+pub(super) fn assets(workspace: &Workspace) -> Vec<Expected> {
+    let readings = &workspace.readings;
+    let expect = |asset: &Asset| {
+        let asset = workspace.seen(asset);
+        let mut record = fields_of(&asset, readings);
+        let is_completed = asset.status == "completed";
+        record["url"] = answers::recordings::presigned_url(&asset).filter(|_| is_completed).into();
+        if !(asset.thumbnails.is_null() || asset.thumbnails.is_array()) {
+            record["thumbnails"] = json!([asset.thumbnails]);
+        }
+        let cursor = Some(readings.emitted(made_at(&asset, readings)));
+        Expected { key: asset.id.to_string(), cursor, record }
+    };
+    workspace.assets.iter().map(expect).collect()
+}
+
+fn fields_of(asset: &Asset, readings: &Readings) -> Value {
+    json!({
         "id": asset.id,
         "job_id": asset.job_id,
         "room_id": asset.room_id,
@@ -77,8 +98,7 @@ pub(super) fn expect_asset(asset: &Asset, readings: &Readings) -> Value {
         "thumbnails": asset.thumbnails,
         "metadata": asset.metadata,
         "created_at": readings.emitted(made_at(asset, readings)),
-    });
-    entry(known, readings)
+    })
 }
 
 /// The first completed one of the best kind there is, else the largest completed one.

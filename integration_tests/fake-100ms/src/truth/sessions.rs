@@ -109,6 +109,38 @@ fn peers(session: &Session, readings: &Readings) -> Vec<Value> {
     peers.into_iter().map(record).collect()
 }
 
+/// `session_peers`: a record for each peer of each session, which changes when anything in the session does.
+pub(super) fn stays(workspace: &Workspace) -> Vec<Expected> {
+    workspace.sessions.iter().flat_map(|session| expect_stays(workspace, session)).collect()
+}
+
+fn expect_stays(workspace: &Workspace, session: &Session) -> Vec<Expected> {
+    let readings = &workspace.readings;
+    let updated_at = readings.emitted(updated_at(session, readings));
+    let expect = |(peer, id): (&Peer, String)| Expected {
+        key: format!("{}|{id}", session.id),
+        cursor: Some(updated_at.clone()),
+        record: json!({
+            "session_id": session.id,
+            "room_id": session.room_id,
+            "app_id": session.app_id,
+            "id": id,
+            "name": peer.name,
+            "role": peer.role,
+            "user_id": peer.user_id,
+            "metadata": peer.metadata,
+            "joined_at": readings.emitted(peer.joined_at),
+            "left_at": emitted(readings, peer.said_left_at(readings)),
+            "duration": duration(readings, peer.joined_at, peer.said_left_at(readings)),
+            "session_started_at": readings.emitted(started_at(session, readings)),
+            "session_stopped_at": emitted(readings, stopped_at(session, readings)),
+            "session_active": session.is_live(),
+            "updated_at": updated_at,
+        }),
+    };
+    session.peers.iter().zip(peer_ids(session, readings)).map(expect).collect()
+}
+
 pub(super) fn active_room_peers(workspace: &Workspace) -> Vec<Expected> {
     let live = workspace.live.iter().map(|&position| &workspace.sessions[position]);
     live.flat_map(|session| {

@@ -34,9 +34,7 @@ impl Round<'_> {
             } else {
                 maker.mingle(&mut self.random, session, self.earliest)
             };
-            let id = session.id;
-            self.touched("sessions", id);
-            self.touched_moves(position);
+            self.touched_session(position);
             self.touched_quality(position);
             self.touched_peers(moved);
         }
@@ -60,8 +58,7 @@ impl Round<'_> {
             if is_live {
                 workspace.live.insert(position);
             }
-            self.touched("sessions", id);
-            self.touched_moves(position);
+            self.touched_session(position);
             self.touched_quality(position);
             self.touched_peers(peers);
         }
@@ -141,10 +138,11 @@ impl Round<'_> {
         for mut asset in drafts {
             let workspace = &mut *self.workspace;
             let job_id: ObjectId = asset.job_id;
-            asset.id = workspace.mints.asset.next(asset.created_at);
+            let id = workspace.mints.asset.next(asset.created_at);
+            asset.id = id;
             let position = workspace.assets.push(asset);
             workspace.assets_of.entry(job_id).or_default().push(position);
-            self.touched_job(job_id);
+            self.touched_file(id, job_id);
         }
     }
 
@@ -154,12 +152,13 @@ impl Round<'_> {
             return;
         }
         let finished = self.workspace.assets.iter().filter(|asset| asset.is_finished_between(before, self.now));
-        let jobs: Vec<ObjectId> = finished.map(|asset| asset.job_id).collect();
-        jobs.into_iter().for_each(|job_id| self.touched_job(job_id));
+        let files: Vec<(ObjectId, ObjectId)> = finished.map(|asset| (asset.id, asset.job_id)).collect();
+        files.into_iter().for_each(|(id, job_id)| self.touched_file(id, job_id));
     }
 
-    /// A recording or a stream that has got a file.
-    fn touched_job(&mut self, job_id: ObjectId) {
+    /// A file, and the recording or stream that has got it.
+    fn touched_file(&mut self, id: ObjectId, job_id: ObjectId) {
+        self.touched("recording_assets", id);
         if self.workspace.recordings.get(job_id).is_some() {
             self.touched("recordings", job_id);
         }

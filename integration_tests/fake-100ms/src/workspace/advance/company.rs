@@ -9,9 +9,7 @@ impl Round<'_> {
     pub(super) fn work(&mut self) {
         let happened = self.workspace.catch_up();
         for position in happened.sessions {
-            let id = self.workspace.sessions[position].id;
-            self.touched("sessions", id);
-            self.touched_moves(position);
+            self.touched_session(position);
         }
         self.touched_peers(happened.peers);
         happened.recordings.into_iter().for_each(|id| self.touched("recordings", id));

@@ -124,9 +124,19 @@ impl Round<'_> {
         self.workspace.deliveries.add(replayed);
     }
 
+    /// A session, everybody's stay in it, and who joined and left.
+    pub(super) fn touched_session(&mut self, position: usize) {
+        let session = &self.workspace.sessions[position];
+        let id = session.id;
+        let stays: Vec<String> = session.peers.iter().map(|peer| format!("{id}|{}", peer.id)).collect();
+        self.touched("sessions", id);
+        stays.into_iter().for_each(|key| self.touched("session_peers", key));
+        self.touched_moves(position);
+    }
+
     /// Who joined and left in this round. A join says what was known of the peer when it was made: that the
     /// peer has left later is no change of it.
-    pub(super) fn touched_moves(&mut self, position: usize) {
+    fn touched_moves(&mut self, position: usize) {
         let earliest = self.earliest;
         let moves: Vec<String> = self.workspace.sessions[position]
             .peers

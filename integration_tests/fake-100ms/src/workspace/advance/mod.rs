@@ -25,7 +25,6 @@ use serde::Serialize;
 
 use super::Workspace;
 use super::model::{Asset, Time, Uuid};
-use super::object_id::ObjectId;
 use super::random::Random;
 use super::sessions::LONGEST;
 
@@ -98,28 +97,29 @@ impl Workspace {
     pub(crate) fn stamp(&mut self, distance: TimeDelta) -> Changes {
         let (time, lag) = (self.now + distance, self.lag);
         let mut changes = Changes::default();
-        let mut note = |stream: &str, id: ObjectId| {
-            changes.streams.entry(stream.to_owned()).or_default().insert(id.to_string());
+        let mut note = |stream: &str, key: &dyn ToString| {
+            changes.streams.entry(stream.to_owned()).or_default().insert(key.to_string());
         };
         if self.rooms.len() > 0 {
             let room = self.rooms.edit(self.rooms.len() / 2, &lag);
             room.edited_at = Some(time);
-            note("rooms", room.id);
+            note("rooms", &room.id);
         }
         if self.templates.len() > 0 {
             let template = self.templates.edit(self.templates.len() / 2, &lag);
             template.updated_at = time;
-            note("templates", template.id);
+            note("templates", &template.id);
         }
         if let Some(&position) = self.live.last() {
             let session = self.sessions.edit(position, &lag);
             (session.updated_at, session.touched_at) = (time, time);
-            note("sessions", session.id);
+            note("sessions", &session.id);
+            session.peers.iter().for_each(|peer| note("session_peers", &format!("{}|{}", session.id, peer.id)));
         }
         if self.recordings.len() > 0 {
             let recording = self.recordings.edit(self.recordings.len() - 1, &lag);
             recording.updated_at = time;
-            note("recordings", recording.id);
+            note("recordings", &recording.id);
         }
         changes
     }
