@@ -38,16 +38,27 @@ pub(super) struct NewestFirst {
 }
 
 impl NewestFirst {
-    /// Notes when the next item of the list was created.
-    pub(super) fn note(&mut self, created: Timestamp) {
-        self.is_disproved |= self.oldest.is_some_and(|oldest| created - CLOCKS > oldest);
-        self.oldest = Some(self.oldest.map_or(created, |oldest| oldest.min(created)));
+    /// Notes the page at `token`.
+    pub(super) fn note(&mut self, token: Option<&str>, files: &[ListedFile]) {
+        let page: Vec<_> = files.iter().map(|file| (file.id.as_str(), file.created_at)).collect();
+        let is_newer = |(_, created): &(&str, Timestamp)| self.oldest.is_some_and(|oldest| *created - CLOCKS > oldest);
+        self.is_disproved |= !is_newest_first(token, &page) || page.iter().any(is_newer);
+        let times = page.into_iter().map(|(_, created)| created);
+        self.oldest = times.chain(self.oldest).min();
     }
 
     /// Whether items created at or after `time` may follow.
     pub(super) fn goes_back_to(&self, time: Timestamp) -> bool {
         self.is_disproved || self.oldest.is_none_or(|oldest| oldest >= time)
     }
+}
+
+/// Whether the ids of the page at `token` descend, to below that token, and creations with them.
+pub(super) fn is_newest_first(token: Option<&str>, page: &[(&str, Timestamp)]) -> bool {
+    let follows =
+        |before: (&str, Timestamp), after: (&str, Timestamp)| before.0 > after.0 && after.1 - CLOCKS <= before.1;
+    page.windows(2).all(|pair| follows(pair[0], pair[1]))
+        && page.last().zip(token).is_none_or(|((last, _), token)| *last < token)
 }
 
 /// Files of an item that has not been reached.
@@ -89,7 +100,7 @@ impl FileList {
     async fn next_page(&mut self, client: &Arc<Client>) -> Result<Vec<ListedFile>, StreamError> {
         let page = self.ahead.get_or_insert_with(|| PagesAhead::of(Arc::clone(client))).next().await?;
         self.is_complete = page.next.is_none();
-        page.files.iter().for_each(|file| self.order.note(file.created_at));
+        self.order.note(page.token.as_deref(), &page.files);
         Ok(page.files)
     }
 
@@ -160,18 +171,20 @@ impl PagesAhead {
 
     async fn next(&mut self) -> Result<FilePage, StreamError> {
         // The task ends after the last page, which nobody asks beyond.
-        self.pages.recv().await.unwrap_or_else(|| Ok(FilePage { files: Vec::new(), next: None }))
+        self.pages.recv().await.unwrap_or_else(|| Ok(FilePage { token: None, files: Vec::new(), next: None }))
     }
 }
 
 /// A page of files.
 pub(super) struct FilePage {
+    token: Option<String>,
     pub(super) files: Vec<ListedFile>,
     pub(super) next: Option<String>,
 }
 
 /// A file on its way to its item.
 pub(super) struct ListedFile {
+    id: String,
     pub(super) job: Option<String>,
     pub(super) created_at: Timestamp,
     pub(super) is_unfinished: bool,
@@ -183,12 +196,13 @@ pub(super) async fn files_page(client: &Client, token: Option<&str>) -> Result<F
     let filter = ListFilter { start: token, ..ListFilter::default() };
     let shape = |items: Vec<&RawValue>| items.into_iter().map(listed).collect::<Result<Vec<_>, _>>();
     let page = client.list::<&'static RawValue, _>(Endpoint::RECORDING_ASSETS, &filter, shape).await?;
-    Ok(FilePage { files: page.content?, next: page.next })
+    Ok(FilePage { token: token.map(String::from), files: page.content?, next: page.next })
 }
 
 fn listed(raw: &RawValue) -> Result<ListedFile, RecordError> {
     let file = File::of(raw, None)?;
     Ok(ListedFile {
+        id: file.id.to_string(),
         job: file.fields.text("job_id").map(String::from),
         created_at: file.created_at,
         is_unfinished: file.is_unfinished(),
@@ -216,5 +230,19 @@ mod tests {
         let of_a = files.take("a");
         assert_eq!((of_a.files.len(), of_a.new), (2, 1));
         assert!(files.waiting.is_empty());
+    }
+
+    #[test]
+    fn order_is_seen() {
+        fn at(id: &str, hour: i64) -> (&str, Timestamp) {
+            (id, Timestamp::from_micros(hour * 3_600_000_000))
+        }
+        assert!(is_newest_first(None, &[at("c", 9), at("b", 8), at("a", 7)]));
+        assert!(is_newest_first(Some("d"), &[at("c", 9)]));
+        assert!(!is_newest_first(Some("c"), &[at("c", 9)]));
+        assert!(is_newest_first(Some("b"), &[at("b", 9), at("a", 8)]), "a repeated item is no disorder");
+        assert!(!is_newest_first(None, &[at("a", 7), at("b", 8)]));
+        // Ids descend but creations do not: the order of creation is what early stopping needs.
+        assert!(!is_newest_first(None, &[at("b", 5), at("a", 9)]));
     }
 }

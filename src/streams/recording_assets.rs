@@ -93,7 +93,7 @@ impl RecordingAssets {
             return Some(rest);
         }
         let mut order = locked(&self.order);
-        page.files.iter().for_each(|file| order.note(file.created_at));
+        order.note(slice.token.as_deref(), &page.files);
         if order.is_disproved {
             return Some(Slice { phase: ANY_ORDER.into(), ..rest });
         }
