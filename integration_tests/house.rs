@@ -1,10 +1,12 @@
 //! The house keeps its rules: who may import whom, and what is generated agrees with the code.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use source_100ms::streams;
 
-use crate::harness::{Call, EXTRA, STREAMS, config_with, fake};
+use crate::harness::{Call, EXTRA, STREAMS, config_with, every_stream, fake};
 
 /// Module → the modules of the crate it may use ("Who may import whom" in docs/architecture.md).
 const MAY_USE: [(&str, &[&str]); 12] = [
@@ -40,100 +42,47 @@ fn sources(path: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// A path's place in the crate: `src/streams/rooms.rs` is `streams::rooms`.
-fn module_of(file: &Path) -> Vec<String> {
-    let inside = file.strip_prefix(root().join("src")).unwrap().with_extension("");
-    let parts = inside.iter().map(|part| part.to_str().unwrap().to_owned());
-    parts.filter(|part| !matches!(part.as_str(), "mod" | "lib")).collect()
+/// The code of a file, without its tests and comments.
+fn code_of(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).unwrap();
+    let code = text.split("#[cfg(test)]").next().unwrap();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// Every item of the crate that the text names by a path, from the crate's root; `module` is the text's own place.
-fn used(text: &str, module: &[String]) -> Vec<Vec<String>> {
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-    let code: String = lines.collect::<Vec<_>>().join("\n");
-    let (code, tests) = code.split_once("#[cfg(test)]").unwrap_or((&code, ""));
-    let inside: Vec<String> = module.iter().cloned().chain(["tests".to_owned()]).collect();
-    [(code, module), (tests, inside.as_slice())].into_iter().flat_map(|(code, module)| named(code, module)).collect()
+/// The word behind each place where `start` stands in `code`, or all words of the braces there.
+fn words_behind<'c>(code: &'c str, start: &'c str) -> impl Iterator<Item = &'c str> {
+    let ends = |letter: char| !letter.is_alphanumeric() && letter != '_';
+    code.match_indices(start).flat_map(move |(at, _)| {
+        let rest = &code[at + start.len()..];
+        let (several, one) = match rest.strip_prefix('{') {
+            Some(inside) => (inside.split('}').next(), None),
+            None => (None, rest.split(ends).next()),
+        };
+        several.into_iter().flat_map(move |words| words.split(ends)).chain(one)
+    })
 }
 
-fn named(code: &str, module: &[String]) -> Vec<Vec<String>> {
-    let mut found = Vec::new();
-    for start in ["crate::", "super::", "self::", "source_100ms::"] {
-        for (at, _) in code.match_indices(start) {
-            let is_word = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == ':';
-            // `super::super::` is found at its first word.
-            if code[..at].chars().next_back().is_some_and(is_word) {
-                continue;
+/// The files of the same folder that a file imports; a folder in it counts as a file.
+fn neighbours(file: &Path, folder: &Path) -> BTreeSet<String> {
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    let (code, from_the_root) = (code_of(file), format!("crate::{name}::"));
+    let beside = if file.parent() == Some(folder) { "super::" } else { "super::super::" };
+    let words = words_behind(&code, &from_the_root).chain(words_behind(&code, beside));
+    let is_file = |word: &&str| folder.join(word).with_extension("rs").is_file() || folder.join(word).is_dir();
+    words.filter(|word| !word.is_empty()).filter(is_file).map(str::to_owned).collect()
+}
+
+/// Whether `from` leads back to itself.
+fn is_in_a_circle(from: &str, imports: &BTreeMap<String, BTreeSet<String>>) -> bool {
+    let (mut reached, mut ahead) = (BTreeSet::new(), vec![from]);
+    while let Some(file) = ahead.pop() {
+        for next in imports.get(file).into_iter().flatten() {
+            if reached.insert(next) {
+                ahead.push(next);
             }
-            let mut paths = Vec::new();
-            tree(&code[at..], &mut Vec::new(), &mut paths);
-            found.extend(paths.into_iter().map(|path| from_the_root(path, module)));
         }
     }
-    found
-}
-
-/// Takes a path with all its branches, as in `a::{b, c::{d, e}}`, from the beginning; gives what follows it.
-fn tree<'a>(text: &'a str, above: &mut Vec<String>, paths: &mut Vec<Vec<String>>) -> &'a str {
-    let (depth, mut rest) = (above.len(), text.trim_start());
-    loop {
-        let end = rest.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(rest.len());
-        above.push(rest[..end].to_owned());
-        rest = &rest[end..];
-        let Some(deeper) = rest.strip_prefix("::") else { break };
-        rest = deeper;
-        if let Some(mut branches) = rest.strip_prefix('{') {
-            loop {
-                branches = tree(branches, above, paths).trim_start();
-                match branches.strip_prefix(',') {
-                    Some(more) if !more.trim_start().starts_with('}') => branches = more,
-                    Some(more) => branches = more.trim_start(),
-                    None => break,
-                }
-                if branches.starts_with('}') {
-                    break;
-                }
-            }
-            above.truncate(depth);
-            return branches.strip_prefix('}').unwrap_or(branches);
-        }
-    }
-    paths.push(above.clone());
-    above.truncate(depth);
-    rest
-}
-
-fn from_the_root(path: Vec<String>, module: &[String]) -> Vec<String> {
-    let mut place = module.to_vec();
-    let mut words = path.into_iter().peekable();
-    match words.next().as_deref() {
-        Some("super") => drop(place.pop()),
-        Some("self") => {}
-        _ => place.clear(),
-    }
-    while words.next_if(|word| word == "super").is_some() {
-        place.pop();
-    }
-    place.extend(words);
-    place
-}
-
-#[test]
-fn every_way_to_write_an_import_is_seen() {
-    let module = ["streams".to_owned(), "sessions".to_owned()];
-    let text = "use super::{rooms::{Room, self}, time, };\nuse crate::api::Client;\n// crate::sync::x\n\
-        fn f() { super::super::config::g() }\n#[cfg(test)]\nmod tests { use super::*; use super::super::record; }";
-    let found: Vec<String> = used(text, &module).iter().map(|path| path.join("::")).collect();
-    let expected = [
-        "api::Client",
-        "streams::rooms::Room",
-        "streams::rooms::self",
-        "streams::time",
-        "config::g",
-        "streams::sessions::",
-        "streams::record",
-    ];
-    assert_eq!(found, expected);
+    reached.contains(&from.to_owned())
 }
 
 #[test]
@@ -143,29 +92,56 @@ fn nobody_imports_what_is_not_theirs() {
         let files = sources(if file.exists() { &file } else { &folder });
         assert!(!files.is_empty(), "{module} is gone: mend the table");
         for file in files {
-            for path in used(&std::fs::read_to_string(&file).unwrap(), &module_of(&file)) {
-                let top = path.first().map_or("", String::as_str);
-                let is_allowed = top == module || top == SEAMS || allowed.contains(&top) || is_of_the_root(top);
-                assert!(is_allowed, "{} uses `{}`, which `{module}` may not", file.display(), path.join("::"));
+            let code = code_of(&file);
+            assert!(!code.contains("crate::{"), "{}: write each folder out, so that this test sees it", file.display());
+            for used in words_behind(&code, "crate::").chain(words_behind(&code, "source_100ms::")) {
+                let is_allowed = used == module || used == SEAMS || allowed.contains(&used);
+                assert!(is_allowed, "{} uses `{used}`, which `{module}` may not", file.display());
             }
         }
     }
 }
 
-/// A constant or type of the crate's root, or the root itself.
-fn is_of_the_root(name: &str) -> bool {
-    name.is_empty() || name.starts_with(|letter: char| letter.is_uppercase())
+/// A `mod.rs` and the files that it names belong together, so it does not count.
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let fake = root().join("integration_tests/fake-100ms/src");
+    let mut checked = 0;
+    for crate_root in [root().join("src"), fake] {
+        let folders: BTreeSet<PathBuf> =
+            sources(&crate_root).iter().filter_map(|file| Some(file.parent()?.to_owned())).collect();
+        for folder in folders {
+            let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+            for file in sources(&folder) {
+                let inside = file.strip_prefix(&folder).unwrap().with_extension("");
+                let name = inside.iter().next().unwrap().to_str().unwrap().to_owned();
+                if !matches!(name.as_str(), "mod" | "lib" | "main" | "tests") {
+                    let mut others = neighbours(&file, &folder);
+                    others.remove(&name);
+                    imports.entry(name).or_default().extend(others);
+                }
+            }
+            checked += imports.values().map(BTreeSet::len).sum::<usize>();
+            let circle: Vec<&String> = imports.keys().filter(|file| is_in_a_circle(file, &imports)).collect();
+            assert!(circle.is_empty(), "{}: {circle:?} import each other", folder.display());
+        }
+    }
+    assert!(checked > 100, "{checked} imports: the test proves nothing");
 }
 
 #[test]
-fn no_stream_knows_another() {
-    for stream in STREAMS {
+fn no_stream_knows_another_and_each_is_tested() {
+    let tests: String = sources(&root().join("integration_tests")).iter().map(|file| code_of(file)).collect();
+    for stream in every_stream() {
         let file = root().join(format!("src/streams/{stream}.rs"));
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|_| panic!("{stream} has no file of its own"));
-        for path in used(&text, &module_of(&file)) {
-            let other = STREAMS.iter().find(|other| **other != stream && path.iter().take(2).eq(["streams", other]));
-            assert_eq!(other, None, "{stream} uses another stream");
-        }
+        assert!(file.is_file(), "{stream} has no file of its own");
+        let others = neighbours(&file, &root().join("src/streams"));
+        let other = every_stream().into_iter().find(|other| *other != stream && others.contains(*other));
+        assert_eq!(other, None, "{stream} uses another stream");
+        assert!(tests.contains(&format!("\"{stream}\"")), "{stream} is in no test");
+    }
+    for stream in streams::every() {
+        assert!(every_stream().contains(&stream.name), "{} is in no test: add it in harness.rs", stream.name);
     }
 }
 

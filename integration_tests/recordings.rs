@@ -9,8 +9,8 @@ use fake_100ms::{Counts, Fake, Fault, FaultPlan, ListOrder, Options, Readings, S
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Call, Reader, always, catalog, config_with, fake, fake_with_of_extra_streams, first_read, read_in_full,
-    requests_by_route, says, short_pages, states, time_of_extra_streams, until_answered, warnings_with,
+    Call, Reader, always, assert_same_records, catalog, config_with, fake, fake_with_of_extra_streams, first_read,
+    read_in_full, requests_by_route, says, short_pages, states, time_of_extra_streams, until_answered, warnings_with,
 };
 use crate::messages::{FailureType, Level, Transcript};
 use crate::platform::{Connection, Keeps, Warehouse};
@@ -411,6 +411,19 @@ fn links_that_are_refused_are_null_and_told() {
     assert!(!warnings_with(&transcript, &["link"]).is_empty(), "nobody says that links are missing");
 }
 
+/// A state that had no room for its pages has them as one list again, beside what follows it.
+#[test]
+fn late_files_are_joined_while_the_whole_list_is_read_again() {
+    let fake = Fake::start(Options { seed: 96, max_page: 5, ..Options::default() });
+    let ids: Vec<String> = fake.truth().streams["recordings"].keys().cloned().collect();
+    let late = json!({"list": "late", "below": ids[ids.len() / 2], "single": true});
+    let resume = json!({"until": time_of_extra_streams(fake.now()), "latest": null, "pending": [late, {"list": "newest_first"}]});
+    let saved = json!({"updated_at": "2018-01-01T00:00:00.000000Z", "resume": resume});
+    let read = Call::read(&config_with(&fake, json!({"num_workers": 2})), &catalog(&["recordings"], "incremental"));
+    let transcript = read.file("state", &states([(&"recordings".to_owned(), &saved)])).run().good(&fake);
+    assert_same_records("recordings", &transcript.by_key("recordings").0, &fake.truth().streams["recordings"]);
+}
+
 // `recording_assets`.
 
 const FILES: &str = "/v2/recording-assets";
@@ -441,7 +454,9 @@ fn recording_assets_have_files_that_belong_to_no_recording() {
 
 #[test]
 fn a_sync_of_files_stops_behind_its_cursor_while_they_are_newest_first() {
-    for (order, is_cheap) in [(ListOrder::NewestFirst, true), (ListOrder::Shuffled, false)] {
+    for (order, is_cheap) in
+        [(ListOrder::NewestFirst, true), (ListOrder::Shuffled, false), (ListOrder::OldestFirst, false)]
+    {
         let readings = Readings { recording_order: order, ..Readings::documented() };
         let fake = fake_with(92, readings, Counts { recordings: 2_000, ..Counts::default() });
         let mut connection = connection_of_files(&fake);

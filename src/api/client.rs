@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::answers::text_of;
 use super::auth::{Credentials, OnMinted, Token, Tokens};
 use super::clocks::Clocks;
-use super::endpoints::{Endpoint, SMALL_PAGE};
+use super::endpoint::{Endpoint, SMALL_PAGE};
 use super::error::{ApiError, Problem};
 use super::error_response::{self, Redact};
 use super::exchange::{Exchange, Network, Received};
@@ -113,7 +113,7 @@ impl Client {
     /// When the TLS roots named by `SSL_CERT_FILE` cannot be read, a variable that should name a proxy does not, or the
     /// host is a private address although only public ones are allowed.
     pub fn new(settings: Settings, listener: Listener) -> Result<Self, String> {
-        let network = Network::new(&settings)?;
+        let network = Network::new(&settings.api_url, settings.workers, settings.public_only, &settings.policy)?;
         Ok(Self::over(Arc::new(network), settings, listener))
     }
 

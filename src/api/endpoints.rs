@@ -1,4 +1,4 @@
-//! What can be requested: the endpoints, and one method for each kind of them.
+//! What can be requested: one method for each kind of endpoint.
 //!
 //! Each method takes a closure that shapes the answer while its text is still there. It runs inside of a try, so an
 //! answer that turns out to be unreadable is requested again.
@@ -12,114 +12,11 @@ use serde_json::value::RawValue;
 
 use super::answers::{Answer, Keyed, Members};
 use super::client::{Client, Notice};
+use super::endpoint::{Endpoint, PAGE_SIZE, SMALL_PAGE};
 use super::envelope::{PageAnswer, items, limit, page_token};
 use super::error::{ApiError, Problem};
 use super::request::Get;
 use crate::seams::locked;
-
-/// The largest page the API serves.
-pub const PAGE_SIZE: u64 = 100;
-/// The smallest page that every list accepts: enough for `check`.
-pub const SMALL_PAGE: u64 = 10;
-
-/// An endpoint, and how its answers are told from errors that come with status 200.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Endpoint {
-    /// The path below `/v2`, with `{id}` where an id stands.
-    pub(super) path: &'static str,
-    /// The filter that [`ListFilter::flag`] sets.
-    flag: &'static str,
-    /// The members by which an answer is recognised.
-    pub(super) own: &'static [&'static str],
-    /// Whether an answer without any of them is none, even if it does not look like an error.
-    pub(super) is_closed: bool,
-    /// Whether an answer without a body means that there is nothing.
-    pub(super) may_be_empty: bool,
-    /// The answer that status 204 stands for.
-    pub(super) no_content: &'static str,
-    /// Whether it is about one item, so that a refusal may be meant for that item alone.
-    pub(super) is_of_one_item: bool,
-    /// Whether it can be done without. Requests for links always fail in some workspaces, and nobody should wait for
-    /// them.
-    pub(super) is_optional: bool,
-    /// Whether one request is made at a time once it has been limited.
-    pub(super) is_cautious: bool,
-}
-
-impl Endpoint {
-    pub const SESSIONS: Self = Self::list("sessions", "active");
-    pub const ROOMS: Self = Self::list("rooms", "enabled");
-    /// Templates, whole.
-    pub const TEMPLATES: Self = Self::list("templates", "");
-    /// Recordings, usually without their files.
-    pub const RECORDINGS: Self = Self::list("recordings", "");
-    /// Files of recordings, live streams and external streams.
-    pub const RECORDING_ASSETS: Self = Self::list("recording-assets", "");
-    /// HLS streams.
-    pub const LIVE_STREAMS: Self = Self::list("live-streams", "");
-    /// RTMP streams.
-    pub const EXTERNAL_STREAMS: Self = Self::list("external-streams", "");
-    pub(super) const EVENTS: Self =
-        Self { own: &["events", "limit"], is_of_one_item: true, ..Self::list("analytics/events", "") };
-    pub(super) const WEBHOOK_EVENTS: Self =
-        Self { own: &["events", "pagination", "summary"], is_cautious: true, ..Self::list("analytics/webhooks", "") };
-    pub(super) const ITEM: Self =
-        Self { own: &["id", "_id"], is_closed: true, no_content: "", is_of_one_item: true, ..Self::list("{id}", "") };
-    pub(super) const PRESIGNED_URL: Self = Self {
-        path: "recording-assets/{id}/presigned-url",
-        own: &["url", "path", "expiry", "id"],
-        no_content: "null",
-        is_optional: true,
-        ..Self::ITEM
-    };
-    pub(super) const ACTIVE_ROOM_PEERS: Self =
-        Self { path: "active-rooms/{id}/peers", own: &["peers"], may_be_empty: true, no_content: "null", ..Self::ITEM };
-    pub(super) const PEER_STATS: Self = Self {
-        path: "analytics/peer-stats",
-        own: &["publisher", "subscriber", "peer_id", "session_id", "room_id"],
-        ..Self::ACTIVE_ROOM_PEERS
-    };
-    /// An object. There may be other settings than these.
-    pub const TEMPLATE_SETTINGS: Self = Self {
-        path: "templates/{id}/settings",
-        own: &["region", "recording", "roomState", "retry", "subscribeDegradation"],
-        is_closed: false,
-        ..Self::ACTIVE_ROOM_PEERS
-    };
-    /// The destinations of a template by kind. There may be other kinds.
-    pub const TEMPLATE_DESTINATIONS: Self = Self {
-        path: "templates/{id}/destinations",
-        own: &["rtmpDestinations", "hlsDestinations", "browserRecordings", "transcriptions"],
-        ..Self::TEMPLATE_SETTINGS
-    };
-    /// The recording configurations of a template: an array.
-    pub const TEMPLATE_RECORDINGS: Self =
-        Self { path: "templates/{id}/recordings", own: &[], ..Self::TEMPLATE_SETTINGS };
-
-    /// A list whose pages are named by the id of their last item, newest first.
-    const fn list(path: &'static str, flag: &'static str) -> Self {
-        Self {
-            path,
-            flag,
-            own: &["data", "limit"],
-            is_closed: false,
-            may_be_empty: false,
-            no_content: r#"{"data":[],"events":[]}"#,
-            is_of_one_item: false,
-            is_optional: false,
-            is_cautious: false,
-        }
-    }
-
-    /// The request for a page of a list.
-    fn page<'a>(self, filter: &ListFilter<'a>, limit: u64) -> Get<'a> {
-        Get::page(self, limit)
-            .with(self.flag, filter.flag)
-            .with("after", filter.after.as_ref())
-            .with("before", filter.before.as_ref())
-            .with("start", filter.start)
-    }
-}
 
 /// A page of a list: what the caller made of it, and how to go on.
 #[derive(Debug)]
@@ -144,6 +41,17 @@ pub struct ListFilter<'a> {
     pub limit: Option<u64>,
     /// Whether no further page will be requested, so that it does not matter whether the list goes on.
     pub is_probe: bool,
+}
+
+impl<'a> ListFilter<'a> {
+    /// The request for a page of `list`.
+    fn of(&self, list: Endpoint, limit: u64) -> Get<'a> {
+        Get::page(list, limit)
+            .with(list.flag, self.flag)
+            .with("after", self.after.as_ref())
+            .with("before", self.before.as_ref())
+            .with("start", self.start)
+    }
 }
 
 /// Which events of a room to request.
@@ -289,7 +197,7 @@ impl Client {
             let (last, count) = (last.filter(|_| !items.is_empty()), items.len() as u64);
             Ok((shape(items), last, count, limit.is_some_and(|limit| count < limit)))
         };
-        let get = list.page(filter, filter.limit.unwrap_or(PAGE_SIZE));
+        let get = filter.of(list, filter.limit.unwrap_or(PAGE_SIZE));
         let (content, mut next, count, is_short) = self.get(get, read).await?;
         if let Some(last) = next.as_deref().filter(|_| is_short && !filter.is_probe)
             && self.ends_at(list, filter, last, count).await
@@ -313,7 +221,7 @@ impl Client {
             // A page of just as many items as another last one need not be the last: that may be the server's cap.
             Some(_) => {}
         }
-        let further = list.page(&ListFilter { start: Some(last), ..filter.clone() }, SMALL_PAGE);
+        let further = ListFilter { start: Some(last), ..filter.clone() }.of(list, SMALL_PAGE);
         let path = further.path();
         let read = |body: &str| {
             let page: PageAnswer<'_, IgnoredAny> = serde_json::from_str(body)?;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answers::{Raw, text_of};
-use super::endpoints::Endpoint;
+use super::endpoint::Endpoint;
 use super::error::Problem;
 
 /// Nothing that is larger is an error.

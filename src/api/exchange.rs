@@ -10,10 +10,10 @@ use futures_util::{FutureExt, StreamExt};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{StatusCode, Url};
 
-use super::client::Settings;
 use super::error::Problem;
 use super::private_hosts::{self, PublicOnly};
 use super::proxy::{self, Proxy};
+use super::retry::Policy;
 use super::{tls, transport};
 
 /// Sends a GET and receives the answer, once.
@@ -45,26 +45,26 @@ impl Network {
     ///
     /// # Errors
     /// As for [`super::Client::new`].
-    pub(super) fn new(settings: &Settings) -> Result<Self, String> {
+    pub(super) fn new(api_url: &Url, workers: usize, public_only: bool, policy: &Policy) -> Result<Self, String> {
         let mut http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::config()?)
             .user_agent(concat!("source-100ms/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(10))
-            .read_timeout(settings.policy.scale(settings.policy.read_timeout))
+            .read_timeout(policy.scale(policy.read_timeout))
             .tcp_nodelay(true)
-            .pool_max_idle_per_host(settings.workers);
-        if settings.public_only {
-            private_hosts::refuse_private_host(&settings.api_url)?;
-            let host = settings.api_url.host_str().unwrap_or_default();
+            .pool_max_idle_per_host(workers);
+        if public_only {
+            private_hosts::refuse_private_host(api_url)?;
+            let host = api_url.host_str().unwrap_or_default();
             http = http.dns_resolver(Arc::new(PublicOnly(host.to_owned())));
         }
-        let proxy = if private_hosts::is_loopback(&settings.api_url) {
+        let proxy = if private_hosts::is_loopback(api_url) {
             // A proxy is another machine, to which the token would go unencrypted.
             http = http.no_proxy();
             None
         } else {
-            proxy::of(&settings.api_url, |name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))?
+            proxy::of(api_url, |name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))?
         };
         let unusable =
             |error: reqwest::Error| format!("The HTTP client could not be set up: {}.", transport::cause(&error));

@@ -3,7 +3,8 @@
 //! | file | what it answers |
 //! |---|---|
 //! | `client` | how a request is made: settings, the GET and its loop of tries |
-//! | `endpoints` | what can be requested: the list of endpoints, pages of lists, single items |
+//! | `endpoint` | the endpoints that are read, and how the answers of each are recognised |
+//! | `endpoints` | what can be requested: pages of lists, single items |
 //! | `request` | what one request is: a path and its query |
 //! | `answers` | how items are borrowed from the text of an answer |
 //! | `envelope` | what stands around the items: errors with status 200, pages, where a list goes on |
@@ -26,6 +27,7 @@ mod answers;
 mod auth;
 mod client;
 mod clocks;
+mod endpoint;
 mod endpoints;
 mod envelope;
 mod error;
@@ -46,9 +48,8 @@ pub use answers::{Answer, Key, Keyed, Members, Raw};
 pub use auth::{Credentials, OnMinted, TokenProblem, expiry};
 pub use client::{Client, Listener, Notice, RetryStats, Settings};
 pub use clocks::Clocks;
-pub use endpoints::{
-    Endpoint, EventFilter, ListFilter, PAGE_SIZE, Page, SMALL_PAGE, WebhookFilter, WebhookPage, repeated_token,
-};
+pub use endpoint::{Endpoint, PAGE_SIZE, SMALL_PAGE};
+pub use endpoints::{EventFilter, ListFilter, Page, WebhookFilter, WebhookPage, repeated_token};
 pub use error::{ApiError, GiveUpReason, Problem};
 pub use error_response::Redact;
 pub use exchange::{Exchange, Received};

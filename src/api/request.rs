@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use reqwest::Url;
 
-use super::endpoints::{Endpoint, SMALL_PAGE};
+use super::endpoint::{Endpoint, SMALL_PAGE};
 
 /// A GET below `/v2`.
 pub(super) struct Get<'a> {

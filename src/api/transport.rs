@@ -116,7 +116,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivateSec1KeyDer};
 
-    use super::super::endpoints::Endpoint;
+    use super::super::endpoint::Endpoint;
     use super::super::error::GiveUpReason;
     use super::super::request::Get;
     use super::super::test_server::{client, serve, serve_raw};

@@ -2,9 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::record::Fields;
-use super::value::Kind;
-
 /// What a table of records, or of the entries of a list in a record, consists of.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Table {
@@ -41,6 +38,33 @@ pub enum Personal {
     Yes,
     /// It describes people inside: the keys in it tell what is personal.
     Inside,
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A string.
+    Text,
+    /// A whole number of 64 bits.
+    Integer,
+    /// A number.
+    Number,
+    /// A boolean.
+    Bool,
+    /// A moment.
+    Time,
+    /// An object.
+    Object,
+    /// A list of strings.
+    Strings,
+    /// A list of anything.
+    List,
+    /// Records, which code has made.
+    Entries(&'static Table),
+    /// Anything, where the reference does not say what; schemas leave it out.
+    Any,
+    /// A duplicate of another field, which is not written.
+    Dropped,
 }
 
 /// A column that is filled from the field of the same name.
@@ -103,6 +127,7 @@ impl Column {
     }
 
     /// Whether a field fills it: `Some(true)` when it has the preferred spelling.
+    #[inline]
     fn is_filled_by(&self, field: &[u8]) -> Option<bool> {
         match self.fields {
             [] => (self.name.as_bytes() == field).then_some(true),
@@ -119,13 +144,10 @@ impl Column {
 
 impl Table {
     /// The column that a field fills, and whether the field has its preferred spelling. The search begins at `from`.
+    #[inline]
     pub fn filled_by(&self, field: &[u8], from: usize) -> Option<(usize, bool)> {
-        let (before, behind) = self.columns.split_at(from.min(self.columns.len()));
-        let find = |columns: &[Column], first: usize| {
-            let mut columns = columns.iter().enumerate();
-            columns.find_map(|(index, column)| column.is_filled_by(field).map(|is_first| (first + index, is_first)))
-        };
-        find(behind, before.len()).or_else(|| find(before, 0))
+        let at = |place: usize| self.columns.get(place)?.is_filled_by(field).map(|is_first| (place, is_first));
+        at(from).or_else(|| (from + 1..self.columns.len()).chain(0..from).find_map(at))
     }
 
     /// JSON Schema of the records. Every value may be null and every object may grow: an API adds fields, and data of
@@ -142,6 +164,22 @@ impl Table {
 }
 
 impl Kind {
+    /// The kind that the JSON schema of a column asks for.
+    pub fn of(schema: &Value) -> Self {
+        let items_are_texts = || schema.get("items").is_some_and(|items| is(items, "string"));
+        // A column of several types takes the one that holds most.
+        match schema {
+            _ if is(schema, "string") => Self::Text,
+            _ if is(schema, "object") => Self::Object,
+            _ if is(schema, "array") && items_are_texts() => Self::Strings,
+            _ if is(schema, "array") => Self::List,
+            _ if is(schema, "number") => Self::Number,
+            _ if is(schema, "integer") => Self::Integer,
+            _ if is(schema, "boolean") => Self::Bool,
+            _ => Self::Any,
+        }
+    }
+
     /// What a column of this kind may hold; `None` for those that schemas leave out.
     pub fn schema(self) -> Option<Value> {
         Some(match self {
@@ -161,34 +199,15 @@ impl Kind {
     }
 }
 
-/// The schemas of fields that `table` does not know. A single value is offered as a string, because the next sample may
-/// show another kind of value, and destinations do not take a column whose type changes.
-pub fn added_fields<'a>(table: &Table, samples: &[Fields<'a>]) -> Map<String, Value> {
-    let mut added: Map<String, Value> = Map::new();
-    for (field, value) in
-        samples.iter().flat_map(Fields::iter).filter(|(field, _)| table.filled_by(field.as_bytes(), 0).is_none())
-    {
-        let name = snake_case(&field);
-        let kind = match value.get().as_bytes().first() {
-            Some(b'{') => Kind::Object,
-            Some(b'[') => Kind::List,
-            _ => Kind::Text,
-        };
-        let is_known = table.columns.iter().any(|column| column.name == name);
-        let Some(schema) = kind.schema().filter(|_| is_column_name(&name) && !is_known) else { continue };
-        let known = added.entry(name).or_insert_with(|| schema.clone());
-        if *known != schema {
-            // A string holds both kinds that were seen.
-            *known = Kind::Text.schema().unwrap_or_default();
-        }
-    }
-    added
-}
-
-fn is_column_name(name: &str) -> bool {
-    name.len() <= 63
-        && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+/// Whether values of this schema may be of the type `name`.
+fn is(schema: &Value, name: &str) -> bool {
+    let alternatives = ["anyOf", "oneOf"].into_iter().filter_map(|key| schema.get(key)?.as_array()).flatten();
+    let is_named = match schema.get("type") {
+        Some(Value::Array(types)) => types.iter().any(|kind| kind == name),
+        Some(kind) => kind == name,
+        None => false,
+    };
+    is_named || alternatives.into_iter().any(|schema| is(schema, name))
 }
 
 /// `camelCase` as `camel_case`; a name that is in snake case already stays.
@@ -208,6 +227,7 @@ pub fn snake_case(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::record::added_fields;
 
     #[test]
     fn names_become_snake_case() {

@@ -2,10 +2,10 @@
 //!
 //! | file | what it answers |
 //! |---|---|
-//! | `column` | the table of columns, and the schemas that are made from it; fields that the API has added |
-//! | `record` | the fields of an answer, the values that code sets, and what is wrong with a record |
+//! | `column` | the table of columns, what each holds, and the schemas that are made from it |
+//! | `record` | the fields of an answer and those that the API has added, the values that code sets, what is wrong with a record |
 //! | `row` | finished lines, and hashes of those that have been written |
-//! | `value` | kinds of columns: what goes out for whatever comes in |
+//! | `value` | what goes out of each kind of column for whatever comes in |
 //! | `time` | times in all their spellings |
 //! | `secrets` | what never leaves the connector |
 //! | `personal` | what is about people, which leaves it as the user chooses |
@@ -24,10 +24,12 @@ pub(crate) mod walk;
 
 mod spelling;
 
-pub use column::{Column, Personal, Table, added_fields, all_of, column, place, snake_case};
+pub use column::{Column, Kind, Personal, Table, all_of, column, place, snake_case};
 pub use personal::{PersonalData, Salt};
-pub use record::{Fields, Record, RecordError, Times, readable_id};
+pub use record::{Entry, Fields, Record, RecordError, Tabled, Times, Value, added_fields, readable_id};
 pub use row::{Format, Hashes, Remembered, Rows, WrittenHashes};
 pub use secrets::{MASK, Place, cut_urls, host, mask_text, rewritten};
+pub use strings::{inner, text_in};
 pub use time::Timestamp;
-pub use value::{Kind, Value, as_bool, keep_on_one_line, number, text_in, written_as_object};
+pub use value::{as_bool, keep_on_one_line, number, written_as_object};
+pub use walk::quoted;

@@ -4,14 +4,17 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Map;
 use serde_json::value::RawValue;
 
-use super::column::Table;
-use super::secrets::{Place, mask_text, rewritten};
+use super::column::{Kind, Table, snake_case};
+use super::secrets::{Place, mask_text, mask_value, rewritten};
+use super::strings::text_in;
 use super::time::{Timestamp, time_in};
-use super::value::{Json, Value, text_in};
+use super::value::Json;
 use crate::api::{Answer, Key, Raw};
 
 /// The fields of an object in an answer, in the order they came. `null` is the same as a missing field.
@@ -116,50 +119,189 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// A value that code gives to a column.
+#[derive(Clone, Debug)]
+pub enum Value<'a> {
+    /// None.
+    Null,
+    /// None, because what came could not be kept.
+    Lost,
+    /// As the API sent it.
+    Json(&'a RawValue),
+    /// The same, from a place that may make it a secret.
+    At(Place, &'a RawValue),
+    /// A text, in which secrets are masked.
+    Text(Cow<'a, str>),
+    /// A text that is written as it is, such as a signed link.
+    Plain(Cow<'a, str>),
+    /// A moment.
+    Time(Timestamp),
+    /// A number.
+    Number(f64),
+    /// How many.
+    Count(u64),
+    /// Records in a list.
+    Entries(Vec<Record<'a>>),
+}
+
+impl Value<'_> {
+    /// Writes it into a column of this kind.
+    pub fn write(&self, kind: Kind, out: &mut Json) {
+        match self {
+            Self::Null => out.null(),
+            Self::Lost => out.fitting(None::<()>),
+            Self::Json(json) => kind.write(json.get(), out),
+            Self::At(place, json) => kind.write_at(*place, json.get(), out),
+            Self::Text(text) => out.text(&mask_value(text)),
+            Self::Plain(text) => out.text(text),
+            Self::Time(time) => out.time(Some(*time)),
+            Self::Number(number) => out.serialize(number),
+            Self::Count(count) => out.serialize(count),
+            Self::Entries(entries) => {
+                out.push(b'[');
+                for (index, entry) in entries.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    entry.write_entry(out);
+                }
+                out.push(b']');
+            }
+        }
+    }
+}
+
+impl<'a> From<&'a RawValue> for Value<'a> {
+    fn from(json: &'a RawValue) -> Self {
+        Self::Json(json)
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Value<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Timestamp> for Value<'_> {
+    fn from(time: Timestamp) -> Self {
+        Self::Time(time)
+    }
+}
+
+impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
 /// A record: a value for each column of its table.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
     pub table: &'static Table,
-    /// The fields that came.
-    pub fields: Fields<'a>,
     /// By column.
     values: Vec<Value<'a>>,
-    /// Which of the fields the table does not know.
-    unknown: Vec<usize>,
+    /// Fields that the table does not know.
+    unknown: Vec<(Key<'a>, &'a RawValue)>,
+}
+
+/// A table that the code knows, so that records are read right into its columns.
+pub trait Tabled {
+    const TABLE: &'static Table;
+}
+
+/// A record in the table of `T`.
+pub struct Entry<'a, T>(pub Record<'a>, PhantomData<T>);
+
+impl<'de, T: Tabled> Deserialize<'de> for Entry<'de, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object<T>(PhantomData<T>);
+        impl<'de, T: Tabled> Visitor<'de> for Object<T> {
+            type Value = Record<'de>;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let (mut record, mut next) = (Record::new(T::TABLE), 0);
+                while let Some(key) = map.next_key::<Key<'de>>()? {
+                    if let Some(value) = map.next_value::<Raw<'de>>()? {
+                        record.fill(key, value, &mut next);
+                    }
+                }
+                Ok(record)
+            }
+        }
+        Ok(Self(deserializer.deserialize_map(Object(PhantomData::<T>))?, PhantomData))
+    }
 }
 
 impl<'a> Record<'a> {
     /// A record without values.
     pub fn new(table: &'static Table) -> Self {
-        Self::of(table, Fields::default())
+        Self { table, values: table.columns.iter().map(|_| Value::Null).collect(), unknown: Vec::new() }
     }
 
     /// A record with the values that came.
     pub fn of(table: &'static Table, fields: Fields<'a>) -> Self {
-        let mut values: Vec<_> = table.columns.iter().map(|_| Value::Null).collect();
-        let (mut unknown, mut next) = (Vec::new(), 0);
-        for (index, (name, value)) in fields.0.iter().enumerate() {
-            // Fields mostly come in the order of the columns.
-            let Some((column, is_preferred)) = table.filled_by(&name.0, next) else {
-                unknown.push(index);
-                continue;
-            };
-            if is_preferred || matches!(values[column], Value::Null) {
-                values[column] = Value::Json(value);
-            }
-            next = column + 1;
-        }
-        Self { table, fields, values, unknown }
+        let (mut record, mut next) = (Self::new(table), 0);
+        fields.0.into_iter().for_each(|(name, value)| record.fill(name, value, &mut next));
+        record
     }
 
-    /// A record that stands under `key` in a map. When `key` is the name of a secret, nothing is left of it, unless it
-    /// has the column that all of them have, at `sure`, and no field beyond the table: else it is none of the map's
-    /// items, and all that is in it may be the secret.
-    pub fn under(key: Option<&str>, table: &'static Table, fields: Fields<'a>, sure: usize) -> Self {
+    /// Puts in a field that came. Fields mostly come in the order of the columns, so the search begins at `next`.
+    fn fill(&mut self, name: Key<'a>, value: &'a RawValue, next: &mut usize) {
+        let Some((column, is_preferred)) = self.table.filled_by(&name.0, *next) else {
+            return self.unknown.push((name, value));
+        };
+        if is_preferred || matches!(self.values[column], Value::Null) {
+            self.values[column] = Value::Json(value);
+        }
+        *next = column + 1;
+    }
+
+    /// The record of an object that says when it was created and last changed, see [`Fields::times`].
+    ///
+    /// # Errors
+    /// As for the id and the times of the fields.
+    pub fn timed(table: &'static Table, fields: Fields<'a>) -> Result<(Times, Self), RecordError> {
+        let times = fields.times(&fields.id()?)?;
         let record = Self::of(table, fields);
-        let is_ordinary = record.unknown.is_empty() && record.raw(sure).is_some();
+        Ok((times, record.with("created_at", times.created_at).with("updated_at", times.changed)))
+    }
+
+    /// The record as it may stand under `key` in a map. When `key` is the name of a secret, nothing is left of it, unless
+    /// it has the column that all of them have, at `sure`, and no field beyond the table: else it is none of the map's
+    /// items, and all that is in it may be the secret.
+    pub fn under(self, key: Option<&str>, sure: usize) -> Self {
+        let is_ordinary = self.unknown.is_empty() && self.raw(sure).is_some();
         let is_secret = || key.is_some_and(|key| Place::Open.below(key).is_secret());
-        if !is_ordinary && is_secret() { Self::new(table) } else { record }
+        if !is_ordinary && is_secret() { Self::new(self.table) } else { self }
+    }
+
+    /// What came, in another table.
+    pub fn moved_to(self, table: &'static Table) -> Self {
+        let (mut moved, mut next) = (Self::new(table), 0);
+        for (column, value) in self.table.columns.iter().zip(&self.values) {
+            if let Value::Json(value) = value {
+                moved.fill(Key(column.name.as_bytes().into()), value, &mut next);
+            }
+        }
+        self.unknown.into_iter().for_each(|(name, value)| moved.fill(name, value, &mut next));
+        moved
+    }
+
+    /// What came in the field `name`, whether or not the table knows it.
+    pub fn get(&self, name: &str) -> Raw<'a> {
+        match self.table.filled_by(name.as_bytes(), 0) {
+            Some((place, _)) => self.raw(place),
+            None => self.unknown.iter().rev().find(|(field, _)| field.0 == name.as_bytes()).map(|(_, value)| *value),
+        }
     }
 
     /// What came for the column at `place`.
@@ -204,20 +346,17 @@ impl<'a> Record<'a> {
         self
     }
 
-    /// Sets `created_at` and `updated_at`; returns them, see [`Fields::times`].
-    ///
-    /// # Errors
-    /// As for the times of the fields.
-    pub fn set_times(&mut self) -> Result<Times, RecordError> {
-        let times = self.fields.times(&self.fields.id()?)?;
-        self.set("created_at", times.created_at);
-        self.set("updated_at", times.changed);
-        Ok(times)
-    }
-
     /// The fields that the table does not know.
     pub fn unknown_fields(&self) -> impl Iterator<Item = (Cow<'_, str>, &'a RawValue)> {
-        self.unknown.iter().map(|index| &self.fields.0[*index]).map(|(name, value)| (name.text(), *value))
+        self.unknown.iter().map(|(name, value)| (name.text(), *value))
+    }
+
+    /// The value of the column that a field called `name` fills, as it is written; `None` when there is none.
+    pub fn under_other_name(&self, name: &str) -> Option<String> {
+        let (place, _) = self.table.filled_by(name.as_bytes(), 0)?;
+        let mut json = Json::default();
+        self.write(place, &mut json);
+        String::from_utf8(json.bytes).ok().filter(|value| value != "null")
     }
 
     /// Writes the value of the column at `index`.
@@ -266,6 +405,36 @@ pub fn readable_id<'a>(
         }
         Some(id) => Ok(id),
     }
+}
+
+/// The schemas of fields that `table` does not know. A single value is offered as a string, because the next sample may
+/// show another kind of value, and destinations do not take a column whose type changes.
+pub fn added_fields<'a>(table: &Table, samples: &[Fields<'a>]) -> Map<String, serde_json::Value> {
+    let mut added = Map::new();
+    for (field, value) in
+        samples.iter().flat_map(Fields::iter).filter(|(field, _)| table.filled_by(field.as_bytes(), 0).is_none())
+    {
+        let name = snake_case(&field);
+        let kind = match value.get().as_bytes().first() {
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::List,
+            _ => Kind::Text,
+        };
+        let is_known = table.columns.iter().any(|column| column.name == name);
+        let Some(schema) = kind.schema().filter(|_| is_column_name(&name) && !is_known) else { continue };
+        let known = added.entry(name).or_insert_with(|| schema.clone());
+        if *known != schema {
+            // A string holds both kinds that were seen.
+            *known = Kind::Text.schema().unwrap_or_default();
+        }
+    }
+    added
+}
+
+fn is_column_name(name: &str) -> bool {
+    name.len() <= 63
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 /// When a record was created and last changed.

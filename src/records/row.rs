@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use super::column::{Column, Personal, Table, snake_case};
+use super::column::{Column, Kind, Personal, Table, snake_case};
 use super::personal::{self, Hiding, PersonalData};
 use super::record::{Record, Times};
 use super::secrets::Place;
 use super::time::Timestamp;
-use super::value::{Json, Kind, keep_on_one_line};
+use super::value::{Json, keep_on_one_line};
 use crate::seams::locked;
 
 /// Which columns of a stream to write, and what stands around them in a line.
@@ -240,10 +240,12 @@ impl<'f> Line<'f> {
         is_filled: &AtomicBool,
     ) {
         let begins = self.push_key(key);
-        let found = record.fields.iter().find(|(field, _)| field == name || snake_case(field) == name);
-        let Some((field, value)) = found else { return self.json.null() };
+        let found = record.unknown_fields().find(|(field, _)| field == name || snake_case(field) == name);
+        let found = found.map(|(field, value)| (field, Cow::Borrowed(value.get())));
+        let known = || Some((Cow::Borrowed(name), record.under_other_name(name)?.into()));
+        let Some((field, value)) = found.or_else(known) else { return self.json.null() };
         is_filled.store(true, Ordering::Relaxed);
-        kind.write_at(Place::Open.below(&field), value.get(), &mut self.json);
+        kind.write_at(Place::Open.below(&field), &value, &mut self.json);
         self.note_loss(name, begins);
         if let Some(hiding) = format.personal.hiding() {
             self.hide(begins, hiding, personal::Place::People.below(&field));

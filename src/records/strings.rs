@@ -69,6 +69,20 @@ fn unicode(text: &str) -> (char, usize) {
     }
 }
 
+/// What stands between the quotes of a JSON string.
+pub fn inner(string: &str) -> &str {
+    string.strip_prefix('"').and_then(|string| string.strip_suffix('"')).unwrap_or(string)
+}
+
+/// The text of a JSON string, or of a number (an id may be one); `None` for anything else, and for an empty one.
+pub fn text_in(json: &str) -> Option<Cow<'_, str>> {
+    match json.as_bytes().first()? {
+        b'"' => Some(decoded(inner(json))).filter(|text| !text.is_empty()),
+        b'-' | b'0'..=b'9' => Some(Cow::Borrowed(json)),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

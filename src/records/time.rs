@@ -6,7 +6,7 @@ use std::fmt;
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::value::text_in;
+use super::strings::text_in;
 
 const MICROS: i64 = 1_000_000;
 const YEAR_2000: i64 = 946_684_800 * MICROS;

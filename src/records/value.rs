@@ -36,12 +36,10 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::column::Table;
-use super::record::Record;
-use super::secrets::{Place, mask_value, rewritten, rewritten_number, rewritten_string};
-use super::strings::{decoded, is_readable};
+use super::column::Kind;
+use super::secrets::{Place, rewritten, rewritten_number, rewritten_string};
+use super::strings::{decoded, inner, is_readable};
 use super::time::{Timestamp, time_in};
-use super::walk::inner;
 
 /// Escapes what JSON allows in a line and line-splitting readers do not survive: U+2028, U+2029 and
 /// U+0085; and blanks out line breaks between the tokens of a value that came pretty-printed.
@@ -105,7 +103,7 @@ impl Json {
     }
 
     /// Writes a moment. None of its characters needs an escape.
-    fn time(&mut self, time: Option<Timestamp>) {
+    pub fn time(&mut self, time: Option<Timestamp>) {
         let Some(time) = time else { return self.null() };
         self.push(b'"');
         self.raw(time.write(&mut [0; 27]));
@@ -119,56 +117,13 @@ impl Json {
     }
 
     /// Writes what became of a value that is not `null`; `None` when it does not fit its column.
-    fn fitting(&mut self, value: Option<impl Serialize>) {
+    pub fn fitting(&mut self, value: Option<impl Serialize>) {
         self.is_lossy |= value.is_none();
         self.serialize(value);
     }
 }
 
-/// What a column holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// A string.
-    Text,
-    /// A whole number of 64 bits.
-    Integer,
-    /// A number.
-    Number,
-    /// A boolean.
-    Bool,
-    /// A moment.
-    Time,
-    /// An object.
-    Object,
-    /// A list of strings.
-    Strings,
-    /// A list of anything.
-    List,
-    /// Records, which code has made.
-    Entries(&'static Table),
-    /// Anything, where the reference does not say what; schemas leave it out.
-    Any,
-    /// A duplicate of another field, which is not written.
-    Dropped,
-}
-
 impl Kind {
-    /// The kind that the JSON schema of a column asks for.
-    pub fn of(schema: &serde_json::Value) -> Self {
-        let items_are_texts = || schema.get("items").is_some_and(|items| is(items, "string"));
-        // A column of several types takes the one that holds most.
-        match schema {
-            _ if is(schema, "string") => Self::Text,
-            _ if is(schema, "object") => Self::Object,
-            _ if is(schema, "array") && items_are_texts() => Self::Strings,
-            _ if is(schema, "array") => Self::List,
-            _ if is(schema, "number") => Self::Number,
-            _ if is(schema, "integer") => Self::Integer,
-            _ if is(schema, "boolean") => Self::Bool,
-            _ => Self::Any,
-        }
-    }
-
     /// Writes `json`, the text of one JSON value, as what the column holds.
     pub fn write(self, json: &str, out: &mut Json) {
         let is_list = json.starts_with('[');
@@ -207,99 +162,6 @@ impl Kind {
         self.write(&json, out);
         out.is_lossy = was_lossy | is_lossy;
     }
-}
-
-/// A value that code gives to a column.
-#[derive(Clone, Debug)]
-pub enum Value<'a> {
-    /// None.
-    Null,
-    /// None, because what came could not be kept.
-    Lost,
-    /// As the API sent it.
-    Json(&'a RawValue),
-    /// The same, from a place that may make it a secret.
-    At(Place, &'a RawValue),
-    /// A text, in which secrets are masked.
-    Text(Cow<'a, str>),
-    /// A text that is written as it is, such as a signed link.
-    Plain(Cow<'a, str>),
-    /// A moment.
-    Time(Timestamp),
-    /// A number.
-    Number(f64),
-    /// How many.
-    Count(u64),
-    /// Records in a list.
-    Entries(Vec<Record<'a>>),
-}
-
-impl Value<'_> {
-    /// Writes it into a column of this kind.
-    pub fn write(&self, kind: Kind, out: &mut Json) {
-        match self {
-            Self::Null => out.null(),
-            Self::Lost => out.fitting(None::<()>),
-            Self::Json(json) => kind.write(json.get(), out),
-            Self::At(place, json) => kind.write_at(*place, json.get(), out),
-            Self::Text(text) => out.text(&mask_value(text)),
-            Self::Plain(text) => out.text(text),
-            Self::Time(time) => out.time(Some(*time)),
-            Self::Number(number) => out.serialize(number),
-            Self::Count(count) => out.serialize(count),
-            Self::Entries(entries) => {
-                out.push(b'[');
-                for (index, entry) in entries.iter().enumerate() {
-                    if index > 0 {
-                        out.push(b',');
-                    }
-                    entry.write_entry(out);
-                }
-                out.push(b']');
-            }
-        }
-    }
-}
-
-impl<'a> From<&'a RawValue> for Value<'a> {
-    fn from(json: &'a RawValue) -> Self {
-        Self::Json(json)
-    }
-}
-
-impl<'a> From<&'a str> for Value<'a> {
-    fn from(text: &'a str) -> Self {
-        Self::Text(text.into())
-    }
-}
-
-impl<'a> From<Cow<'a, str>> for Value<'a> {
-    fn from(text: Cow<'a, str>) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<Timestamp> for Value<'_> {
-    fn from(time: Timestamp) -> Self {
-        Self::Time(time)
-    }
-}
-
-impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Self::Null, Into::into)
-    }
-}
-
-/// Whether values of this schema may be of the type `name`.
-fn is(schema: &serde_json::Value, name: &str) -> bool {
-    let alternatives = ["anyOf", "oneOf"].into_iter().filter_map(|key| schema.get(key)?.as_array()).flatten();
-    let is_named = match schema.get("type") {
-        Some(serde_json::Value::Array(types)) => types.iter().any(|kind| kind == name),
-        Some(kind) => kind == name,
-        None => false,
-    };
-    is_named || alternatives.into_iter().any(|schema| is(schema, name))
 }
 
 /// A value as the API has it.
@@ -411,15 +273,6 @@ pub fn as_bool(json: &str) -> Option<bool> {
             text if text.eq_ignore_ascii_case("false") => Some(false),
             _ => None,
         },
-        _ => None,
-    }
-}
-
-/// The text of a JSON string, or of a number (an id may be one); `None` for anything else, and for an empty one.
-pub fn text_in(json: &str) -> Option<Cow<'_, str>> {
-    match json.as_bytes().first()? {
-        b'"' => Some(decoded(inner(json))).filter(|text| !text.is_empty()),
-        b'-' | b'0'..=b'9' => Some(Cow::Borrowed(json)),
         _ => None,
     }
 }

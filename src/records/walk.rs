@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::strings::decoded;
+use super::strings::{decoded, inner};
 
 /// Levels of nesting that pass. Strict readers give up at 128; the rest are for what stands around a value
 /// in its line.
@@ -75,11 +75,6 @@ pub fn walked<'t, R: Rule>(json: &'t str, place: R::Place, rule: &R) -> Cow<'t, 
 /// The same of a text that may be no whole JSON value, and that nothing but `rule` changes.
 pub fn walked_at_any_depth<'t, R: Rule>(text: &'t str, place: R::Place, rule: &R) -> Cow<'t, str> {
     Walker::new(text, rule, usize::MAX).walk(place)
-}
-
-/// What stands between the quotes of a JSON string.
-pub fn inner(string: &str) -> &str {
-    string.strip_prefix('"').and_then(|string| string.strip_suffix('"')).unwrap_or(string)
 }
 
 /// `text` as a JSON string.

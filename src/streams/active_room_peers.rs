@@ -34,6 +34,7 @@ const COLUMNS: &[Column] = &[
     column("joined_at", Time, "When the peer joined."),
 ];
 
+const ID: usize = place(COLUMNS, "id");
 const JOINED_AT: usize = place(COLUMNS, "joined_at");
 
 pub(super) const INFO: StreamInfo = StreamInfo {
@@ -99,8 +100,8 @@ impl ActiveRoomPeers {
         let shape = |peers: Keyed<'_, Fields<'_>>| -> Result<Rows, StreamError> {
             let mut rows = Rows::default();
             for (key, peer) in peers {
-                let peer = Record::under(key.as_deref(), &TABLE, peer, JOINED_AT);
-                let id = readable_id(peer.fields.text("id").or(key), None, "id")?;
+                let peer = Record::of(&TABLE, peer).under(key.as_deref(), JOINED_AT);
+                let id = readable_id(peer.text(ID).or(key), None, "id")?;
                 peer.time(JOINED_AT, &id, "joined_at")?;
                 let peer = peer.with("id", id).with("room_id", room).with("session_id", session);
                 rows.push(&self.context.format, &peer, None);

@@ -430,10 +430,9 @@ impl AnalyticsEvents {
         let mut rows = Rows::default();
         let from = self.events_from(is_of_sweep(phase));
         for event in events {
-            let (record, time) = record_of(event, room)?;
+            let (record, id, time) = record_of(event, room)?;
             let comes_first = |request: &str| {
-                let id = record.fields.text("id").unwrap_or_default().into_owned();
-                *locked(&self.came_with).entry(id).or_insert_with(|| request.to_owned()) == request
+                *locked(&self.came_with).entry(id.to_string()).or_insert_with(|| request.to_owned()) == request
             };
             if time >= from && request.is_none_or(comes_first) {
                 rows.push(&self.context.format, &record, Some(Times::new(time, time)));
@@ -448,21 +447,21 @@ fn is_of_sweep(phase: &str) -> bool {
     matches!(phase, ENABLED | DISABLED | SWITCHED | SWITCHED_BACK)
 }
 
-/// The record of an event that `room` was asked for, and its time.
-fn record_of<'a>(event: Fields<'a>, room: &str) -> Result<(Record<'a>, Timestamp), RecordError> {
+/// The record of an event that `room` was asked for, its id and its time.
+fn record_of<'a>(event: Fields<'a>, room: &str) -> Result<(Record<'a>, Cow<'a, str>, Timestamp), RecordError> {
     let id = readable_id(event.text("id"), None, "id")?;
     let time = event.time("timestamp", &id)?.or_else(|| Timestamp::in_id(&id));
     let time = time.ok_or_else(|| RecordError::new(Some(&id), "timestamp", "is missing"))?;
     let data = event.inside("data");
     let record = Record::of(&TABLE, event)
-        .with("id", id)
+        .with("id", id.clone())
         .with("created_at", time)
         .with("session_id", data.get("session_id"))
         .with("peer_id", data.get("peer_id"))
         .with("room_id", data.text("room_id").unwrap_or_else(|| room.to_owned().into()))
         .with("user_id", data.get("user_id"))
         .with("source", "analytics");
-    Ok((record, time))
+    Ok((record, id, time))
 }
 
 /// The record of somebody's join or leave, whose `entry` in the session says all that is known.
@@ -482,7 +481,7 @@ fn move_of<'a>(
         .with("session_id", session.id.as_ref())
         .with("peer_id", person.id.as_ref())
         .with("room_id", session.room.as_deref())
-        .with("user_id", person.entry.fields.get("user_id"))
+        .with("user_id", person.entry.get("user_id"))
         .with("source", "sessions")
         .with("data", entry)
 }
@@ -497,7 +496,7 @@ mod tests {
     fn ids_are_lifted_and_the_room_is_known_anyway() {
         let json = r#"{"id":"e","type":"client.join.failed","version":"2.0","timestamp":"2024-05-01T10:00:00.123456789Z",
             "data":{"user_id":"u","error_code":4001}}"#;
-        let (record, _) = record_of(serde_json::from_str(json).unwrap(), "r1").unwrap();
+        let (record, ..) = record_of(serde_json::from_str(json).unwrap(), "r1").unwrap();
         let record = to_value(&record);
         assert_eq!(record["created_at"], "2024-05-01T10:00:00.123456Z");
         assert_eq!(

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::asset::File;
-use super::stream::StreamError;
+use super::stream::{Slice, StreamError};
 use crate::api::{Client, Endpoint, ListFilter, SeenTokens, repeated_token};
 use crate::records::{RecordError, Timestamp};
 
@@ -28,6 +28,8 @@ pub(super) struct FileList {
     ahead: Option<PagesAhead>,
     order: NewestFirst,
     is_complete: bool,
+    /// Where its only reader goes on among the items: below this id, or at the first of them.
+    reader: Option<Option<String>>,
 }
 
 /// How far a list has been read that is newest first, as far as has been seen.
@@ -73,7 +75,24 @@ pub(super) struct Waiting {
 impl FileList {
     /// The list, before anything of it has been read.
     pub(super) fn new(changed_since: Timestamp) -> Self {
-        Self { changed_since, waiting: BTreeMap::new(), ahead: None, order: NewestFirst::default(), is_complete: false }
+        Self {
+            changed_since,
+            waiting: BTreeMap::new(),
+            ahead: None,
+            order: NewestFirst::default(),
+            is_complete: false,
+            reader: None,
+        }
+    }
+
+    /// Lets a reader in who goes on below this id; false when another one is under way, who needs what this one would drop.
+    pub(super) fn admit(&mut self, below: Option<&str>) -> bool {
+        self.reader.get_or_insert_with(|| below.map(String::from)).as_deref() == below
+    }
+
+    /// Notes where the reader goes on; nowhere, at the end.
+    pub(super) fn leave_at(&mut self, rest: Option<&Slice>) {
+        self.reader = Some(Some(rest.and_then(Slice::goes_below).unwrap_or_default().to_owned()));
     }
 
     /// Reads on until files made before `time` appear; false when the list is found not to be newest

@@ -198,6 +198,9 @@ impl WithFiles {
 
     /// A page, joined with the files that have been seen, as long as both lists are newest first.
     async fn newest_first(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
+        if !self.files.lock().await.admit(slice.token.as_deref()) {
+            return Ok(start_over());
+        }
         let (mut parents, next) = self.page(&slice).await?;
         let in_order: Vec<_> = parents.iter().map(|parent| (parent.id.as_str(), parent.times.created)).collect();
         if !is_newest_first(slice.token.as_deref(), &in_order) {
@@ -221,6 +224,7 @@ impl WithFiles {
             }
             (next, _) => slice.rest(next),
         };
+        files.leave_at(rest.as_ref());
         if rest.is_none() {
             self.strays.fetch_add(files.forget_all(&self.context.client).await?, Ordering::Relaxed);
         }
@@ -240,7 +244,7 @@ impl WithFiles {
             self.context.changed_since
         };
         let mut files = self.files.lock().await;
-        if !files.read_back_to(&self.context.client, due, Some(below)).await? {
+        if !files.admit(Some(below)) || !files.read_back_to(&self.context.client, due, Some(below)).await? {
             return Ok(start_over());
         }
         let mut ids: Vec<String> =
@@ -249,6 +253,7 @@ impl WithFiles {
         ids.dedup();
         let rest =
             (ids.len() > LATE_BATCH).then(|| Slice::new(LATE, Scope::Below { below: ids[LATE_BATCH - 1].clone() }));
+        files.leave_at(rest.as_ref());
         ids.truncate(LATE_BATCH);
         for id in &ids {
             locked(&self.alone).entry(hash_of(id)).or_default().new_files = files.take(id).new;

@@ -30,7 +30,7 @@ pub(super) const INFO: StreamInfo = info(
 
 /// The `url` of the API's `playback`, or all of it when it is no object.
 fn set_playback_url(stream: &mut Record<'_>) {
-    if let Some(playback) = stream.fields.get("playback").and_then(Fields::of) {
+    if let Some(playback) = stream.get("playback").and_then(Fields::of) {
         stream.set("playback_url", playback.get("url"));
     }
 }

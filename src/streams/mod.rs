@@ -86,8 +86,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::records::Kind;
     use crate::records::personal::Place;
-    use crate::records::value::Kind;
 
     #[test]
     fn columns_whose_name_tells_of_a_person_say_so_themselves() {

@@ -14,13 +14,12 @@ use crate::records::{Fields, PersonalData, Record, RecordError, Rows, Table, Tim
 /// the user chose.
 ///
 /// It fails when the item lacks what a key, the cursor or a computed column needs.
-pub(super) type Derive = for<'a> fn(Record<'a>, &PersonalData) -> Result<(Times, Vec<Record<'a>>), RecordError>;
+pub(super) type Derive = for<'a> fn(Fields<'a>, &PersonalData) -> Result<(Times, Vec<Record<'a>>), RecordError>;
 
 /// A stream that is one list. A list with a flag is read in two phases, first with the flag set, because what unset means
 /// is not documented. Only these can be divided by time: the others have no filters at all.
 pub(super) struct PagedList {
     pub(super) context: StreamContext,
-    pub(super) table: &'static Table,
     pub(super) list: Endpoint,
     pub(super) phases: &'static [&'static str],
     /// The last phase is read from this long before the cursor by creation; all of it, when changes may come later.
@@ -51,8 +50,7 @@ impl PagedList {
     fn rows(&self, slice: &Slice, page: Vec<Fields<'_>>) -> Result<(Rows, Option<PageStats>), StreamError> {
         let (mut rows, mut seen) = (Rows::default(), None);
         for fields in page {
-            let record = Record::of(self.table, fields);
-            let (times, records) = (self.derive)(record, &self.context.format.personal)?;
+            let (times, records) = (self.derive)(fields, &self.context.format.personal)?;
             PageStats::note(&mut seen, slice, times.created);
             if slice.window().takes(times.created) && self.context.is_due(&times) {
                 records.iter().for_each(|record| rows.push(&self.context.format, record, Some(times)));

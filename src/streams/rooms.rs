@@ -14,7 +14,7 @@ use super::paged_list::{PagedList, sample};
 use super::stream::StreamInfo;
 use crate::api::Endpoint;
 use crate::records::Kind::{Bool, Dropped, Integer, Object, Strings, Text, Time};
-use crate::records::{Place, Record, RecordError, Table, Times, Value, column};
+use crate::records::{Fields, Place, Record, RecordError, Table, Times, Value, column};
 
 static TABLE: Table = Table {
     description: "A room: where sessions take place.",
@@ -50,20 +50,20 @@ pub(super) const INFO: StreamInfo = StreamInfo {
     ..StreamInfo::new("rooms", &TABLE, PHASES, |context| {
         Arc::new(PagedList {
             context,
-            table: &TABLE,
             list: Endpoint::ROOMS,
             phases: PHASES,
             look_back: None,
-            derive: |room, _| derive(room),
+            derive: |fields, _| derive(fields),
         })
     })
 };
 
-fn derive(mut room: Record<'_>) -> Result<(Times, Vec<Record<'_>>), RecordError> {
-    if let Some(webhook) = room.fields.get("webhook") {
+fn derive(fields: Fields<'_>) -> Result<(Times, Vec<Record<'_>>), RecordError> {
+    let (times, mut room) = Record::timed(&TABLE, fields)?;
+    if let Some(webhook) = room.get("webhook") {
         room.set("webhook", Value::At(Place::Webhook, webhook));
     }
-    Ok((room.set_times()?, vec![room]))
+    Ok((times, vec![room]))
 }
 
 #[cfg(test)]
@@ -76,7 +76,7 @@ mod tests {
     fn a_room_never_edited_was_last_changed_when_it_was_created() {
         let json = r#"{"id":"r","created_at":"2024-05-01T10:00:00.5Z","updated_at":"0001-01-01T00:00:00Z",
             "template":"old-name","webhook":{"url":"https://x/in/s3cret","headers":{"auth":"s3cret"}}}"#;
-        let room = &derive(Record::of(&TABLE, serde_json::from_str(json).unwrap())).unwrap().1[0];
+        let room = &derive(serde_json::from_str(json).unwrap()).unwrap().1[0];
         let record = to_value(room);
         assert_eq!(record["updated_at"], "2024-05-01T10:00:00.500000Z");
         assert_eq!((&record["webhook"]["url"], &record["webhook"]["headers"]["auth"]), (&"x".into(), &MASK.into()));

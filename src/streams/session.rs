@@ -15,12 +15,18 @@ use ring::digest::{SHA256, digest};
 use crate::api::{Keyed, Members};
 use crate::records::Kind::{Number, Text, Time};
 use crate::records::{
-    Column, Fields, PersonalData, Record, RecordError, Table, Times, Timestamp, Value, as_bool, column, personal,
-    place, readable_id, walk::inner, walk::quoted,
+    Column, Entry, Fields, PersonalData, Record, RecordError, Table, Tabled, Times, Timestamp, Value, as_bool, column,
+    inner, personal, place, quoted, readable_id,
 };
 
 /// The people in a session.
 pub(super) static PEERS: Table = Table { description: "Somebody who was in the session.", columns: COLUMNS };
+
+struct Peers;
+
+impl Tabled for Peers {
+    const TABLE: &'static Table = &PEERS;
+}
 
 const COLUMNS: &[Column] = &[
     column("id", Text, "Unique id of the peer. Somebody who joins again is another peer."),
@@ -36,6 +42,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 const ID: usize = place(COLUMNS, "id");
+const NAME: usize = place(COLUMNS, "name");
 const JOINED_AT: usize = place(COLUMNS, "joined_at");
 const LEFT_AT: usize = place(COLUMNS, "left_at");
 const DURATION: usize = place(COLUMNS, "duration");
@@ -128,12 +135,12 @@ fn people_of<'a>(
     id: &str,
     personal: &PersonalData,
 ) -> Result<(Vec<Person<'a>>, u64), RecordError> {
-    let members: Keyed<'a, Fields<'a>> = Members::of(session.get("peers"))
+    let members: Keyed<'a, Entry<'a, Peers>> = Members::of(session.get("peers"))
         .map_err(|_| RecordError::new(Some(id), "peers", "is neither an object nor an array of peers"))?;
     let (mut people, mut without_id) = (Vec::with_capacity(members.len()), 0);
     let mut derived: HashMap<String, u32> = HashMap::new();
-    for (key, fields) in members {
-        let mut entry = Record::under(key.as_deref(), &PEERS, fields, JOINED_AT);
+    for (key, entry) in members {
+        let mut entry = entry.0.under(key.as_deref(), JOINED_AT);
         let joined_at = entry.time(JOINED_AT, id, "peers.joined_at")?;
         let left_at = entry.time(LEFT_AT, id, "peers.left_at")?;
         let given = entry.text(ID).or(key).filter(|id| !id.is_empty());
@@ -141,7 +148,7 @@ fn people_of<'a>(
             Some(peer_id) => readable_id(Some(peer_id), Some(id), "peers.id")?,
             None => {
                 without_id += 1;
-                let peer_id = derived_id(id, joined_at, &entry.fields, personal);
+                let peer_id = derived_id(id, joined_at, &entry, personal);
                 let twins = derived.entry(peer_id.clone()).or_default();
                 *twins += 1;
                 if *twins == 1 { peer_id.into() } else { format!("{peer_id}-{twins}").into() }
@@ -158,8 +165,8 @@ fn people_of<'a>(
 }
 
 /// An id for somebody to whom 100ms gives none. It must not tell a name that the records do not have.
-fn derived_id(session: &str, joined_at: Option<Timestamp>, peer: &Fields<'_>, personal: &PersonalData) -> String {
-    let name = peer.text("name").unwrap_or_default();
+fn derived_id(session: &str, joined_at: Option<Timestamp>, peer: &Record<'_>, personal: &PersonalData) -> String {
+    let name = peer.text(NAME).unwrap_or_default();
     let name = match personal.hiding() {
         Some(hiding) => inner(&hiding.hidden(&quoted(&name), personal::Place::Personal)).to_owned(),
         None => name.into_owned(),

@@ -43,19 +43,11 @@ pub(super) const INFO: StreamInfo = StreamInfo {
     primary_key: &["session_id", "id"],
     sample,
     ..StreamInfo::new("session_peers", &TABLE, PHASES, |context| {
-        Arc::new(PagedList {
-            context,
-            table: &TABLE,
-            list: Endpoint::SESSIONS,
-            phases: PHASES,
-            look_back: Some(LONGEST),
-            derive,
-        })
+        Arc::new(PagedList { context, list: Endpoint::SESSIONS, phases: PHASES, look_back: Some(LONGEST), derive })
     })
 };
 
-fn derive<'a>(record: Record<'a>, personal: &PersonalData) -> Result<(Times, Vec<Record<'a>>), RecordError> {
-    let fields = record.fields;
+fn derive<'a>(fields: Fields<'a>, personal: &PersonalData) -> Result<(Times, Vec<Record<'a>>), RecordError> {
     let mut session = Session::of(&fields, personal)?;
     let people = std::mem::take(&mut session.people).into_iter();
     Ok((session.times, people.map(|person| stay_of(&session, &fields, person)).collect()))
@@ -63,7 +55,8 @@ fn derive<'a>(record: Record<'a>, personal: &PersonalData) -> Result<(Times, Vec
 
 fn stay_of<'a>(session: &Session<'a>, fields: &Fields<'a>, person: Person<'a>) -> Record<'a> {
     let duration = person.duration();
-    Record::of(&TABLE, person.entry.fields)
+    let entry = person.entry.moved_to(&TABLE);
+    entry
         .with("session_id", session.id.clone())
         .with("room_id", fields.get("room_id"))
         .with("app_id", fields.get("app_id"))

@@ -16,7 +16,7 @@ use super::session::{LONGEST, PEERS, Session};
 use super::stream::StreamInfo;
 use crate::api::Endpoint;
 use crate::records::Kind::{Bool, Dropped, Entries, Number, Text, Time};
-use crate::records::{PersonalData, Record, RecordError, Table, Times, Value, column};
+use crate::records::{Fields, PersonalData, Record, RecordError, Table, Times, Value, column};
 
 static TABLE: Table = Table {
     description: "One continuous use of a room, from the first peer who joins to the last who leaves.",
@@ -45,19 +45,13 @@ pub(super) const INFO: StreamInfo = StreamInfo {
     sample: |client| sample(client, Endpoint::SESSIONS, Some(false), &TABLE),
     ..StreamInfo::new("sessions", &TABLE, PHASES, |context| {
         // All of those that are going on, however long ago they began: they are few.
-        Arc::new(PagedList {
-            context,
-            table: &TABLE,
-            list: Endpoint::SESSIONS,
-            phases: PHASES,
-            look_back: Some(LONGEST),
-            derive,
-        })
+        Arc::new(PagedList { context, list: Endpoint::SESSIONS, phases: PHASES, look_back: Some(LONGEST), derive })
     })
 };
 
-fn derive<'a>(mut record: Record<'a>, personal: &PersonalData) -> Result<(Times, Vec<Record<'a>>), RecordError> {
-    let mut session = Session::of(&record.fields, personal)?;
+fn derive<'a>(fields: Fields<'a>, personal: &PersonalData) -> Result<(Times, Vec<Record<'a>>), RecordError> {
+    let mut session = Session::of(&fields, personal)?;
+    let mut record = Record::of(&TABLE, fields);
     session.people.sort_by(|a, b| {
         let joined = |at: Option<_>| (at.is_none(), at);
         joined(a.joined_at).cmp(&joined(b.joined_at)).then_with(|| a.id.cmp(&b.id))
@@ -78,8 +72,7 @@ mod tests {
     use crate::records::record::to_value;
 
     fn read(json: &str) -> Result<(serde_json::Value, Timestamp), RecordError> {
-        let record = Record::of(&TABLE, serde_json::from_str(json).unwrap());
-        let (times, records) = derive(record, &PersonalData::Keep)?;
+        let (times, records) = derive(serde_json::from_str(json).unwrap(), &PersonalData::Keep)?;
         Ok((to_value(&records[0]), times.changed))
     }
 

@@ -111,11 +111,16 @@ impl Slice {
 
     /// The single page of this slice, which was followed by `rest`.
     pub fn page_before(&self, rest: Option<&Self>) -> Self {
-        let followed = rest.and_then(|rest| match &rest.scope {
+        let ends_at = rest.and_then(Self::goes_below).map(String::from).or_else(|| self.ends_at.clone());
+        Self { is_single_page: true, ends_at, ..self.clone() }
+    }
+
+    /// The id below which it goes on, where a list is paged by id.
+    pub fn goes_below(&self) -> Option<&str> {
+        match &self.scope {
             Scope::Below { below } => Some(below),
-            _ => rest.token.as_ref(),
-        });
-        Self { is_single_page: true, ends_at: followed.or(self.ends_at.as_ref()).cloned(), ..self.clone() }
+            _ => self.token.as_deref(),
+        }
     }
 
     /// What is left of a single page that was read again and is followed by `rest` this time.

@@ -12,7 +12,7 @@ use super::paged_list::{PagedList, sample};
 use super::stream::StreamInfo;
 use crate::api::Endpoint;
 use crate::records::Kind::{Bool, Object, Text, Time};
-use crate::records::{Table, column};
+use crate::records::{Record, Table, column};
 
 static TABLE: Table = Table {
     description: "A template: what rooms are made from.",
@@ -43,11 +43,10 @@ pub(super) const INFO: StreamInfo = StreamInfo {
     ..StreamInfo::new("templates", &TABLE, PHASES, |context| {
         Arc::new(PagedList {
             context,
-            table: &TABLE,
             list: Endpoint::TEMPLATES,
             phases: PHASES,
             look_back: None,
-            derive: |mut template, _| Ok((template.set_times()?, vec![template])),
+            derive: |fields, _| Record::timed(&TABLE, fields).map(|(times, template)| (times, vec![template])),
         })
     })
 };
@@ -62,8 +61,7 @@ mod tests {
     fn a_template_in_camel_case_becomes_snake_case_without_secrets() {
         let json = r#"{"_id":"t","id":"t","customerId":"c","customer":"c","appId":"a","createdAt":"2024-05-01T10:00:00Z",
             "updatedAt":"2024-05-02T10:00:00.1Z","settings":{"recording":{"upload":{"credentials":{"secretKey":"x"}}}}}"#;
-        let mut template = Record::of(&TABLE, serde_json::from_str(json).unwrap());
-        template.set_times().unwrap();
+        let (_, template) = Record::timed(&TABLE, serde_json::from_str(json).unwrap()).unwrap();
         let record = to_value(&template);
         assert_eq!((&record["customer_id"], &record["app_id"]), (&"c".into(), &"a".into()));
         assert_eq!(record["updated_at"], "2024-05-02T10:00:00.100000Z");
@@ -74,8 +72,7 @@ mod tests {
     #[test]
     fn both_spellings_are_read_and_null_hides_neither() {
         let json = r#"{"_id":"a","createdAt":"2024-05-01T10:00:00Z","created_at":null,"new":1,"gone":null}"#;
-        let mut template = Record::of(&TABLE, serde_json::from_str(json).unwrap());
-        template.set_times().unwrap();
+        let (_, template) = Record::timed(&TABLE, serde_json::from_str(json).unwrap()).unwrap();
         let record = to_value(&template);
         assert_eq!((&record["id"], &record["created_at"]), (&"a".into(), &"2024-05-01T10:00:00.000000Z".into()));
         assert_eq!(template.unknown_fields().map(|(field, _)| field).collect::<Vec<_>>(), ["new"]);

@@ -137,13 +137,17 @@ pub fn beginning() -> DateTime<Utc> {
 const NAMES: &str = "sessions sessions sessions rooms rooms rooms templates templates template_settings recordings \
     templates_destinations recordings recordings live_streams live_streams external_streams external_streams \
     analytics_events analytics_events analytics_events webhook_events webhook_events peer_quality peer_quality \
-    active_room_peers session_peers session_peers recording_assets recording_assets";
+    active_room_peers";
+/// Streams that are newer than most seeds in `regressions/`, whose plans must stay as they are.
+const NEWER_NAMES: &str =
+    " session_peers session_peers session_peers recording_assets recording_assets recording_assets";
 
 impl Plan {
     pub fn of(seed: u64) -> Plan {
         let mut rng = Rng::with_seed(seed ^ 0x51a7_1e57_0000);
         let world = World::draw(&mut rng);
-        let streams = streams(&mut rng);
+        let newer = if matches!(seed % 7, 3 | 5) { NEWER_NAMES } else { "" };
+        let streams = streams(&mut rng, &format!("{NAMES}{newer}"));
         let days = pick(&mut rng, &[3000, 3000, 3000, 400, 20, 2]);
         let runner = Runner {
             merges: rng.f64() < 0.4,
@@ -258,8 +262,9 @@ fn pick<T: Clone>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.usize(0..from.len())].clone()
 }
 
-fn streams(rng: &mut Rng) -> Vec<Chosen> {
-    let all: Vec<&'static str> = NAMES.split_whitespace().collect();
+fn streams(rng: &mut Rng, names: &str) -> Vec<Chosen> {
+    let named = |name| source_100ms::streams::named(name).expect("a stream of ours").name;
+    let all: Vec<&'static str> = names.split_whitespace().map(named).collect();
     let mut names: Vec<&'static str> = (0..rng.usize(1..=3)).map(|_| pick(rng, &all)).collect();
     names.sort_unstable();
     names.dedup();

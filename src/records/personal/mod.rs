@@ -23,8 +23,8 @@ use std::borrow::Cow;
 use ring::hmac;
 use serde_json::value::RawValue;
 
-use super::strings::decoded;
-use super::walk::{Inside, Nested, Rule, inner, quoted, walked};
+use super::strings::{decoded, inner};
+use super::walk::{Inside, Nested, Rule, quoted, walked};
 
 pub use names::Place;
 

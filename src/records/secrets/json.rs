@@ -5,8 +5,8 @@ use std::cell::Cell;
 
 use super::names::Place;
 use super::texts::{host, is_plain, mask_text, may_hold_secret};
-use crate::records::strings::{decoded, is_readable};
-use crate::records::walk::{Inside, Nested, Rule, inner, quoted, walked, walked_at_any_depth};
+use crate::records::strings::{decoded, inner, is_readable};
+use crate::records::walk::{Inside, Nested, Rule, quoted, walked, walked_at_any_depth};
 
 /// Longer numbers are more than 64 bits can tell apart.
 const LONGEST_NUMBER: usize = 40;

@@ -6,6 +6,7 @@ use jsonschema::Validator;
 use proptest::prelude::*;
 
 use super::*;
+use crate::records::strings::text_in;
 
 const KINDS: [Kind; 8] =
     [Kind::Text, Kind::Integer, Kind::Number, Kind::Bool, Kind::Object, Kind::Strings, Kind::List, Kind::Any];

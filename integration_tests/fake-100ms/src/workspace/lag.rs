@@ -1,8 +1,6 @@
 //! What lists show of what was written: now, or only after a while.
 
-use chrono::TimeDelta;
-
-use super::model::Time;
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// How late what is written shows in lists, as in a database whose copies follow one another.
 ///
@@ -12,7 +10,7 @@ use super::model::Time;
 pub(crate) struct Lag {
     pub(crate) longest: TimeDelta,
     /// When the workspace began.
-    pub(crate) since: Time,
+    pub(crate) since: DateTime<Utc>,
 }
 
 /// The lags are 0, 1, 2, 3 and 4 quarters of the longest.
@@ -24,7 +22,7 @@ impl Lag {
     }
 
     /// Whether a list shows at `now` what was written at `time` to the object with that number.
-    pub(crate) fn shows(&self, number: u64, time: Time, now: Time) -> bool {
+    pub(crate) fn shows(&self, number: u64, time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         let quarters = (number % (QUARTERS + 1)) as i32;
         time <= self.since || time + self.longest * quarters / QUARTERS as i32 <= now
     }
@@ -36,7 +34,7 @@ mod tests {
 
     #[test]
     fn some_show_at_once_and_all_of_them_in_the_end() {
-        let since = Time::UNIX_EPOCH;
+        let since = DateTime::<Utc>::UNIX_EPOCH;
         let lag = Lag { longest: TimeDelta::minutes(4), since };
         let written = since + TimeDelta::minutes(10);
         let shown = |minutes| (0..5).filter(|n| lag.shows(*n, written, written + TimeDelta::minutes(minutes))).count();

@@ -4,8 +4,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::people::{self, Person};
-use super::plan::Place;
-use super::rooms::{self, Kind};
+use super::rooms::{self, Kind, Place};
 use super::timetable::Slot;
 use crate::workspace::assets;
 use crate::workspace::model::{Asset, Event, Peer, Recording, Session, Time, Uuid};

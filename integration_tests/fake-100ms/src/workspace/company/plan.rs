@@ -4,25 +4,15 @@ use chrono::{Days, NaiveDate, TimeDelta};
 
 use super::call::{self, Call};
 use super::people;
-use super::rooms::{self, Kind};
+use super::rooms::{self, Kind, Place};
 use super::timetable::{self, Slot};
 use crate::workspace::Mints;
 use crate::workspace::collection::Collection;
 use crate::workspace::model::{Asset, Event, Recording, Room, Session, Time};
-use crate::workspace::object_id::ObjectId;
 use crate::workspace::random::Random;
 
 /// How many days of calls lie behind a new workspace.
 const DAYS: u64 = 40;
-
-/// What a call must know of its room.
-pub(super) struct Place {
-    pub(super) id: ObjectId,
-    pub(super) name: String,
-    pub(super) app_id: ObjectId,
-    /// The page that a recorder opens.
-    pub(super) meeting_url: String,
-}
 
 /// Everything as it will have been in the end, each kind in the order of its creation.
 pub(super) struct Plan {

@@ -207,3 +207,12 @@ pub(super) fn renamed(name: &str, round: u64) -> String {
     let base = name.split_once(" (").map_or(name, |(base, _)| base);
     format!("{base} ({})", FOR[(round as usize + round as usize / LESSONS) % FOR.len()])
 }
+
+/// What a call must know of its room.
+pub(super) struct Place {
+    pub(super) id: ObjectId,
+    pub(super) name: String,
+    pub(super) app_id: ObjectId,
+    /// The page that a recorder opens.
+    pub(super) meeting_url: String,
+}
