@@ -1,8 +1,7 @@
 //! The rate limit: pauses, what is said of them, and the pace that is found.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -337,27 +336,6 @@ fn an_early_429_costs_its_pause_and_little_more() {
     }
 }
 
-/// What another program of the customer asks, so many times a second: how often it was answered with which status.
-fn co_tenant(fake: &Fake, per_second: f64, until: &AtomicBool) -> BTreeMap<u16, u32> {
-    let address = fake.url().trim_start_matches("http://").to_owned();
-    let token = fake.token();
-    let mut statuses = BTreeMap::new();
-    while !until.load(Ordering::Relaxed) {
-        let began = Instant::now();
-        let mut connection = TcpStream::connect(&address).expect("the fake listens");
-        let head = format!(
-            "GET /v2/rooms?limit=10&enabled=true HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
-        );
-        connection.write_all(head.as_bytes()).expect("the fake reads");
-        let mut line = String::new();
-        BufReader::new(connection).read_line(&mut line).expect("the fake answers");
-        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        *statuses.entry(status).or_default() += 1;
-        std::thread::sleep(Duration::from_secs_f64(1.0 / per_second).saturating_sub(began.elapsed()));
-    }
-    statuses
-}
-
 #[test]
 fn requests_per_second_leave_room_for_another_program() {
     let fake = fake(38, FaultPlan::new().rate_limit(20.0, RetryHint::Seconds(1)));
@@ -365,7 +343,7 @@ fn requests_per_second_leave_room_for_another_program() {
     let config = config_with(&fake, json!({"requests_per_second": 10}));
     let streams = ["rooms", "sessions", "recordings"];
     let (run, statuses) = std::thread::scope(|scope| {
-        let other = scope.spawn(|| co_tenant(&fake, 8.0, &is_over));
+        let other = scope.spawn(|| fake.let_an_app_ask(8.0, &is_over));
         let run =
             Call::read(&config, &catalog(&streams, "full_refresh")).variable("SOURCE_100MS_TIME_SCALE", "1").run();
         is_over.store(true, Ordering::Relaxed);

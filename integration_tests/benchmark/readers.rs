@@ -23,6 +23,8 @@ pub struct Reading<'a> {
     pub links: bool,
     /// What a sync before wrote, for one that goes on from there.
     pub since: Option<&'a Output>,
+    /// The most requests in a second.
+    pub per_second: Option<f64>,
     /// The address of a server in front of the fake.
     pub through: Option<&'a str>,
 }
@@ -30,7 +32,7 @@ pub struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// All of `streams`, with the connector's own settings.
     pub fn of(streams: &'a [&'a str]) -> Self {
-        Self { streams, workers: 10, links: true, since: None, through: None }
+        Self { streams, workers: 10, links: true, since: None, per_second: None, through: None }
     }
 
     /// What changed since the sync that wrote `before`.
@@ -100,6 +102,7 @@ impl Connector {
             "credentials": {"auth_type": "management_token", "management_token": fake.token()},
             "start_date": START_DATE,
             "num_workers": reading.workers,
+            "requests_per_second": reading.per_second,
             "recording_urls": if reading.links { "presigned" } else { "none" },
             "api_url": reading.through.map_or_else(|| fake.url(), str::to_owned),
         });

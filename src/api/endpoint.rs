@@ -10,7 +10,7 @@ pub const SMALL_PAGE: u64 = 10;
 pub struct Endpoint {
     /// The path below `/v2`, with `{id}` where an id stands.
     pub(super) path: &'static str,
-    /// The filter that [`ListFilter::flag`] sets.
+    /// The filter that `ListFilter::flag` sets.
     pub(super) flag: &'static str,
     /// The members by which an answer is recognised.
     pub(super) own: &'static [&'static str],

@@ -78,7 +78,8 @@ pub(super) fn primary<'e, 'a>(files: &'e [File<'a>]) -> Option<&'e File<'a>> {
     let has_layer = |file: &File<'_>| file.fields.inside("metadata").get("layer").is_some();
     let whole = completed().find(|file| file.is("type", PRIMARY[0]) && !has_layer(file));
     let best = || PRIMARY.iter().find_map(|kind| completed().find(|file| file.is("type", kind)));
-    whole.or_else(best).or_else(|| completed().max_by_key(|file| file.bytes()))
+    // Of several that are as large, the first.
+    whole.or_else(best).or_else(|| completed().rev().max_by_key(|file| file.bytes()))
 }
 
 /// The files of `item`, each once, ordered by when they were made, then by id.

@@ -452,6 +452,7 @@ mod tests {
         assert_eq!(primary_of(vec![asset("f", "room-composite", r#","status":"failed""#)]), None);
         let sized = |id: &str, size: &str| asset(id, "chat", &format!(r#","status":"completed","size":{size}"#));
         assert_eq!(primary_of(vec![sized("s", "5000000000"), sized("t", "7")]).unwrap(), "s");
+        assert_eq!(primary_of(vec![sized("s", "7"), sized("t", "7")]).unwrap(), "s", "of equals the first");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Limits on the rate of requests: each row beside the least time in which the limit lets its requests through.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use fake_100ms::{Counts, Fake, Fault, FaultPlan, RetryHint, When};
 
 use super::{Bench, account, even, recordings};
@@ -75,7 +77,31 @@ pub fn measure(bench: &mut Bench) -> Done<()> {
         least: in_time,
         is_steady: true,
     };
-    row(bench, &several, &Reading::of(&streams), "five endpoints", shared)
+    row(bench, &several, &Reading::of(&streams), "five endpoints", shared)?;
+    beside_an_app(bench)
+}
+
+/// The customer's own app asks beside the connector, under one limit for both.
+fn beside_an_app(bench: &mut Bench) -> Done<()> {
+    let fake = Fake::start(account(recordings(200, 1)));
+    for (per_second, bound) in [(None, "no bound"), (Some(10.0), "bound to 10 a second")] {
+        fake.set_faults(bench.late().rate_limit(PER_SECOND, RetryHint::Seconds(1)));
+        let (reading, is_over) = (Reading { per_second, ..Reading::of(&["recordings"]) }, AtomicBool::new(false));
+        let (run, statuses) = std::thread::scope(|scope| {
+            let app = scope.spawn(|| fake.let_an_app_ask(8.0, &is_over));
+            let run = bench.connector.read(&fake, &reading);
+            is_over.store(true, Ordering::Relaxed);
+            (run, app.join().unwrap_or_default())
+        });
+        let (run, asked) = (run?, statuses.values().sum::<u32>());
+        let (refused, ours) = (statuses.get(&429).copied().unwrap_or_default(), run.requests - u64::from(asked));
+        let name = format!(
+            "20 a second for all together, an app asks 8, {bound}: {refused} of the app's {asked} requests refused"
+        );
+        bench.add(PART, &name, &Run { requests: ours, ..run.clone() }, None, &[]);
+        bench.expect(&name, &run, Some(200));
+    }
+    Ok(())
 }
 
 fn row(bench: &mut Bench, fake: &Fake, reading: &Reading, of: &str, case: Case) -> Done<()> {

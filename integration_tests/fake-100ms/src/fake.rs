@@ -1,9 +1,12 @@
 //! The running fake and its controls.
 
-use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -223,6 +226,30 @@ impl Fake {
     /// Nothing goes wrong any more.
     pub fn clear_faults(&self) {
         self.set_faults(FaultPlan::default());
+    }
+
+    /// Another program of the customer asks so many times a second, until it is told to end; how often it was answered
+    /// with which status.
+    ///
+    /// # Panics
+    /// When the fake does not answer.
+    #[expect(clippy::expect_used, reason = "a test cannot go on without its server")]
+    pub fn let_an_app_ask(&self, per_second: f64, is_over: &AtomicBool) -> BTreeMap<u16, u32> {
+        let (address, token) = (self.url().replace("http://", ""), self.token());
+        let mut statuses = BTreeMap::new();
+        while !is_over.load(Ordering::Relaxed) {
+            let began = Instant::now();
+            let mut connection = TcpStream::connect(&address).expect("the fake listens");
+            let head =
+                format!("GET /v2/rooms?limit=10&enabled=true HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+            write!(connection, "{head}Authorization: Bearer {token}\r\n\r\n").expect("the fake reads");
+            let mut line = String::new();
+            BufReader::new(connection).read_line(&mut line).expect("the fake answers");
+            let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+            *statuses.entry(status).or_default() += 1;
+            std::thread::sleep(Duration::from_secs_f64(1.0 / per_second).saturating_sub(began.elapsed()));
+        }
+        statuses
     }
 
     /// The most requests being served at once since the last reset.
