@@ -83,7 +83,7 @@ fn odd_configurations_work() {
     let (key, secret, url) = (FAKE.access_key(), FAKE.app_secret(), FAKE.url());
     let nulls = json!({
         "credentials": {"auth_type": null, "app_access_key": key, "app_secret": secret, "management_token": null},
-        "analytics_rooms": null, "analytics_event_types": null, "recording_urls": null, "num_workers": null,
+        "analytics_rooms": null, "analytics_event_types": null, "recording_urls": null, "num_workers": null, "requests_per_second": null,
         "management_token": null,
     });
     let unknown = json!({

@@ -128,6 +128,15 @@ fn bad_configs(fake: &Fake) -> Vec<Bad> {
         is_bad(name, "num_workers", value);
     }
     for (name, value) in [
+        ("requests_per_second 0", json!(0)),
+        ("requests_per_second 0.01", json!(0.01)),
+        ("requests_per_second 1001", json!(1001)),
+        ("requests_per_second a string", json!("10")),
+        ("requests_per_second a list", json!([10])),
+    ] {
+        is_bad(name, "requests_per_second", value);
+    }
+    for (name, value) in [
         ("analytics_event_types a string", json!("client.join.failed")),
         ("analytics_event_types an object", json!({})),
         ("analytics_event_types of numbers", json!([5])),

@@ -227,13 +227,14 @@ impl Sync<'_> {
 
 /// How many requests a sync has made, and how fast: whoever shares the limit of the workspace wants to know.
 fn requests_made(requests: u64, refused: u64, took: Duration) -> String {
-    let (noun, per_second) =
-        (if requests == 1 { "request" } else { "requests" }, requests as f64 / took.as_secs_f64().max(0.01));
+    let noun = if requests == 1 { "request" } else { "requests" };
     let refused = match refused {
         0 => "none of them was refused".to_owned(),
         1 => "1 of them was refused".to_owned(),
         refused => format!("{} of them were refused", HumanCount(refused)),
     };
+    // Between so many requests lie as many gaps but one.
+    let per_second = requests.saturating_sub(1) as f64 / took.as_secs_f64().max(0.01);
     let (requests, took) = (HumanCount(requests), took.as_secs_f64());
     format!(
         "The sync made {requests} {noun} in {took:.2} s ({per_second:.1} a second); {refused} because of a rate limit."

@@ -33,7 +33,7 @@ const DEFAULT_WORKERS: u64 = 10;
 const MOST_WORKERS: u64 = 50;
 const LONGEST_LOOKBACK_HOURS: u64 = 720;
 const LEAST_REQUESTS_PER_SECOND: f64 = 0.1;
-const MOST_REQUESTS_PER_SECOND: f64 = 1_000.0;
+const MOST_REQUESTS_PER_SECOND: u64 = 1_000;
 /// Whoever knows hashes and ids of users can try out shorter salts.
 const SHORTEST_SALT: usize = 16;
 

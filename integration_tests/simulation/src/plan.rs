@@ -164,6 +164,9 @@ impl Plan {
             "personal_data": pick(&mut rng, &["keep", "keep", "keep", "keep", "hash", "drop"]),
             "personal_data_salt": "sixteen letters and more",
         });
+        if !newer.is_empty() && rng.f64() < 0.2 {
+            config["requests_per_second"] = pick(&mut rng, &[0.5, 3.0, 100.0]).into();
+        }
         // The key of a person without an id is made from the name, so that it hides the name, too.
         let has_people =
             |name: &str| ["analytics_events", "peer_quality", "active_room_peers", "session_peers"].contains(&name);
