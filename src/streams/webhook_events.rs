@@ -295,14 +295,18 @@ impl WebhookEvents {
     /// next period.
     fn deliveries(&self, page: Vec<Fields<'_>>, end: Option<Timestamp>) -> Result<Vec<Delivery>, StreamError> {
         self.seen.fetch_add(page.len() as u64, Relaxed);
-        let mut deliveries = Vec::with_capacity(page.len());
+        let (mut deliveries, mut buffer) = (Vec::with_capacity(page.len()), Vec::new());
         for fields in page {
             let (record, event, time, has_succeeded) = record_of(fields)?;
             // An earlier attempt of an event is left out, and the last one may be what was written.
-            let mut rows = Rows { is_tentative: true, ..Rows::default() };
+            let mut rows = Rows { is_tentative: true, bytes: buffer, ..Rows::default() };
             if time >= self.context.changed_since && end.is_none_or(|end| time < end) {
                 rows.push(&self.context.format, &record, Some(Times::new(time, time)));
             }
+            // What waits has no more bytes than it needs.
+            let line = rows.bytes.clone();
+            buffer = std::mem::replace(&mut rows.bytes, line);
+            buffer.clear();
             deliveries.push(Delivery { event: event.into(), time, has_succeeded, rows });
         }
         Ok(deliveries)
@@ -366,11 +370,12 @@ fn record_of(delivery: Fields<'_>) -> Result<(Record<'_>, Cow<'_, str>, Timestam
     let has_failed = delivery.text("event_name").is_some_and(|name| name.ends_with("failed"));
     let url = payload.text("webhook_url");
     let reason = payload.get("error_reason").map(|said| Cow::Owned(reason(said, url.as_deref())));
-    let record = Record::of(&TABLE, delivery.clone())
-        .with("id", delivery.get("event_id"))
+    let (event_id, room_id) = (delivery.get("event_id"), data.get("room_id").or(delivery.get("room_id")));
+    let record = Record::of(&TABLE, delivery)
+        .with("id", event_id)
         .with("type", payload.get("original_event_name"))
         .with("created_at", time)
-        .with("room_id", data.get("room_id").or(delivery.get("room_id")))
+        .with("room_id", room_id)
         .with("session_id", data.get("session_id"))
         .with("peer_id", data.get("peer_id"))
         .with("user_id", data.get("user_id"))

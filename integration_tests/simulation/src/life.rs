@@ -254,8 +254,7 @@ impl Life<'_> {
         config.insert("credentials".into(), credentials);
         config.insert("start_date".into(), written(self.plan.start_date).into());
         config.insert("api_url".into(), self.fake.url().into());
-        let extra =
-            ["webhook_events", "live_streams", "external_streams", "peer_quality", "session_peers", "recording_assets"];
+        let extra: Vec<&str> = source_100ms::streams::EXTRA.iter().map(|stream| stream.name).collect();
         config.insert("extra_streams".into(), json!(extra));
         config
     }

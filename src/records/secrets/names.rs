@@ -74,8 +74,10 @@ static NAMES: &[(Fits, Says, &str)] = &[
 ];
 
 /// Words that make a secret of the name they stand in, wherever they stand: `secretForWebhooks`, `password_v2b`.
-static WORDS: &[(Says, &str)] =
-    &[(Says::Secret, "secret secrets password passwords passphrase"), (Says::AllSecret, "credential credentials")];
+static WORDS: &[(Says, &[&str])] = &[
+    (Says::Secret, &["secret", "secrets", "password", "passwords", "passphrase"]),
+    (Says::AllSecret, &["credential", "credentials"]),
+];
 
 /// Endings of names with such a word that speak of the secret and do not hold it: `secret_name`, `passwordUpdatedAt`.
 static ABOUT: &str = "type name count length policy at expiry expires enabled required status";
@@ -182,7 +184,7 @@ fn by_word(name: &str, letters: &[u8]) -> Option<Says> {
             let ends = at + word.len();
             bytes.get(at..ends).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes())) && ends_word(ends)
         };
-        WORDS.iter().find(|(_, words)| words.split(' ').any(is_here))
+        WORDS.iter().find(|(_, words)| words.iter().any(|word| is_here(word)))
     };
     let may_begin = |at: &usize| matches!(bytes[*at] | 0x20, b's' | b'p' | b'c') && begins_word(*at);
     let (says, _) = (0..bytes.len()).filter(may_begin).find_map(word_at)?;
