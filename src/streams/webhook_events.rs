@@ -190,10 +190,10 @@ impl WebhookEvents {
         for _ in 0..MOST_LOOKS {
             let now = Timestamp::from(self.context.client.now());
             let is_before = |moment: Option<Timestamp>| moment.is_some_and(|moment| now < moment);
-            // A period without an end ends now, while the cursor goes to where this process began.
-            let began = self.context.client.began().filter(|_| end.is_none()).map(|began| began.into());
-            let covered_again = began.map(|began: Timestamp| began - LOOK_BACK);
-            if after >= now && is_before(self.context.since.sync_started_at) || is_before(covered_again) {
+            // A period without an end ends now, while the cursor goes to where this process or an earlier one began.
+            let earlier = self.context.since.sync_started_at;
+            let began = earlier.max(self.context.client.began().map(Timestamp::from)).filter(|_| end.is_none());
+            if after >= now && is_before(earlier) || is_before(began.map(|began| began - LOOK_BACK)) {
                 return Err(inconsistent("100ms says a time before that of the earlier answers"));
             }
             let ends = end.map_or(now, |end| now.min(end + ATTEMPTS));
