@@ -213,7 +213,7 @@ fn a_day_of_rounds_keeps_the_promises() {
         }
         assert!(count(&truth, "sessions", |session| session["active"] == true) > 0);
     }
-    assert_eq!(seen.streams.len(), 12, "every stream changed");
+    assert_eq!(seen.streams.len(), 14, "every stream changed");
     let truth = fake.truth();
     let oldest = truth.streams["rooms"].keys().next().expect("there are rooms");
     assert!(seen.streams["rooms"].contains(oldest));

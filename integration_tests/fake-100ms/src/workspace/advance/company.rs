@@ -12,7 +12,12 @@ impl Round<'_> {
             self.touched_session(position);
         }
         self.touched_peers(happened.peers);
-        happened.recordings.into_iter().for_each(|id| self.touched("recordings", id));
+        for id in happened.recordings {
+            let files = self.workspace.assets_of(id).filter(|asset| asset.created_at >= self.earliest);
+            let files: Vec<_> = files.map(|asset| asset.id).collect();
+            files.into_iter().for_each(|file| self.touched("recording_assets", file));
+            self.touched("recordings", id);
+        }
         happened.events.into_iter().for_each(|id| self.touched("analytics_events", id));
         let (round, time) = (self.workspace.rounds, self.earliest + (self.now - self.earliest) / 3);
         let rooms = self.workspace.tidy_rooms(round, time);
