@@ -4,8 +4,8 @@ use fake_100ms::{Fake, Fault, FaultPlan, InactiveRoom, MissingStats, Options, Re
 use serde_json::Value;
 
 use crate::harness::{
-    STREAMS, assert_is_the_truth, assert_same_records, every_stream, first_read, read_in_full, says, short_pages,
-    workspace_of_many_pages,
+    LISTS_WITH_TOKENS, STREAMS, assert_is_the_truth, assert_same_records, every_stream, first_read, read_in_full, says,
+    short_pages, workspace_of_many_pages,
 };
 use crate::messages::{FailureType, Level, Record, Status};
 use crate::platform::examine;
@@ -146,24 +146,18 @@ fn an_answer_that_is_not_of_the_documented_form_is_no_row_and_no_nothing() {
 /// A 200 that is no page, once in the middle of each list, and then for ever.
 #[test]
 fn an_answer_that_is_no_page_ends_no_list() {
-    let lists = [
-        ("/v2/sessions", "sessions"),
-        ("/v2/rooms", "rooms"),
-        ("/v2/templates", "templates"),
-        ("/v2/recordings", "recordings"),
-        ("/v2/recording-assets", "recordings"),
-        ("/v2/analytics/events", "analytics_events"),
-    ];
     for text in ["{}", r#"{"code":500,"message":"internal error","details":["try later"]}"#] {
         let fake = workspace_of_many_pages(Options { seed: 58, ..Options::default() });
         let says = Fault::Says(text.to_owned());
-        let plan = lists.iter().fold(FaultPlan::new(), |plan, (list, _)| plan.on(list, When::Nth(2), says.clone()));
+        let plan = LISTS_WITH_TOKENS
+            .iter()
+            .fold(FaultPlan::new(), |plan, (list, _)| plan.on(list, When::Nth(2), says.clone()));
         fake.set_faults(plan);
         let transcript = first_read(&fake, &STREAMS).run().good(&fake);
         for stream in STREAMS {
             assert_same_records(stream, &transcript.by_key(stream).0, &fake.truth().streams[stream]);
         }
-        for (list, stream) in lists {
+        for (list, stream) in LISTS_WITH_TOKENS {
             fake.set_faults(FaultPlan::new().on(list, When::After(1), says.clone()));
             let transcript = examine(&first_read(&fake, &[stream]).run(), &fake);
             assert_eq!(transcript.statuses_of(stream).last(), Some(&Status::Incomplete), "{list} says {text}");

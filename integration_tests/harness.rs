@@ -31,6 +31,16 @@ pub const STREAMS: [&str; 8] = [
 /// The streams with a cursor.
 pub const INCREMENTAL: [&str; 5] = ["sessions", "rooms", "templates", "analytics_events", "recordings"];
 
+/// The lists of 100ms whose pages follow each other by tokens, with the stream that reads each.
+pub const LISTS_WITH_TOKENS: [(&str, &str); 6] = [
+    ("/v2/sessions", "sessions"),
+    ("/v2/rooms", "rooms"),
+    ("/v2/templates", "templates"),
+    ("/v2/recordings", "recordings"),
+    ("/v2/recording-assets", "recordings"),
+    ("/v2/analytics/events", "analytics_events"),
+];
+
 /// The streams that a configuration has to ask for. All of them have a cursor.
 pub const EXTRA: [&str; 6] =
     ["webhook_events", "live_streams", "external_streams", "peer_quality", "session_peers", "recording_assets"];

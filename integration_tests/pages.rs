@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use fake_100ms::{Counts, Fake, Fault, FaultPlan, Options, Scale, When};
 
 use crate::harness::{
-    Call, Finished, SOON, STREAMS, assert_everything_is_the_truth, assert_reads_all, assert_same_records, catalog,
-    config, ends_within, fake, first_read, read_everything, read_of_extra_streams, workspace_of_many_pages,
+    Call, Finished, LISTS_WITH_TOKENS, SOON, STREAMS, assert_everything_is_the_truth, assert_reads_all,
+    assert_same_records, catalog, config, ends_within, fake, first_read, read_everything, read_of_extra_streams,
+    workspace_of_many_pages,
 };
 use crate::messages::{FailureType, Level, Status};
 use crate::platform::{examine, read_all};
@@ -57,14 +58,7 @@ fn the_size_of_pages_changes_nothing() {
 
 #[test]
 fn a_page_token_that_comes_back_later_ends_in_an_error() {
-    for (list, stream) in [
-        ("/v2/sessions", "sessions"),
-        ("/v2/rooms", "rooms"),
-        ("/v2/templates", "templates"),
-        ("/v2/recordings", "recordings"),
-        ("/v2/recording-assets", "recordings"),
-        ("/v2/analytics/events", "analytics_events"),
-    ] {
+    for (list, stream) in LISTS_WITH_TOKENS {
         // So many that a list has several pages for each worker.
         let counts = Counts {
             sessions: 900,
