@@ -4,8 +4,8 @@ use fake_100ms::{Fake, Fault, FaultPlan, InactiveRoom, MissingStats, Options, Re
 use serde_json::Value;
 
 use crate::harness::{
-    LISTS_WITH_TOKENS, STREAMS, assert_is_the_truth, assert_same_records, every_stream, first_read, read_in_full, says,
-    short_pages, workspace_of_many_pages,
+    LISTS_WITH_TOKENS, assert_is_the_truth, assert_same_records, every_stream, first_read, offered_streams,
+    read_in_full, says, short_pages, workspace_of_many_pages,
 };
 use crate::messages::{FailureType, Level, Record, Status};
 use crate::platform::examine;
@@ -153,8 +153,8 @@ fn an_answer_that_is_no_page_ends_no_list() {
             .iter()
             .fold(FaultPlan::new(), |plan, (list, _)| plan.on(list, When::Nth(2), says.clone()));
         fake.set_faults(plan);
-        let transcript = first_read(&fake, &STREAMS).run().good(&fake);
-        for stream in STREAMS {
+        let transcript = first_read(&fake, &offered_streams()).run().good(&fake);
+        for stream in offered_streams() {
             assert_same_records(stream, &transcript.by_key(stream).0, &fake.truth().streams[stream]);
         }
         for (list, stream) in LISTS_WITH_TOKENS {

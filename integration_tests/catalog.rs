@@ -6,8 +6,8 @@ use fake_100ms::{Fake, Fault, FaultPlan, When};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Call, EXTRA, LONGEST_SENTENCE, Odd, STREAMS, WITHOUT_CURSOR, assert_same_records, catalog, config, fake, flaws_of,
-    item, plain_workspace, requests_by_route,
+    Call, LONGEST_SENTENCE, Odd, assert_same_records, catalog, config, extra_streams, fake, flaws_of, item,
+    offered_streams, plain_workspace, requests_by_route, streams_without_cursor,
 };
 use crate::messages::{FailureType, Level, Status, Transcript};
 
@@ -29,7 +29,7 @@ fn a_stream_we_do_not_have_does_not_keep_the_others_from_being_read() {
         assert_eq!(error.failure_type, FailureType::ConfigError);
         assert_eq!(error.stream_descriptor.as_ref().map(|stream| stream.name.as_str()), Some(unknown));
         let near = error.message.contains("did you mean `rooms`?");
-        let names_all = STREAMS.iter().all(|ours| error.message.contains(&format!("`{ours}`")));
+        let names_all = offered_streams().iter().all(|ours| error.message.contains(&format!("`{ours}`")));
         assert!(if unknown.to_lowercase().starts_with("room") { near } else { names_all }, "{}", error.message);
         let shown: String = error.message.chars().take(LONGEST_SENTENCE).collect();
         flaws.extend(flaws_of(&error.message).into_iter().map(|flaw| format!("{flaw}: {shown:?}")));
@@ -100,8 +100,8 @@ fn nothing_is_held_up_by_an_unknown_column() {
 #[test]
 fn a_catalog_is_a_wish_too() {
     let fake = fake(4);
-    let transcript = Call::read(&config(&fake), &catalog(&EXTRA, "full_refresh")).run().good(&fake);
-    for stream in EXTRA {
+    let transcript = Call::read(&config(&fake), &catalog(&extra_streams(), "full_refresh")).run().good(&fake);
+    for stream in extra_streams() {
         assert_same_records(stream, &transcript.by_key(stream).0, &fake.truth().streams[stream]);
     }
 }
@@ -150,8 +150,8 @@ fn odd_catalogs_work() {
         Odd::new("properties null").catalog(stream(json!({"json_schema": {"properties": null}}))),
         Odd::new("namespace null").catalog(stream(json!({"namespace": null}))),
         Odd::new("no stream at all").catalog(json!({"streams": []})),
-        Odd::new("incremental where there is no cursor").catalog(catalog(&WITHOUT_CURSOR, "incremental")),
-        Odd::new("incremental everywhere").catalog(catalog(&STREAMS, "incremental")),
+        Odd::new("incremental where there is no cursor").catalog(catalog(&streams_without_cursor(), "incremental")),
+        Odd::new("incremental everywhere").catalog(catalog(&offered_streams(), "incremental")),
     ] {
         odd.run();
     }

@@ -8,8 +8,8 @@ use fake_100ms::{Fault, FaultPlan, When};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Call, Desk, FAKE, Finished, HUSH, STREAMS, assert_same_records, catalog, config, config_with, fake, flaws_of, kind,
-    texts, transcript,
+    Call, Desk, FAKE, Finished, HUSH, assert_same_records, catalog, config, config_with, fake, flaws_of, kind,
+    offered_streams, texts, transcript,
 };
 use crate::messages::{Level, Message, Transcript};
 
@@ -104,7 +104,7 @@ fn what_discover_prints_can_be_read() {
         format!("{}\n{message}\n", json!({"type": "LOG", "log": {"level": "INFO", "message": "first"}})),
     )
     .unwrap();
-    let all = STREAMS.len();
+    let all = offered_streams().len();
     for (file, streams) in [
         ("configured.json", 2),
         ("message.jsonl", all),
@@ -114,7 +114,7 @@ fn what_discover_prints_can_be_read() {
     ] {
         let read = transcript(&desk.good(&format!("source-100ms read --config config.json --catalog {file}")));
         assert_same_records("rooms", &read.by_key("rooms").0, &fake.truth().streams["rooms"]);
-        let complete = STREAMS.iter().filter(|stream| read.statuses_of(stream).len() > 1).count();
+        let complete = offered_streams().iter().filter(|stream| read.statuses_of(stream).len() > 1).count();
         assert_eq!(complete, streams, "{file}");
         let says_so = read.logs(Level::Info).iter().any(|line| line.contains("what `discover` printed"));
         assert_eq!(says_so, streams == all, "{file}");
@@ -259,8 +259,11 @@ fn run_in(directory: &Path, arguments: &[&str]) -> Output {
 fn the_working_directory_is_not_written_to() {
     let fake = fake(9);
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let files =
-        [("config.json", config(&fake)), ("catalog.json", catalog(&STREAMS, "incremental")), ("state.json", json!([]))];
+    let files = [
+        ("config.json", config(&fake)),
+        ("catalog.json", catalog(&offered_streams(), "incremental")),
+        ("state.json", json!([])),
+    ];
     for (name, content) in &files {
         std::fs::write(directory.path().join(name), content.to_string()).expect("a temporary file");
     }

@@ -5,8 +5,8 @@ use fake_100ms::{Fake, Options};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Call, EXTRA, FAKE, Odd, SOON, assert_same_records, catalog, config, config_with, ends_within, fake, first_read,
-    flaws_of, the_only, workspace_of_many_pages,
+    Call, FAKE, Odd, SOON, assert_same_records, catalog, config, config_with, ends_within, extra_streams, fake,
+    first_read, flaws_of, the_only, workspace_of_many_pages,
 };
 use crate::messages::{CheckStatus, FailureType};
 
@@ -65,7 +65,7 @@ fn an_unknown_name_is_one_sentence_with_what_may_be_meant() {
     assert_eq!((status.status, flaws_of(&sentence)), (CheckStatus::Failed, Vec::new()), "{sentence}");
     assert!(sentence.contains("`webhook_event`") && sentence.contains("`webhook_events`"), "{sentence}");
     assert!(!sentence.contains("`live_streams`"), "all names instead of the one that is meant: {sentence}");
-    for call in [Call::discover(&config), Call::read(&config, &catalog(&EXTRA, "full_refresh"))] {
+    for call in [Call::discover(&config), Call::read(&config, &catalog(&extra_streams(), "full_refresh"))] {
         let run = call.run();
         let transcript = run.transcript();
         let [error] = transcript.errors()[..] else { panic!("{}", run.report(&fake)) };

@@ -7,8 +7,8 @@ use fake_100ms::{Fault, FaultPlan, TokenClaims, When};
 use serde_json::json;
 
 use crate::harness::{
-    Call, ROUTES, STREAMS, assert_reads_all, catalog, config, config_with, fake, for_each, read_from_states, rides_out,
-    short_pages, with_pasted_token,
+    Call, ROUTES, assert_reads_all, catalog, config, config_with, fake, for_each, offered_streams, read_from_states,
+    rides_out, short_pages, with_pasted_token,
 };
 use crate::messages::{Level, Transcript};
 use crate::platform::read_all;
@@ -68,7 +68,7 @@ fn refusals_now_and_then_end_no_sync_with_app_credentials() {
         let plan = FaultPlan::new().on("*", When::Probability(0.2), Fault::Unauthorized);
         fake.set_faults(FaultPlan { seed, ..plan });
         let transcript = read_all(&fake).run().good(&fake);
-        assert_reads_all(&transcript, &fake, &STREAMS);
+        assert_reads_all(&transcript, &fake, &offered_streams());
     }
 }
 

@@ -4,8 +4,8 @@ use fake_100ms::{Fault, FaultPlan, When};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Call, EXTRA, STREAMS, config, config_with, extra_config, fake, flaws_of, nowhere, speaks_of_a_sync, the_only,
-    without_seconds,
+    Call, config, config_with, every_stream, extra_config, fake, flaws_of, nowhere, offered_streams, speaks_of_a_sync,
+    the_only, without_seconds,
 };
 use crate::messages::{FailureType, Level, Transcript};
 
@@ -102,11 +102,11 @@ fn discover_offers_them_only_when_asked() {
     let names = |stdout: &[u8]| {
         Transcript::parse(stdout).catalog().streams.iter().map(|stream| stream.name.clone()).collect::<Vec<_>>()
     };
-    assert_eq!(names(&usual), STREAMS);
+    assert_eq!(names(&usual), offered_streams());
     let one = catalog_of(&config_with(&fake, json!({"extra_streams": ["peer_quality"]})));
-    assert_eq!(names(&one), [STREAMS.as_slice(), &["peer_quality"]].concat());
+    assert_eq!(names(&one), [offered_streams().as_slice(), &["peer_quality"]].concat());
     let all = catalog_of(&extra_config(&fake));
-    assert_eq!(names(&all), [STREAMS.as_slice(), &EXTRA].concat());
+    assert_eq!(names(&all), every_stream());
     // The eight are the same with and without the others.
     let streams = String::from_utf8(usual).expect("the output is UTF-8");
     let streams = streams.trim_end().strip_suffix("]}}").expect("a list of streams ends the catalog");

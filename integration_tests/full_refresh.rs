@@ -7,8 +7,8 @@ use fake_100ms::{Counts, Fake, Options, Scale};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Call, FAKE, INCREMENTAL, Odd, STREAMS, WITHOUT_CURSOR, assert_same_records, catalog, config, descriptor, fake,
-    states,
+    Call, FAKE, Odd, assert_same_records, catalog, config, descriptor, fake, incremental_streams, offered_streams,
+    states, streams_without_cursor,
 };
 use crate::platform::Warehouse;
 
@@ -17,34 +17,39 @@ fn a_finished_full_refresh_is_read_again_when_no_other_stream_was_cut() {
     let finished = |hours_ago: i64| {
         let completed_at = (chrono::Utc::now() - TimeDelta::hours(hours_ago)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
         let state = json!({"__ab_full_refresh_sync_complete": true, "completed_at": completed_at});
-        Value::Object(INCREMENTAL.iter().map(|stream| ((*stream).to_owned(), state.clone())).collect())
+        Value::Object(incremental_streams().iter().map(|stream| ((*stream).to_owned(), state.clone())).collect())
     };
     // A runner that keeps states in full refresh hands them back in the next sync, and in those after.
-    let full = catalog(&INCREMENTAL, "full_refresh");
+    let full = catalog(&incremental_streams(), "full_refresh");
     let transcript = Odd::new("full refresh, finished").state(finished(1)).catalog(full.clone()).run();
     assert!(
-        INCREMENTAL.iter().all(|stream| transcript.last_states()[*stream]["__ab_full_refresh_sync_complete"] == true)
+        incremental_streams()
+            .iter()
+            .all(|stream| transcript.last_states()[*stream]["__ab_full_refresh_sync_complete"] == true)
     );
     Odd::new("full refresh, finished yesterday").state(finished(25)).catalog(full.clone()).run();
     let bare = json!({"rooms": {"__ab_full_refresh_sync_complete": true}});
     Odd::new("full refresh, finished nobody knows when").state(bare).catalog(full).run();
-    Odd::new("incremental after a full refresh").state(finished(1)).catalog(catalog(&INCREMENTAL, "incremental")).run();
+    Odd::new("incremental after a full refresh")
+        .state(finished(1))
+        .catalog(catalog(&incremental_streams(), "incremental"))
+        .run();
 }
 
 /// PyAirbyte asks for `incremental` on every stream and hands back every state it was given.
 #[test]
 fn streams_without_cursor_are_read_whole_again_whatever_is_asked_for() {
-    let everything = catalog(&STREAMS, "incremental");
+    let everything = catalog(&offered_streams(), "incremental");
     let first = Call::read(&config(&FAKE), &everything).run().good(&FAKE);
     let states = first.last_states();
     let entries = states.iter().map(|(stream, state)| json!({"type": "STREAM", "stream": descriptor(stream, state)}));
     let saved: Value = entries.collect();
     let second = Call::read(&config(&FAKE), &everything).file("state", &saved).run().good(&FAKE);
-    for stream in WITHOUT_CURSOR {
+    for stream in streams_without_cursor() {
         assert_eq!(first.last_states()[stream], json!({"__ab_no_cursor_state_message": true}));
         assert_same_records(stream, &second.by_key(stream).0, &FAKE.truth().streams[stream]);
     }
-    for stream in INCREMENTAL {
+    for stream in incremental_streams() {
         let (before, after) = (first.records_of(stream).count(), second.records_of(stream).count());
         assert!(after < before, "{stream}: {after} records after {before}");
     }
@@ -53,10 +58,11 @@ fn streams_without_cursor_are_read_whole_again_whatever_is_asked_for() {
 #[test]
 fn streams_without_cursor_are_read_whole_whatever_is_asked() {
     let fake = fake(54);
-    let first = Call::read(&config(&fake), &catalog(&STREAMS, "incremental")).run().good(&fake);
+    let first = Call::read(&config(&fake), &catalog(&offered_streams(), "incremental")).run().good(&fake);
     let saved = states(&first.last_states());
-    let second = Call::read(&config(&fake), &catalog(&STREAMS, "incremental")).file("state", &saved).run().good(&fake);
-    for stream in STREAMS.iter().filter(|stream| !INCREMENTAL.contains(stream)) {
+    let second =
+        Call::read(&config(&fake), &catalog(&offered_streams(), "incremental")).file("state", &saved).run().good(&fake);
+    for stream in offered_streams().iter().filter(|stream| !incremental_streams().contains(stream)) {
         assert_eq!(first.by_key(stream), second.by_key(stream), "{stream}");
         let state = &second.last_states()[*stream];
         assert_eq!(*state, json!({"__ab_no_cursor_state_message": true}));

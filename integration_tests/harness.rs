@@ -17,19 +17,35 @@ use tempfile::TempDir;
 use crate::messages::{CheckStatus, FailureType, Level, Message, Status, TraceError, Transcript};
 use crate::platform::{Warehouse, assert_completes, examine, read_all, read_on};
 
-pub const STREAMS: [&str; 8] = [
-    "sessions",
-    "rooms",
-    "active_room_peers",
-    "templates",
-    "template_settings",
-    "templates_destinations",
-    "analytics_events",
-    "recordings",
-];
+/// The names of the streams that are `wanted`, in the order of `discover`.
+fn names_of(wanted: impl Fn(&fake_100ms::Stream) -> bool) -> Vec<&'static str> {
+    fake_100ms::streams().iter().filter(|stream| wanted(stream)).map(|stream| stream.name.as_str()).collect()
+}
 
-/// The streams with a cursor.
-pub const INCREMENTAL: [&str; 5] = ["sessions", "rooms", "templates", "analytics_events", "recordings"];
+/// The streams that are always offered.
+pub fn offered_streams() -> Vec<&'static str> {
+    names_of(|stream| !stream.is_extra)
+}
+
+/// Those of them with a cursor.
+pub fn incremental_streams() -> Vec<&'static str> {
+    names_of(|stream| !stream.is_extra && stream.cursor.is_some())
+}
+
+/// The streams that are read whole each time.
+pub fn streams_without_cursor() -> Vec<&'static str> {
+    names_of(|stream| stream.cursor.is_none())
+}
+
+/// The streams that a configuration has to ask for.
+pub fn extra_streams() -> Vec<&'static str> {
+    names_of(|stream| stream.is_extra)
+}
+
+/// All streams there are.
+pub fn every_stream() -> Vec<&'static str> {
+    names_of(|_| true)
+}
 
 /// The lists of 100ms whose pages follow each other by tokens, with the stream that reads each.
 pub const LISTS_WITH_TOKENS: [(&str, &str); 6] = [
@@ -40,15 +56,6 @@ pub const LISTS_WITH_TOKENS: [(&str, &str); 6] = [
     ("/v2/recording-assets", "recordings"),
     ("/v2/analytics/events", "analytics_events"),
 ];
-
-/// The streams that a configuration has to ask for. All of them have a cursor.
-pub const EXTRA: [&str; 6] =
-    ["webhook_events", "live_streams", "external_streams", "peer_quality", "session_peers", "recording_assets"];
-
-/// All streams there are.
-pub fn every_stream() -> Vec<&'static str> {
-    [STREAMS.as_slice(), &EXTRA].concat()
-}
 
 /// Waits of a bad day pass a hundred times faster in tests.
 pub const TIME_SCALE: &str = "0.01";
@@ -395,7 +402,7 @@ pub fn says(text: &str) -> Fault {
 }
 
 pub fn read_in_full(fake: &Fake, streams: &[&str]) -> Finished {
-    let config = config_with(fake, json!({"extra_streams": EXTRA}));
+    let config = config_with(fake, json!({"extra_streams": extra_streams()}));
     Call::read(&config, &catalog(streams, "full_refresh")).argument("--debug").run()
 }
 
@@ -582,7 +589,7 @@ pub const STATS: &str = "/v2/analytics/peer-stats";
 
 /// A configuration that asks for all of them.
 pub fn extra_config(fake: &Fake) -> Value {
-    config_with(fake, json!({"extra_streams": EXTRA}))
+    config_with(fake, json!({"extra_streams": extra_streams()}))
 }
 
 pub fn fake_with_of_extra_streams(readings: Readings, counts: Counts) -> Fake {
@@ -635,7 +642,7 @@ pub fn rides_out(name: &str, plan: FaultPlan, may_repeat: bool) -> Transcript {
     let faults = fake.request_log().iter().filter(|request| request.fault.is_some()).count();
     assert!(faults >= 2, "{name}: only {faults} faults hit");
     let truth = fake.truth();
-    for stream in STREAMS {
+    for stream in offered_streams() {
         let (records, count) = transcript.by_key(stream);
         assert_same_records(stream, &records, &truth.streams[stream]);
         assert!(may_repeat || count == records.len(), "{name}: {stream} has a record twice");
@@ -696,7 +703,7 @@ pub fn fails_alone(case: &Lasting, time_scale: &str) -> Vec<Sentences> {
     // Events and people in rooms are read from the list of sessions as well: where that fails, they would by chance.
     let shares_the_list =
         |stream: &&&str| case.fails == ["sessions"] && ["analytics_events", "active_room_peers"].contains(*stream);
-    let streams: Vec<&str> = STREAMS.iter().filter(|stream| !shares_the_list(stream)).copied().collect();
+    let streams: Vec<&str> = offered_streams().iter().filter(|stream| !shares_the_list(stream)).copied().collect();
     let call = Call::read(&config(&fake), &catalog(&streams, "incremental")).argument("--debug");
     let run = call.variable("SOURCE_100MS_TIME_SCALE", time_scale).run();
     let transcript = examine(&run, &fake);
@@ -714,9 +721,6 @@ pub fn fails_alone(case: &Lasting, time_scale: &str) -> Vec<Sentences> {
     sentences.sort_by(|one, other| one.stream.cmp(&other.stream));
     sentences
 }
-
-/// The streams that are read whole each time.
-pub const WITHOUT_CURSOR: [&str; 3] = ["active_room_peers", "template_settings", "templates_destinations"];
 
 pub static FAKE: LazyLock<Fake> = LazyLock::new(|| fake(31));
 
@@ -812,7 +816,7 @@ pub fn descriptor(stream: &str, state: &Value) -> Value {
 }
 
 pub fn read_of_keys(fake: &Fake, streams: &[&str]) -> Transcript {
-    let config = config_with(fake, json!({"extra_streams": EXTRA}));
+    let config = config_with(fake, json!({"extra_streams": extra_streams()}));
     Call::read(&config, &catalog(streams, "full_refresh")).run().good(fake)
 }
 
@@ -841,12 +845,12 @@ pub fn settings(fake: &Fake, choice: &str) -> Value {
 }
 
 pub fn read_everything(fake: &Fake) -> Transcript {
-    Call::read(&config(fake), &catalog(&STREAMS, "full_refresh")).run().good(fake)
+    Call::read(&config(fake), &catalog(&offered_streams(), "full_refresh")).run().good(fake)
 }
 
 pub fn assert_everything_is_the_truth(transcript: &Transcript, fake: &Fake) {
     let truth = fake.truth();
-    for stream in STREAMS {
+    for stream in offered_streams() {
         let (records, count) = transcript.by_key(stream);
         assert_same_records(stream, &records, &truth.streams[stream]);
         assert_eq!(count, records.len(), "{stream}: a record came twice");

@@ -9,8 +9,8 @@ use fake_100ms::{Counts, Fake, Fault, FaultPlan, LoggedRequest, Options, RetryHi
 use serde_json::json;
 
 use crate::harness::{
-    Call, Finished, INCREMENTAL, Lasting, STREAMS, assert_same_records, catalog, config_with, ends_within, fails_alone,
-    first_read, until_answered,
+    Call, Finished, Lasting, assert_same_records, catalog, config_with, ends_within, fails_alone, first_read,
+    incremental_streams, offered_streams, until_answered,
 };
 use crate::messages::{CheckStatus, FailureType, Level, Message, Reason, Status, StreamStatus, Trace, Transcript};
 use crate::platform::{examine, read_all, read_on};
@@ -24,7 +24,7 @@ fn fake(seed: u64, plan: FaultPlan) -> Fake {
 
 fn assert_is_the_truth(transcript: &Transcript, fake: &Fake) {
     let truth = fake.truth();
-    for stream in STREAMS {
+    for stream in offered_streams() {
         assert_same_records(stream, &transcript.by_key(stream).0, &truth.streams[stream]);
     }
 }
@@ -97,7 +97,7 @@ fn assert_is_announced(name: &str, transcript: &Transcript, times: &[u128]) {
     limited.dedup();
     assert_eq!(told, limited.len(), "{name}: told twice for one pause");
     assert!(
-        INCREMENTAL.iter().filter(|stream| limited.contains(&(**stream).to_owned())).count() >= 3,
+        incremental_streams().iter().filter(|stream| limited.contains(&(**stream).to_owned())).count() >= 3,
         "{name}: only {limited:?} were told"
     );
 }
@@ -241,7 +241,7 @@ fn a_429_beside_answers_is_a_warning_at_once() {
     assert!(warning.contains("`rooms`") && warning.contains("could not be checked"), "{warning}");
     let discovered = Call::discover(&config_with(&fake, json!({}))).variable("SOURCE_100MS_TIME_SCALE", "1").run();
     let transcript = discovered.good(&fake);
-    assert_eq!(transcript.catalog().streams.len(), STREAMS.len());
+    assert_eq!(transcript.catalog().streams.len(), offered_streams().len());
     assert!(transcript.logs(Level::Warn).iter().any(|warning| warning.contains("`rooms`")));
     assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
 }
@@ -283,7 +283,7 @@ fn cost(streams: &[&str], plan: FaultPlan, possible: impl Fn(f64) -> f64) -> (f6
 fn a_429_without_a_hint_costs_a_fraction_of_a_second() {
     let refused = Fault::TooManyRequests(RetryHint::Nothing);
     let plan = FaultPlan::new().latency(50, 0).on("*", When::Probability(0.05), refused);
-    let (ratio, _) = cost(&STREAMS, plan, |served| served * 0.05 / 10.0);
+    let (ratio, _) = cost(&offered_streams(), plan, |served| served * 0.05 / 10.0);
     assert!(ratio < 3.0, "{ratio:.1} times as long as without");
 }
 
@@ -291,7 +291,7 @@ fn a_429_without_a_hint_costs_a_fraction_of_a_second() {
 fn a_bound_on_requests_in_flight_is_found() {
     let plan = FaultPlan::new().latency(50, 0).on("*", When::Always, Fault::TooManyInFlight(3));
     // Where more endpoints than three are read, one request of each is too much.
-    for (streams, slower, most_refused) in [(&["recordings"][..], 3.0, 0.15), (&STREAMS, 5.0, 0.35)] {
+    for (streams, slower, most_refused) in [(&["recordings"][..], 3.0, 0.15), (&offered_streams(), 5.0, 0.35)] {
         let (ratio, refused) = cost(streams, plan.clone(), |served| served * 0.05 / 3.0);
         assert!(ratio < slower, "{streams:?}: {ratio:.1} times as long as possible");
         assert!(refused < most_refused, "{streams:?}: {:.0} % refused", 100.0 * refused);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use fake_100ms::{Counts, Fake, Fault, FaultPlan, Options, Scale, When};
 
 use crate::harness::{
-    Call, Finished, LISTS_WITH_TOKENS, SOON, STREAMS, assert_everything_is_the_truth, assert_reads_all,
-    assert_same_records, catalog, config, ends_within, fake, first_read, read_everything, read_of_extra_streams,
+    Call, Finished, LISTS_WITH_TOKENS, SOON, assert_everything_is_the_truth, assert_reads_all, assert_same_records,
+    catalog, config, ends_within, fake, first_read, offered_streams, read_everything, read_of_extra_streams,
     workspace_of_many_pages,
 };
 use crate::messages::{FailureType, Level, Status};
@@ -152,8 +152,8 @@ fn a_wrong_limit_is_no_limit() {
         let fake = workspace_of_many_pages(Options { seed: 87, ..Options::default() });
         fake.set_faults(FaultPlan::new().on("*", When::Always, Fault::LimitText(text.to_owned())));
         eprintln!("a limit of {text}");
-        let transcript = ends_within(first_read(&fake, &STREAMS), SOON).good(&fake);
-        assert_reads_all(&transcript, &fake, &STREAMS);
+        let transcript = ends_within(first_read(&fake, &offered_streams()), SOON).good(&fake);
+        assert_reads_all(&transcript, &fake, &offered_streams());
     }
 }
 
@@ -161,8 +161,8 @@ fn a_wrong_limit_is_no_limit() {
 fn pages_that_are_capped_below_their_limit_end_no_list() {
     let fake = workspace_of_many_pages(Options { seed: 88, ..Options::default() });
     fake.set_faults(FaultPlan::new().on("*", When::Always, Fault::CapsBelowLimit(7)));
-    let transcript = ends_within(first_read(&fake, &STREAMS), SOON).good(&fake);
-    assert_reads_all(&transcript, &fake, &STREAMS);
+    let transcript = ends_within(first_read(&fake, &offered_streams()), SOON).good(&fake);
+    assert_reads_all(&transcript, &fake, &offered_streams());
     let told = transcript.logs(Level::Debug).into_iter().filter(|log| log.contains("has fewer items than its limit"));
     assert!(told.count() > 0, "nobody says that pages have fewer items than their limit");
 }

@@ -7,7 +7,9 @@ use chrono::TimeDelta;
 use fake_100ms::{Fake, Truth};
 use serde_json::{Value, json};
 
-use crate::harness::{Call, Finished, INCREMENTAL, STREAMS, assert_same_records, catalog, config, states};
+use crate::harness::{
+    Call, Finished, assert_same_records, catalog, config, incremental_streams, offered_streams, states,
+};
 use crate::messages::Transcript;
 
 /// What a platform keeps from one read to the next: the last version of each record, the last states.
@@ -49,10 +51,10 @@ fn merge(kept: &mut Value, patch: &Value) {
 impl Warehouse {
     pub fn load(&mut self, transcript: &Transcript) {
         let is_read = |stream: &&&str| !transcript.statuses_of(stream).is_empty();
-        for stream in STREAMS.iter().filter(is_read) {
+        for stream in offered_streams().iter().filter(is_read) {
             let table = self.records.entry((*stream).to_owned()).or_default();
             // Without a cursor a stream is read whole each time, and replaced.
-            if !INCREMENTAL.contains(stream) {
+            if !incremental_streams().contains(stream) {
                 table.clear();
             }
         }
@@ -109,7 +111,7 @@ impl Warehouse {
     }
 
     pub fn assert_is(&self, truth: &Truth) {
-        self.assert_has(&STREAMS, truth);
+        self.assert_has(&offered_streams(), truth);
     }
 }
 
@@ -140,7 +142,7 @@ impl std::ops::DerefMut for Connection<'_> {
 
 impl<'a> Connection<'a> {
     pub fn new(fake: &'a Fake) -> Self {
-        Connection::of(fake, &INCREMENTAL)
+        Connection::of(fake, &incremental_streams())
     }
 
     /// A connection that reads these streams only.
@@ -197,7 +199,7 @@ fn without_later_leave(event: &mut Value) {
 
 /// A read of all streams that goes on from `saved`.
 pub fn read_on(config: &Value, saved: &BTreeMap<String, Value>) -> Call {
-    Call::read(config, &catalog(&STREAMS, "incremental")).file("state", &states(saved)).argument("--debug")
+    Call::read(config, &catalog(&offered_streams(), "incremental")).file("state", &states(saved)).argument("--debug")
 }
 
 /// A first read of all streams.

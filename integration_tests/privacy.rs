@@ -35,43 +35,6 @@ fn hidden(choice: &str, value: &Value) -> Value {
     }
 }
 
-/// The columns of each stream that are personal; behind a dot what is personal in a column.
-fn personal_of(stream: &str) -> &'static [&'static str] {
-    match stream {
-        "sessions" => &["user_id", "peers.name", "peers.user_id", "peers.user", "peers.metadata"],
-        "rooms" => &["name", "description", "key"],
-        "active_room_peers" => &["name", "user_id", "metadata"],
-        "templates" => &["destinations.transcriptions.*.customVocabulary"],
-        "templates_destinations" => &["config.customVocabulary"],
-        "analytics_events" => &[
-            "user_id",
-            "data.user_id",
-            "data.user_name",
-            "data.room_name",
-            "data.name",
-            "data.user",
-            "data.metadata",
-            "data.reason",
-            "data.error.description",
-            "data.devices.*.deviceId",
-            "data.devices.*.groupId",
-            "data.devices.*.label",
-        ],
-        "webhook_events" => &[
-            "user_id",
-            "error_reason",
-            "data.user_id",
-            "data.user_name",
-            "data.room_name",
-            "data.reason",
-            "data.started_by",
-        ],
-        "recordings" | "live_streams" | "external_streams" => &["started_by", "stopped_by"],
-        "session_peers" => &["name", "user_id", "metadata"],
-        _ => &[],
-    }
-}
-
 /// Calls `change` with each value at `path`; what stands in a list is looked at item by item.
 fn at_path(value: &mut Value, path: &str, change: &mut dyn FnMut(&mut Value)) {
     let (key, rest) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
@@ -93,7 +56,7 @@ fn expected(fake: &Fake, choice: &str) -> BTreeMap<String, BTreeMap<String, Valu
     let mut streams = fake.truth().streams;
     for (stream, records) in &mut streams {
         for record in records.values_mut() {
-            for path in personal_of(stream) {
+            for path in &fake_100ms::stream(stream).personal {
                 at_path(record, path, &mut |value| *value = hidden(choice, value));
             }
         }
@@ -106,7 +69,7 @@ fn people(fake: &Fake) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (stream, records) in &mut fake.truth().streams {
         for record in records.values_mut() {
-            for path in personal_of(stream) {
+            for path in &fake_100ms::stream(stream).personal {
                 at_path(record, path, &mut |value| {
                     let texts = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
                     found.extend(texts.iter().filter_map(Value::as_str).map(str::to_owned));

@@ -6,7 +6,7 @@ use fake_100ms::{Fake, Fault, FaultPlan, When};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Reader, STREAMS, always, assert_same_records, fake, first_read, for_each, short_pages, until_answered,
+    Reader, always, assert_same_records, fake, first_read, for_each, offered_streams, short_pages, until_answered,
 };
 use crate::messages::{FailureType, Level};
 use crate::platform::{examine, read_all};
@@ -26,7 +26,7 @@ fn a_child_that_is_gone_is_skipped() {
         let transcript = run.good(&fake);
         examine(&run, &fake);
         let truth = fake.truth();
-        for other in STREAMS.iter().filter(|other| *other != stream) {
+        for other in offered_streams().iter().filter(|other| *other != stream) {
             assert_same_records(other, &transcript.by_key(other).0, &truth.streams[*other]);
         }
         let (records, truth) = (transcript.by_key(stream).0, &truth.streams[*stream]);

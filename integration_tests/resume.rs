@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fake_100ms::Fake;
 use serde_json::Value;
 
-use crate::harness::{Call, INCREMENTAL, STREAMS, busy_fake, catalog, config, states};
+use crate::harness::{Call, busy_fake, catalog, config, incremental_streams, offered_streams, states};
 use crate::messages::{Message, Transcript};
 use crate::platform::Warehouse;
 
@@ -35,11 +35,12 @@ fn read_with_kills(fake: &Fake, mode: &str, seed: u64) -> (Warehouse, usize) {
         if mode == "full_refresh" && !warehouse.states.values().any(|state| state["resume"].is_object()) {
             seen.clear();
         }
-        let call = Call::read(&config(fake), &catalog(&INCREMENTAL, mode)).file("state", &states(&warehouse.states));
+        let call =
+            Call::read(&config(fake), &catalog(&incremental_streams(), mode)).file("state", &states(&warehouse.states));
         let run = call.start().kill_after(random.usize(10_000..25_000_000));
         let transcript = run.transcript();
         transcript.assert_in_order();
-        for stream in INCREMENTAL {
+        for stream in incremental_streams() {
             let again = transcript.records_of(stream).filter(|record| !seen.insert((stream, record.key()))).count();
             // A page for each worker was fetched and perhaps written when the kill came.
             let allowed = owed.get(stream).copied().unwrap_or(0) + 10 * 100;
@@ -62,7 +63,7 @@ fn kills_at_any_byte_lose_nothing() {
     for seed in 1..=3 {
         let fake = busy_fake(seed);
         let (warehouse, killed) = read_with_kills(&fake, "incremental", seed);
-        warehouse.assert_has(&INCREMENTAL, &fake.truth());
+        warehouse.assert_has(&incremental_streams(), &fake.truth());
         kills += killed;
     }
     assert!(kills >= 5, "only {kills} kills hit: the test proves little");
@@ -72,7 +73,7 @@ fn kills_at_any_byte_lose_nothing() {
 fn a_full_refresh_resumes_where_it_was_cut() {
     let fake = busy_fake(4);
     let (warehouse, _) = read_with_kills(&fake, "full_refresh", 4);
-    warehouse.assert_has(&INCREMENTAL, &fake.truth());
+    warehouse.assert_has(&incremental_streams(), &fake.truth());
     for (stream, state) in &warehouse.states {
         assert_eq!(state["__ab_full_refresh_sync_complete"], true, "{stream}");
         assert!(state["completed_at"].is_string() && state["resume"].is_null(), "{stream}: {state}");
@@ -116,8 +117,8 @@ fn a_resumed_read_pays_only_for_what_is_left() {
 #[test]
 fn states_come_at_least_every_few_thousand_records() {
     let fake = busy_fake(6);
-    let transcript = Call::read(&config(&fake), &catalog(&STREAMS, "incremental")).run().good(&fake);
-    for stream in STREAMS {
+    let transcript = Call::read(&config(&fake), &catalog(&offered_streams(), "incremental")).run().good(&fake);
+    for stream in offered_streams() {
         for state in transcript.states_of(stream) {
             // A page may cross the line; that of sessions gives two events for everybody who was in them.
             let page = if stream == "analytics_events" { 10_000.0 } else { 100.0 };

@@ -8,8 +8,8 @@ use fake_100ms::{Fake, Fault, FaultPlan, Options, RetryHint, When};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Call, Lasting, ROUTES, SOON, STREAMS, assert_reads_all, assert_same_records, catalog, config, config_with,
-    ends_within, fails_alone, fake, first_read, for_each, masked, nowhere, read_from_states, rides_out, sentence,
+    Call, Lasting, ROUTES, SOON, assert_reads_all, assert_same_records, catalog, config, config_with, ends_within,
+    fails_alone, fake, first_read, for_each, masked, nowhere, offered_streams, read_from_states, rides_out, sentence,
     short_pages, until_answered, workspace_of_many_pages,
 };
 use crate::messages::{FailureType, Level, Status};
@@ -19,7 +19,7 @@ use crate::platform::{Warehouse, assert_completes, examine, read_all, read_on};
 fn a_read_without_a_network_says_so_once_and_soon() {
     let fake = fake(6);
     let config = config_with(&fake, json!({"api_url": nowhere()}));
-    let finished = Call::read(&config, &catalog(&STREAMS, "incremental")).run();
+    let finished = Call::read(&config, &catalog(&offered_streams(), "incremental")).run();
     let transcript = finished.transcript();
     assert_eq!((finished.status.code(), finished.stderr.as_str()), (Some(1), ""));
     let [error] = transcript.errors()[..] else { panic!("not one error: {}", finished.report(&fake)) };
@@ -28,7 +28,7 @@ fn a_read_without_a_network_says_so_once_and_soon() {
     assert!(error.message.contains("Could not reach 100ms: 4 attempts "), "{error:?}");
     let first = transcript.logs(Level::Info).iter().filter(|line| line.contains("trying again")).count();
     assert_eq!(first, 1, "{:?}", transcript.logs(Level::Info));
-    assert!(STREAMS.iter().all(|stream| transcript.statuses_of(stream).last() == Some(&Status::Incomplete)));
+    assert!(offered_streams().iter().all(|stream| transcript.statuses_of(stream).last() == Some(&Status::Incomplete)));
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn is_struck(fake: Fake, config: &Value, kind: FailureType, happen: impl FnOnce(
     let transcript = examine(&run, &fake);
     assert_eq!(run.status.code(), Some(1), "{}", run.report(&fake));
     let ends_well = |stream: &&&str| transcript.statuses_of(stream).last() == Some(&Status::Complete);
-    let (complete, cut): (Vec<&str>, Vec<&str>) = STREAMS.iter().partition(|stream| ends_well(stream));
+    let (complete, cut): (Vec<&str>, Vec<&str>) = offered_streams().iter().partition(|stream| ends_well(stream));
     assert!(cut.len() >= 2, "only {cut:?} were struck");
     // What strikes them all is said once.
     assert!(cut.iter().all(|stream| transcript.statuses_of(stream).last() == Some(&Status::Incomplete)), "{cut:?}");

@@ -6,8 +6,8 @@ use fake_100ms::{Counts, Fake, Fault, FaultPlan, Options, Scale, TokenPart, When
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Call, EXTRA, Finished, SALT, STREAMS, catalog, config, config_with, ends_within, extra_config, fake, first_read,
-    read_from_states, read_of_extra_streams, read_with_state, settings, states, with_pasted_token,
+    Call, Finished, SALT, catalog, config, config_with, ends_within, extra_config, extra_streams, fake, first_read,
+    offered_streams, read_from_states, read_of_extra_streams, read_with_state, settings, states, with_pasted_token,
     workspace_of_many_pages,
 };
 use crate::messages::{Status, Stream, Transcript};
@@ -32,7 +32,9 @@ fn a_salt_that_looks_like_a_date_does_not_mask_a_state() {
 fn no_planted_secret_is_printed() {
     let fake = fake(15);
     let config = extra_config(&fake);
-    for call in [Call::check(&config), Call::discover(&config), Call::read(&config, &catalog(&EXTRA, "full_refresh"))] {
+    for call in
+        [Call::check(&config), Call::discover(&config), Call::read(&config, &catalog(&extra_streams(), "full_refresh"))]
+    {
         assert_no_secret(&call.argument("--debug").run(), &fake.secrets());
     }
     let transcript = read_of_extra_streams(&fake, &["external_streams"]);
@@ -222,7 +224,7 @@ fn no_planted_secret_is_printed_by_a_full_read() {
     let runs = [
         Call::check(&config).argument("--debug").run(),
         Call::discover(&config).argument("--debug").run(),
-        Call::read(&config, &catalog(&STREAMS, "full_refresh")).argument("--debug").run(),
+        Call::read(&config, &catalog(&offered_streams(), "full_refresh")).argument("--debug").run(),
     ];
     let secrets = fake.secrets();
     assert!(secrets.len() > 20, "the fake has planted only {} secrets", secrets.len());
@@ -269,7 +271,7 @@ fn no_secret_comes_out_wherever_it_stands() {
     let transcript = run.transcript();
     let planted = fake.secrets().iter().filter(|secret| secret.contains("-everywhere-")).count();
     assert!(planted > 10_000, "only {planted} were planted");
-    for stream in STREAMS {
+    for stream in offered_streams() {
         assert!(transcript.records_of(stream).count() > 0, "{stream} was not read: {}", run.report(&fake));
     }
     let mut leaked = leaks(&run.stdout);

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use fake_100ms::{Counts, Fake, Fault, FaultPlan, Options, RetryHint, Scale, When};
 
 use crate::harness::{
-    BINARY, Call, Desk, Finished, Running, STREAMS, assert_same_records, catalog, config, fake, masked, short_pages,
-    workspace_of_many_pages,
+    BINARY, Call, Desk, Finished, Running, assert_same_records, catalog, config, fake, masked, offered_streams,
+    short_pages, workspace_of_many_pages,
 };
 use crate::messages::{Status, Transcript};
 use crate::platform::{Warehouse, assert_completes, assert_no_secret, examine, read_all};
@@ -79,12 +79,12 @@ fn end_by(signal: i32, running: Running, mut read: Vec<u8>) -> Finished {
 
 /// Streams that began have an end, and it is said why.
 fn assert_all_ended(transcript: &Transcript) {
-    for stream in STREAMS {
+    for stream in offered_streams() {
         let last = transcript.statuses_of(stream).last().copied();
         assert!(matches!(last, None | Some(Status::Complete | Status::Incomplete)), "{stream} is left {last:?}");
     }
     let is_incomplete = |stream: &&str| transcript.statuses_of(stream).last() == Some(&Status::Incomplete);
-    assert!(STREAMS.iter().any(is_incomplete), "it was over before the signal came");
+    assert!(offered_streams().iter().any(is_incomplete), "it was over before the signal came");
 }
 
 /// Ends a read under `plan` by `signal` after some bytes, and goes on from where it was cut.
@@ -203,7 +203,7 @@ fn all_commands(fake: &Fake, directory: &std::path::Path) -> Vec<Vec<String>> {
         path.display().to_string()
     };
     let config = format!("--config={}", file("config", &config(fake)));
-    let catalog = format!("--catalog={}", file("catalog", &catalog(&STREAMS, "full_refresh")));
+    let catalog = format!("--catalog={}", file("catalog", &catalog(&offered_streams(), "full_refresh")));
     let arguments = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     vec![
         arguments(&["spec"]),

@@ -9,8 +9,8 @@ use fake_100ms::{Fake, FaultPlan, Options};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Call, Desk, Expected, FAKE, Finished, INCREMENTAL, Odd, SOON, assert_same_records, catalog, config, descriptor,
-    ends_within, fake, flaws_of, read_from_states, read_with_state, short_pages, states, sync, transcript,
+    Call, Desk, Expected, FAKE, Finished, Odd, SOON, assert_same_records, catalog, config, descriptor, ends_within,
+    fake, flaws_of, incremental_streams, read_from_states, read_with_state, short_pages, states, sync, transcript,
     warnings_with, workspace_of_many_pages,
 };
 use crate::messages::{FailureType, Level, Transcript};
@@ -149,13 +149,13 @@ fn a_cursor_in_the_future_reads_nothing_and_stays() {
     let saved = |streams: &[&str]| {
         Value::Object(streams.iter().map(|stream| ((*stream).to_owned(), json!({key(stream): FUTURE}))).collect())
     };
-    let mut odd = Odd::new("all of the future").state(saved(&INCREMENTAL)).gives(Expected::Nothing);
-    odd = odd.catalog(catalog(&INCREMENTAL, "incremental"));
-    for _ in INCREMENTAL {
+    let mut odd = Odd::new("all of the future").state(saved(&incremental_streams())).gives(Expected::Nothing);
+    odd = odd.catalog(catalog(&incremental_streams(), "incremental"));
+    for _ in incremental_streams() {
         odd = odd.warns("in the future");
     }
     let transcript = odd.run();
-    for stream in INCREMENTAL {
+    for stream in incremental_streams() {
         let state = &transcript.last_states()[stream];
         assert_eq!(*state, json!({key(stream): FUTURE}), "{stream}");
     }

@@ -7,9 +7,9 @@ use fake_100ms::{Counts, Fake, Fault, FaultPlan, Options, Readings, Scale, When}
 use serde_json::{Map, Value, json};
 
 use crate::harness::{
-    Call, EXTRA, STREAMS, assert_everything_is_the_truth, assert_same_records, busy_fake, catalog, config, config_with,
-    every_stream, extra_config, fake, plain_workspace, read_everything, read_of_extra_streams, read_of_keys,
-    requests_by_route,
+    Call, assert_everything_is_the_truth, assert_same_records, busy_fake, catalog, config, config_with, every_stream,
+    extra_config, extra_streams, fake, offered_streams, plain_workspace, read_everything, read_of_extra_streams,
+    read_of_keys, requests_by_route,
 };
 use crate::messages::{Level, Message, Record, Status, Transcript};
 use crate::platform::Connection;
@@ -17,13 +17,13 @@ use crate::platform::Connection;
 #[test]
 fn a_record_of_every_stream_is_reviewed() {
     let fake = fake(1);
-    let transcript = Call::read(&config(&fake), &catalog(&STREAMS, "full_refresh")).run().good(&fake);
+    let transcript = Call::read(&config(&fake), &catalog(&offered_streams(), "full_refresh")).run().good(&fake);
     let smallest_key = |stream: &str| {
         let (records, _) = transcript.by_key(stream);
         let telling = records.into_values().find(is_telling).expect("a telling record");
         (stream.to_owned(), telling)
     };
-    let records: Map<String, Value> = STREAMS.into_iter().map(smallest_key).collect();
+    let records: Map<String, Value> = offered_streams().into_iter().map(smallest_key).collect();
     let text = serde_json::to_string(&records).unwrap().replace(&fake.url(), "http://fake");
     assert!(transcript.records().all(|record| (Utc::now().timestamp_millis() - record.emitted_at).abs() < 600_000));
     insta::assert_json_snapshot!("records", serde_json::from_str::<Value>(&text).unwrap());
@@ -38,7 +38,7 @@ fn is_telling(record: &Value) -> bool {
 
 /// A connection that reads all of them.
 fn connection(fake: &Fake) -> Connection<'_> {
-    let mut connection = Connection::of(fake, &EXTRA);
+    let mut connection = Connection::of(fake, &extra_streams());
     connection.config = extra_config(fake);
     connection
 }
@@ -62,8 +62,8 @@ fn few() -> Counts {
 fn every_record_of_every_extra_stream_is_the_truth() {
     for seed in 1..=3 {
         let fake = fake(seed);
-        let (transcript, truth) = (read_of_extra_streams(&fake, &EXTRA), fake.truth());
-        for stream in EXTRA {
+        let (transcript, truth) = (read_of_extra_streams(&fake, &extra_streams()), fake.truth());
+        for stream in extra_streams() {
             let (records, count) = transcript.by_key(stream);
             assert_same_records(stream, &records, &truth.streams[stream]);
             assert_eq!(count, records.len(), "{stream}: a record came twice");
@@ -85,7 +85,7 @@ fn each_reading_is_read_whole() {
         });
         let mut connection = connection(&fake);
         let first = connection.sync();
-        for stream in EXTRA {
+        for stream in extra_streams() {
             let (records, count) = first.by_key(stream);
             assert_eq!(count, records.len(), "{stream}: a record came twice");
         }
@@ -97,8 +97,8 @@ fn each_reading_is_read_whole() {
 fn records_validate_against_the_discovered_schema() {
     let fake = fake(2);
     let discovered = Call::discover(&extra_config(&fake)).run().good(&fake);
-    let transcript = read_of_extra_streams(&fake, &EXTRA);
-    for stream in &discovered.catalog().streams[STREAMS.len()..] {
+    let transcript = read_of_extra_streams(&fake, &extra_streams());
+    for stream in &discovered.catalog().streams[offered_streams().len()..] {
         let schema = &stream.json_schema;
         let validator = jsonschema::draft7::options().should_validate_formats(true).build(schema).unwrap();
         let columns: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
@@ -221,7 +221,7 @@ fn records_of_a_full_read_validate_against_the_schema() {
 fn one_stream_at_a_time_gives_the_same() {
     let fake = fake(6);
     let truth = fake.truth();
-    for stream in STREAMS {
+    for stream in offered_streams() {
         let transcript = Call::read(&config(&fake), &catalog(&[stream], "full_refresh")).run().good(&fake);
         assert_same_records(stream, &transcript.by_key(stream).0, &truth.streams[stream]);
         assert!(transcript.records().all(|record| record.stream == stream));
@@ -235,9 +235,9 @@ fn start_date_is_the_first_cursor() {
     let start_date = fake.now() - chrono::TimeDelta::days(200);
     let text = start_date.format("%Y-%m-%dT%H:%M:%SZ").to_string();
     let config = config_with(&fake, json!({"start_date": text}));
-    let transcript = Call::read(&config, &catalog(&STREAMS, "full_refresh")).run().good(&fake);
+    let transcript = Call::read(&config, &catalog(&offered_streams(), "full_refresh")).run().good(&fake);
     let truth = fake.truth_since(start_date);
-    for stream in STREAMS {
+    for stream in offered_streams() {
         assert_same_records(stream, &transcript.by_key(stream).0, &truth.streams[stream]);
     }
     let whole = fake.truth();
@@ -248,11 +248,11 @@ fn start_date_is_the_first_cursor() {
 fn streams_are_read_side_by_side() {
     let fake = busy_fake(7);
     fake.set_faults(FaultPlan::new().latency(5, 0));
-    let transcript = Call::read(&config(&fake), &catalog(&STREAMS, "full_refresh")).run().good(&fake);
+    let transcript = Call::read(&config(&fake), &catalog(&offered_streams(), "full_refresh")).run().good(&fake);
     let place = |stream: &str| {
         transcript.messages.iter().position(|m| matches!(m, Message::Record { record } if record.stream == stream))
     };
-    let last = STREAMS.iter().filter_map(|stream| place(stream)).max().unwrap();
+    let last = offered_streams().iter().filter_map(|stream| place(stream)).max().unwrap();
     let all = transcript.records().count();
     assert!(last < all / 2, "the last stream begins after {last} of {all} messages");
     assert!(fake.max_in_flight() <= 10, "{} requests at once", fake.max_in_flight());
@@ -261,7 +261,7 @@ fn streams_are_read_side_by_side() {
 #[test]
 fn good_answers_have_no_changes() {
     let fake = plain_workspace(73);
-    let config = config_with(&fake, json!({"extra_streams": EXTRA}));
+    let config = config_with(&fake, json!({"extra_streams": extra_streams()}));
     let streams = every_stream();
     let transcript = Call::read(&config, &catalog(&streams, "full_refresh")).run().good(&fake);
     let changed: Vec<&Record> = transcript.records().filter(|record| record.meta.is_some()).collect();

@@ -3,7 +3,7 @@
 use fake_100ms::{Fault, FaultPlan, When};
 use serde_json::{Value, json};
 
-use crate::harness::{Call, Desk, STREAMS, assert_same_records, catalog, config, fake, transcript};
+use crate::harness::{Call, Desk, assert_same_records, catalog, config, fake, offered_streams, transcript};
 
 #[test]
 fn a_person_at_a_terminal_reads_sentences() {
@@ -14,7 +14,7 @@ fn a_person_at_a_terminal_reads_sentences() {
     let (check, code) = desk.screen("source-100ms check --config config.json");
     assert_eq!((check.trim(), code), ("The check succeeded: 100ms accepts the credentials.", Some(0)));
     let (table, _) = desk.screen("source-100ms discover --config config.json");
-    assert!(table.starts_with("Stream ") && table.lines().count() == STREAMS.len() + 1, "{table}");
+    assert!(table.starts_with("Stream ") && table.lines().count() == offered_streams().len() + 1, "{table}");
     let (advice, code) = desk.screen("source-100ms read --config config.json --streams rooms");
     assert_eq!(code, Some(2), "{advice}");
     assert!(advice.contains("--output FOLDER") && advice.contains("--json"), "{advice}");

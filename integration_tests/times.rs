@@ -4,13 +4,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fake_100ms::{Fake, Fault, FaultPlan, NeverEdited, Options, Readings, When};
 use serde_json::json;
 
-use crate::harness::{Call, INCREMENTAL, assert_same_records, catalog, config, config_with, fake, states};
+use crate::harness::{Call, assert_same_records, catalog, config, config_with, fake, incremental_streams, states};
 use crate::platform::Connection;
 
 /// The streams whose records have a time of creation and a time of change.
 fn streams() -> Vec<&'static str> {
     let rest = ["template_settings", "templates_destinations", "live_streams", "external_streams"];
-    [INCREMENTAL.as_slice(), &rest].concat()
+    [incremental_streams().as_slice(), &rest].concat()
 }
 
 fn fake_with(seed: u64, flip: fn(&mut Readings)) -> Fake {

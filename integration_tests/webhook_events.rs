@@ -11,7 +11,7 @@ use fake_100ms::{
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Call, EXTRA, assert_is_the_truth, assert_same_records, catalog, config_with, extra_config, fake,
+    Call, assert_is_the_truth, assert_same_records, catalog, config_with, extra_config, extra_streams, fake,
     fake_with_of_extra_streams, read_in_full, says, states, time_of_extra_streams,
 };
 use crate::messages::{Level, Transcript};
@@ -43,7 +43,7 @@ fn read_with_kills(
     let mut random = fastrand::Rng::with_seed(seed);
     let (mut warehouse, mut kills) = (Warehouse::default(), 0);
     loop {
-        let call = Call::read(&extra_config(fake), &catalog(&EXTRA, "incremental"));
+        let call = Call::read(&extra_config(fake), &catalog(&extra_streams(), "incremental"));
         let bytes = if kills < most_kills { random.usize(10_000..most_bytes) } else { usize::MAX };
         let run = call.file("state", &states(&warehouse.states)).start().kill_after(bytes);
         let transcript = run.transcript();

@@ -11,29 +11,11 @@ from pathlib import Path
 
 import protocol
 
-OFFERED = {
-    # name: (primary key, cursor)
-    "sessions": (["id"], "updated_at"),
-    "rooms": (["id"], "updated_at"),
-    "active_room_peers": (["id"], None),
-    "templates": (["id"], "updated_at"),
-    "template_settings": (["template_id"], None),
-    "templates_destinations": (["template_id", "destination_type", "id"], None),
-    "analytics_events": (["id"], "created_at"),
-    "recordings": (["id"], "updated_at"),
-}
+# name: (primary key, cursor), as the other suites know them, too.
+TABLE = json.loads((Path(__file__).parents[1] / "fake-100ms/streams.json").read_text())
+OFFERED = {s["name"]: (s["key"], s["cursor"]) for s in TABLE if not s.get("is_extra")}
 # Those that a configuration has to ask for, as the suites' configurations do.
-EXTRA = {
-    "webhook_events": (["id"], "created_at"),
-    "live_streams": (["id"], "updated_at"),
-    "external_streams": (["id"], "updated_at"),
-    "peer_quality": (
-        ["session_id", "peer_id", "direction", "kind", "track_id", "rid"],
-        "session_ended_at",
-    ),
-    "session_peers": (["session_id", "id"], "updated_at"),
-    "recording_assets": (["id"], "created_at"),
-}
+EXTRA = {s["name"]: (s["key"], s["cursor"]) for s in TABLE if s.get("is_extra")}
 STREAMS = OFFERED | EXTRA
 INCREMENTAL = [name for name, (_, cursor) in STREAMS.items() if cursor]
 

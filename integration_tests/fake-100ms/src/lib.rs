@@ -10,6 +10,7 @@
 //! - [`Readings`]: both answers to each question the documents leave open.
 //! - [`Truth`]: the records a correct connector emits, computed from the workspace itself; [`key_of`]
 //!   and [`is_same`] compare with it.
+//! - [`streams`], [`stream`]: what every suite knows of the connector's streams.
 //! - [`Changes`]: what one round of [`Fake::advance`] touched.
 //! - [`FaultPlan`], [`FaultRule`], [`When`], [`Fault`]: what goes wrong on the wire, and when.
 //! - [`DateHeader`], [`Options::lag`]: a clock that is wrong, and lists that show late what was written.
@@ -35,6 +36,7 @@ mod requests;
 mod routes;
 mod server;
 mod state;
+mod table;
 mod times;
 mod tokens;
 mod truth;
@@ -51,6 +53,7 @@ pub use readings::{
 };
 pub use requests::{LoggedRequest, RequestCount};
 pub use server::Answered;
+pub use table::{Stream, stream, streams};
 pub use tokens::TokenClaims;
 pub use truth::{Truth, is_same, key_of};
 pub use workspace::advance::Changes;

@@ -1,15 +1,18 @@
-{% set newest = {
-    'sessions': 'updated_at', 'rooms': 'updated_at', 'active_room_peers': 'joined_at', 'templates': 'updated_at',
-    'template_settings': 'updated_at', 'templates_destinations': 'extracted_at', 'analytics_events': 'created_at',
-    'recordings': 'updated_at', 'webhook_events': 'created_at', 'peer_quality': 'session_ended_at',
-    'live_streams': 'updated_at', 'external_streams': 'updated_at',
-    'session_peers': 'updated_at', 'recording_assets': 'created_at',
-} -%}
-{% set extra = [
-    'webhook_events', 'peer_quality', 'live_streams', 'external_streams', 'session_peers', 'recording_assets',
+{% set always = [
+    'sessions', 'rooms', 'active_room_peers', 'templates', 'template_settings', 'templates_destinations',
+    'analytics_events', 'recordings',
 ] -%}
-{% for stream, moment in newest.items() if stream not in extra or stream in var('extra_streams') -%}
+{# Where it is not `updated_at`. -#}
+{% set newest = {
+    'active_room_peers': 'joined_at', 'templates_destinations': 'extracted_at', 'analytics_events': 'created_at',
+    'webhook_events': 'created_at', 'peer_quality': 'session_ended_at', 'recording_assets': 'created_at',
+} -%}
+{% for stream in always + var('extra_streams') -%}
 {{ 'union all' if not loop.first }}
-select '{{ stream }}' as stream, count(*) as records, max({{ moment }}) as newest, max(extracted_at) as extracted_at
+select
+    '{{ stream }}' as stream,
+    count(*) as records,
+    max({{ newest.get(stream, 'updated_at') }}) as newest,
+    max(extracted_at) as extracted_at
 from {{ ref('stg_' ~ stream) }}
 {% endfor %}

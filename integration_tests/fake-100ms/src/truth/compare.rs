@@ -2,20 +2,9 @@
 
 use serde_json::{Map, Value};
 
-/// The columns that identify a record.
-fn primary_key(stream: &str) -> &'static [&'static str] {
-    match stream {
-        "template_settings" => &["template_id"],
-        "templates_destinations" => &["template_id", "destination_type", "id"],
-        "peer_quality" => &["session_id", "peer_id", "direction", "kind", "track_id", "rid"],
-        "session_peers" => &["session_id", "id"],
-        _ => &["id"],
-    }
-}
-
 /// The key of a record as [`crate::Truth`] spells it; `None` when one of its columns is not there.
 pub fn key_of(stream: &str, record: &Map<String, Value>) -> Option<String> {
-    let parts = primary_key(stream).iter().map(|column| record.get(*column).and_then(Value::as_str));
+    let parts = crate::stream(stream).key.iter().map(|column| record.get(column).and_then(Value::as_str));
     Some(parts.collect::<Option<Vec<_>>>()?.join("|"))
 }
 
