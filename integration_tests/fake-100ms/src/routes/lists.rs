@@ -73,11 +73,16 @@ pub(super) fn rooms(ask: &Ask) -> Body {
 }
 
 pub(super) fn templates(ask: &Ask) -> Body {
+    let (workspace, readings) = (ask.workspace, &ask.workspace.readings);
+    let say = |template: &Template| answers::templates::template(template, &workspace.account, readings);
+    plain(ask, &workspace.templates, readings.template_order, say)
+}
+
+/// A list without filters.
+pub(super) fn plain<T: Item>(ask: &Ask, all: &Collection<T>, order: ListOrder, say: impl Fn(&T) -> Vec<u8>) -> Body {
     let parameters = Parameters::parse(ask.query, &["limit", "start"], &[])?;
     let page = PageRequest::parse(&parameters, ask)?;
-    let (all, readings) = (&ask.workspace.templates, &ask.workspace.readings);
-    let say = |template: &Template| answers::templates::template(template, &ask.workspace.account, readings);
-    page::answer(all, readings.template_order, 0..all.len(), |_| true, &page, say)
+    page::answer(all, order, 0..all.len(), |_| true, &page, say)
 }
 
 const OF_A_SESSION: [&str; 5] = ["room_id", "session_id", "status", "limit", "start"];
