@@ -6,13 +6,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::window::{self, Budget, Pace};
+use super::window::{self, Pace};
 use crate::api::{PAGE_SIZE, SeenTokens};
 use crate::seams;
 use crate::streams::{PageStats, Slice, Step};
 
 /// Pages that hold mostly items outside of their window, before cutting windows is given up.
 const STRAY_PAGES: u32 = 2;
+/// What cutting may cost: this many requests a worker more than one worker alone would need.
+const REQUESTS_PER_WORKER: f64 = 4.0;
 
 /// The slices of a stream that are left to read.
 #[derive(Default)]
@@ -26,7 +28,11 @@ pub struct Backlog {
     queue: VecDeque<u64>,
     last_id: u64,
     workers: usize,
-    budget: Budget,
+    /// How many more requests cutting may cost.
+    ///
+    /// A piece costs a request more than its items fill, at most: its last page is not full. What that was is known when
+    /// the piece is done; until then a whole request is set aside for it.
+    budget: f64,
     stray_pages: u32,
     /// How many slices of one thing have been read.
     done: u64,
@@ -71,7 +77,7 @@ impl NextSlices {
 impl Backlog {
     /// Begins with `slices`, which `workers` will fetch.
     pub fn new(slices: Vec<Slice>, workers: usize) -> Self {
-        let mut backlog = Self { workers, budget: Budget::new(workers), ..Self::default() };
+        let mut backlog = Self { workers, budget: REQUESTS_PER_WORKER * workers as f64, ..Self::default() };
         backlog.add(slices);
         backlog
     }
@@ -140,7 +146,7 @@ impl Backlog {
             }
         } else if parent.is_none() {
             let items = step.seen.map_or(0, |seen| seen.items);
-            self.budget.note_last_page(items as f64 / PAGE_SIZE as f64);
+            self.budget -= 1.0 - items as f64 / PAGE_SIZE as f64;
         }
         let pieces = pieces.into_iter().map(|piece| (self.new_id(), piece)).collect();
         Some(NextSlices { replaced: id, page, pieces, begun: 0 })
@@ -174,8 +180,9 @@ impl Backlog {
         } else if seams::rarely() {
             1
         } else {
-            let affordable = self.budget.affordable(self.pending.len());
-            window::worthwhile_cuts(pages_left, largest, share).min(idle).min(affordable)
+            // The next list of the stream will be a piece, too.
+            let affordable = self.budget - (self.pending.len() + 1) as f64;
+            window::worthwhile_cuts(pages_left, largest, share).min(idle).min(affordable.max(0.0) as usize)
         };
         let Some((newer, older)) = window::cut(&rest.slice, seen.oldest, cuts) else {
             return vec![PendingSlice { pace, pages_left, ..rest }];

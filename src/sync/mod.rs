@@ -22,9 +22,10 @@ mod tests;
 pub mod window;
 mod writer;
 
-use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
+use futures_util::FutureExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -61,26 +62,20 @@ pub(crate) type Share = Arc<Mutex<Option<(u64, u64)>>>;
 pub(crate) async fn run(jobs: Vec<Job>, workers: usize, output: Output, stop: CancellationToken) -> bool {
     let hopeless = CancellationToken::new();
     let mut streams = JoinSet::new();
-    let mut names = HashMap::new();
     for job in jobs {
-        let name = job.description.name;
+        let (name, output, stop) = (job.description.name, output.clone(), stop.clone());
         let driver = Driver::new(job, workers, output.clone(), hopeless.clone());
-        names.insert(streams.spawn(driver.run(stop.clone())).id(), name);
-    }
-    let mut is_complete = true;
-    while let Some(ended) = streams.join_next_with_id().await {
-        match ended {
-            Ok((_, is_stream_complete)) => is_complete &= is_stream_complete,
-            Err(error) => {
-                is_complete = false;
-                if let Some(name) = names.get(&error.id()) {
-                    let failure = Failure::internal("the task of the stream panicked");
-                    // When the output is closed there is nobody to report to.
-                    let _ = output.message(failure.to_message(Some(name))).await;
-                    let _ = output.status(name, StreamStatus::Incomplete).await;
-                }
+        streams.spawn(async move {
+            // A stream whose task panics must not take the others with it.
+            let ended = AssertUnwindSafe(driver.run(stop)).catch_unwind().await;
+            if ended.is_err() {
+                let failure = Failure::internal("the task of the stream panicked");
+                // When the output is closed there is nobody to report to.
+                let _ = output.message(failure.to_message(Some(name))).await;
+                let _ = output.status(name, StreamStatus::Incomplete).await;
             }
-        }
+            ended.unwrap_or(false)
+        });
     }
-    is_complete
+    streams.join_all().await.into_iter().all(|is_complete| is_complete)
 }

@@ -26,33 +26,6 @@ const MEMORY: f64 = 0.6;
 /// Fewer pages are read as quickly by one worker as by two.
 const LEAST_PAGES: f64 = 3.0;
 
-/// What cutting may cost: four requests a worker more than one worker alone would need.
-///
-/// A piece costs a request more than its items fill, at most: its last page is not full. What that was is
-/// known when the piece is done; until then a whole request is set aside for it.
-#[derive(Debug, Default)]
-pub struct Budget {
-    allowed: f64,
-    spent: f64,
-}
-
-impl Budget {
-    /// The budget of a stream read by `workers`.
-    pub fn new(workers: usize) -> Self {
-        Self { allowed: 4.0 * workers as f64, spent: 0.0 }
-    }
-
-    /// How many cuts can be afforded while `open` pieces are not done. A stream's next list is one, too.
-    pub fn affordable(&self, open: usize) -> usize {
-        (self.allowed - self.spent - (open + 1) as f64).max(0.0) as usize
-    }
-
-    /// Notes that a piece is done; `fill` is the filled share of its last page.
-    pub fn note_last_page(&mut self, fill: f64) {
-        self.spent += 1.0 - fill;
-    }
-}
-
 /// How densely a piece is filled: its last few pages. One page alone would be misled by a moment's burst,
 /// all of them would not see a long one.
 #[derive(Debug, Clone, Copy, Default)]
