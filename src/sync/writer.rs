@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use serde_json::Value;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::airbyte::{Level, Message, Sink, StreamStatus};
@@ -122,31 +123,23 @@ pub struct Writer {
 impl Writer {
     /// Writes until the last clone of the output is dropped, or to the first error, and then reports how that went. It
     /// writes from a thread of its own, or from a task of this one when no thread can be started.
-    pub fn start(mut self) -> oneshot::Receiver<io::Result<()>> {
+    pub fn start(self) -> oneshot::Receiver<io::Result<()>> {
         let (hand_over, work) = std::sync::mpsc::channel::<(Self, oneshot::Sender<io::Result<()>>)>();
         let (report, written) = oneshot::channel();
+        let runtime = Handle::current();
         // Nobody waits for the report when the process is about to end.
-        let write = move || work.recv().is_ok_and(|(writer, report)| report.send(writer.write_all()).is_ok());
+        let write =
+            move || work.recv().is_ok_and(|(writer, report)| report.send(runtime.block_on(writer.write_all())).is_ok());
         if std::thread::Builder::new().spawn(write).is_ok() {
             let _ = hand_over.send((self, report));
         } else {
-            tokio::spawn(async move {
-                let written = loop {
-                    match self.write_next().await {
-                        Ok(true) => {}
-                        ended => break ended.map(drop),
-                    }
-                };
-                report.send(written)
-            });
+            tokio::spawn(async { report.send(self.write_all().await) });
         }
         written
     }
 
-    fn write_all(mut self) -> io::Result<()> {
-        while let Some((item, _place)) = self.queue.blocking_recv() {
-            self.write(item)?;
-        }
+    async fn write_all(mut self) -> io::Result<()> {
+        while self.write_next().await? {}
         Ok(())
     }
 
