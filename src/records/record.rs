@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Map;
@@ -76,6 +75,16 @@ impl<'a> Fields<'a> {
     /// The text of the field `name`, when it is not empty.
     pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         self.get(name).and_then(|value| text_in(value.get()))
+    }
+
+    /// The fields as they may stand under `key` in a map. When `key` is the name of a secret, nothing is left of them, unless
+    /// there is the one that all items of the map have, `sure`, and none beyond `table`: else it is none of the map's
+    /// items, and all that is in it may be the secret.
+    pub fn under(self, key: Option<&str>, table: &Table, sure: &str) -> Self {
+        let is_secret = || key.is_some_and(|key| Place::Open.below(key).is_secret());
+        let is_known = |(name, _): &(Key<'_>, _)| table.filled_by(&name.0, 0).is_some();
+        let is_ordinary = || self.get(sure).is_some() && self.0.iter().all(is_known);
+        if is_secret() && !is_ordinary() { Self::default() } else { self }
     }
 
     /// The id, which keys and pages depend on.
@@ -211,36 +220,6 @@ pub struct Record<'a> {
     unknown: Vec<(Key<'a>, &'a RawValue)>,
 }
 
-/// A table that the code knows, so that records are read right into its columns.
-pub trait Tabled {
-    const TABLE: &'static Table;
-}
-
-/// A record in the table of `T`.
-pub struct Entry<'a, T>(pub Record<'a>, PhantomData<T>);
-
-impl<'de, T: Tabled> Deserialize<'de> for Entry<'de, T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object<T>(PhantomData<T>);
-        impl<'de, T: Tabled> Visitor<'de> for Object<T> {
-            type Value = Record<'de>;
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let (mut record, mut next) = (Record::new(T::TABLE), 0);
-                while let Some(key) = map.next_key::<Key<'de>>()? {
-                    if let Some(value) = map.next_value::<Raw<'de>>()? {
-                        record.fill(key, value, &mut next);
-                    }
-                }
-                Ok(record)
-            }
-        }
-        Ok(Self(deserializer.deserialize_map(Object(PhantomData::<T>))?, PhantomData))
-    }
-}
-
 impl<'a> Record<'a> {
     /// A record without values.
     pub fn new(table: &'static Table) -> Self {
@@ -275,60 +254,15 @@ impl<'a> Record<'a> {
         Ok((times, record.with("created_at", times.created_at).with("updated_at", times.changed)))
     }
 
-    /// The record as it may stand under `key` in a map. When `key` is the name of a secret, nothing is left of it, unless
-    /// it has the column that all of them have, at `sure`, and no field beyond the table: else it is none of the map's
-    /// items, and all that is in it may be the secret.
-    pub fn under(self, key: Option<&str>, sure: usize) -> Self {
-        let is_ordinary = self.unknown.is_empty() && self.raw(sure).is_some();
-        let is_secret = || key.is_some_and(|key| Place::Open.below(key).is_secret());
-        if !is_ordinary && is_secret() { Self::new(self.table) } else { self }
-    }
-
-    /// What came, in another table.
-    pub fn moved_to(self, table: &'static Table) -> Self {
-        let (mut moved, mut next) = (Self::new(table), 0);
-        for (column, value) in self.table.columns.iter().zip(&self.values) {
-            if let Value::Json(value) = value {
-                moved.fill(Key(column.name.as_bytes().into()), value, &mut next);
-            }
-        }
-        self.unknown.into_iter().for_each(|(name, value)| moved.fill(name, value, &mut next));
-        moved
-    }
-
     /// What came in the field `name`, whether or not the table knows it.
     pub fn get(&self, name: &str) -> Raw<'a> {
         match self.table.filled_by(name.as_bytes(), 0) {
-            Some((place, _)) => self.raw(place),
+            Some((place, _)) => match self.values[place] {
+                Value::Json(json) => Some(json),
+                _ => None,
+            },
             None => self.unknown.iter().rev().find(|(field, _)| field.0 == name.as_bytes()).map(|(_, value)| *value),
         }
-    }
-
-    /// What came for the column at `place`.
-    fn raw(&self, place: usize) -> Raw<'a> {
-        match self.values[place] {
-            Value::Json(json) => Some(json),
-            _ => None,
-        }
-    }
-
-    /// The text that came for the column at `place`, when it is not empty.
-    pub fn text(&self, place: usize) -> Option<Cow<'a, str>> {
-        self.raw(place).and_then(|json| text_in(json.get()))
-    }
-
-    /// The moment that came for the column at `place`, when there is one. `of` is the id of the record, and `field` the
-    /// name of the field, for the error.
-    ///
-    /// # Errors
-    /// When there is a value and it is no time.
-    pub fn time(&self, place: usize, of: &str, field: &'static str) -> Result<Option<Timestamp>, RecordError> {
-        readable_time(self.raw(place), of, field)
-    }
-
-    /// Sets the value of the column at `place`, whatever came.
-    pub fn set_at(&mut self, place: usize, value: impl Into<Value<'a>>) {
-        self.values[place] = value.into();
     }
 
     /// Sets the value of `column`, whatever came.
