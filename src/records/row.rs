@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 
 use super::column::{Column, Kind, Personal, Table, snake_case};
-use super::personal::{self, Hiding, PersonalData};
+use super::personal::{self, PersonalData};
 use super::record::{Record, Times};
 use super::secrets::Place;
 use super::time::Timestamp;
@@ -216,14 +216,12 @@ impl<'f> Line<'f> {
     /// Notes what was lost of a column, and hides what is personal in it.
     fn finish_column(&mut self, column: &'f Column, begins: usize, format: &Format) {
         self.note_loss(column.name, begins);
-        if let Some(hiding) = format.personal.hiding() {
-            let place = match column.personal {
-                Personal::Yes => personal::Place::Personal,
-                Personal::Inside => personal::Place::People,
-                Personal::No => personal::Place::Settings,
-            };
-            self.hide(begins, hiding, place);
-        }
+        let place = match column.personal {
+            Personal::Yes => personal::Place::Personal,
+            Personal::Inside => personal::Place::People,
+            Personal::No => personal::Place::Settings,
+        };
+        self.hide(begins, &format.personal, place);
         if column.is_volatile {
             self.volatile = Some(begins..self.json.bytes.len());
         }
@@ -247,8 +245,7 @@ impl<'f> Line<'f> {
         is_filled.store(true, Ordering::Relaxed);
         kind.write_at(Place::Open.below(&field), &value, &mut self.json);
         self.note_loss(name, begins);
-        if let Some(hiding) = format.personal.hiding() {
-            self.hide(begins, hiding, personal::Place::People.below(&field));
+        if self.hide(begins, &format.personal, personal::Place::People.below(&field)) {
             // What stands instead of the value must fit the column.
             let hidden = self.json.bytes.split_off(begins);
             kind.write(std::str::from_utf8(&hidden).unwrap_or("null"), &mut self.json);
@@ -264,14 +261,17 @@ impl<'f> Line<'f> {
         }
     }
 
-    /// Hides what is personal in the value that begins at `begins`.
-    fn hide(&mut self, begins: usize, hiding: Hiding<'_>, place: personal::Place) {
-        // What has been written is JSON, which is UTF-8.
-        let Ok(json) = std::str::from_utf8(&self.json.bytes[begins..]) else { return };
-        if let Cow::Owned(hidden) = hiding.hidden(json, place) {
-            self.json.bytes.truncate(begins);
-            self.json.raw(&hidden);
+    /// Hides what is personal in the value that begins at `begins`; returns whether that has changed it.
+    fn hide(&mut self, begins: usize, personal: &PersonalData, place: personal::Place) -> bool {
+        if matches!(personal, PersonalData::Keep) {
+            return false;
         }
+        // What has been written is JSON, which is UTF-8.
+        let json = std::str::from_utf8(&self.json.bytes[begins..]).unwrap_or_default();
+        let Cow::Owned(hidden) = personal.hidden(json, place) else { return false };
+        self.json.bytes.truncate(begins);
+        self.json.raw(&hidden);
+        true
     }
 
     /// A hash of the record. Of the volatile column it counts only whether it is null, and the `file` that it is a

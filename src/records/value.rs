@@ -38,7 +38,7 @@ use serde_json::value::RawValue;
 
 use super::column::Kind;
 use super::secrets::{Place, rewritten, rewritten_number, rewritten_string};
-use super::strings::{decoded, inner, is_readable};
+use super::strings::decoded;
 use super::time::{Timestamp, time_in};
 
 /// Escapes what JSON allows in a line and line-splitting readers do not survive: U+2028, U+2029 and
@@ -177,12 +177,10 @@ fn write_between(before: &str, json: &str, after: &str, out: &mut Json) {
 
 fn write_text(json: &str, out: &mut Json) {
     match json.as_bytes().first() {
-        Some(b'"') => match rewritten_string(json) {
+        // It is what somebody or an app wrote.
+        Some(b'"') => match rewritten_string(json, Place::Document) {
             None => out.raw(json),
-            Some(other) => {
-                out.is_lossy |= !is_readable(inner(json));
-                out.raw(&other);
-            }
+            Some((other, is_lossy)) => out.rewritten((other.into(), is_lossy)),
         },
         Some(b'{' | b'[') => {
             out.is_lossy = true;
@@ -238,7 +236,7 @@ fn digits(json: &str) -> Option<Cow<'_, str>> {
     match json.as_bytes().first()? {
         b'-' | b'0'..=b'9' => Some(Cow::Borrowed(json)),
         b'"' => {
-            let text = decoded(inner(json));
+            let text = decoded(json);
             let text = text.trim();
             // Only what JSON calls a number: `inf` and `+5` are none.
             let is_number = text.starts_with(|letter: char| letter == '-' || letter.is_ascii_digit())
@@ -268,7 +266,7 @@ pub fn as_bool(json: &str) -> Option<bool> {
     match json {
         "true" => Some(true),
         "false" => Some(false),
-        text if text.starts_with('"') => match decoded(inner(text)).trim() {
+        text if text.starts_with('"') => match decoded(text).trim() {
             text if text.eq_ignore_ascii_case("true") => Some(true),
             text if text.eq_ignore_ascii_case("false") => Some(false),
             _ => None,

@@ -15,7 +15,7 @@ use ring::digest::{SHA256, digest};
 use crate::api::{Keyed, Members};
 use crate::records::Kind::{Number, Text, Time};
 use crate::records::{
-    Fields, PersonalData, Record, RecordError, Table, Times, Timestamp, Value, as_bool, column, inner, personal,
+    Fields, PersonalData, Record, RecordError, Table, Times, Timestamp, Value, as_bool, column, decoded, personal,
     quoted, readable_id,
 };
 
@@ -155,11 +155,9 @@ fn people_of<'a>(
 
 /// An id for somebody to whom 100ms gives none. It must not tell a name that the records do not have.
 fn derived_id(session: &str, joined_at: Option<Timestamp>, peer: &Fields<'_>, personal: &PersonalData) -> String {
-    let name = peer.text("name").unwrap_or_default();
-    let name = match personal.hiding() {
-        Some(hiding) => inner(&hiding.hidden(&quoted(&name), personal::Place::Personal)).to_owned(),
-        None => name.into_owned(),
-    };
+    let name = quoted(&peer.text("name").unwrap_or_default());
+    let name = personal.hidden(&name, personal::Place::Personal);
+    let name = decoded(&name);
     let joined_at = joined_at.map(|time| time.to_string()).unwrap_or_default();
     let digest = digest(&SHA256, format!("{session}\n{joined_at}\n{name}").as_bytes());
     digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
@@ -168,7 +166,6 @@ fn derived_id(session: &str, joined_at: Option<Timestamp>, peer: &Fields<'_>, pe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::personal::Salt;
 
     fn read(peers: &str, personal: &PersonalData) -> Result<Vec<String>, RecordError> {
         let json = format!(r#"{{"peers":{peers}}}"#);
@@ -201,9 +198,9 @@ mod tests {
     fn a_derived_id_tells_no_name_that_is_hidden() {
         let of = |name: &str, personal: &PersonalData| ids(&format!(r#"[{{"name":"{name}"}}]"#), personal);
         assert_eq!(of("Ada", &PersonalData::Drop), of("Bob", &PersonalData::Drop));
-        let hashed = PersonalData::Hash(Salt::new("a salt for tests"));
+        let hashed = PersonalData::hashed("a salt for tests");
         assert_ne!(of("Ada", &hashed), of("Bob", &hashed));
-        assert_ne!(of("Ada", &hashed), of("Ada", &PersonalData::Hash(Salt::new("another one"))));
+        assert_ne!(of("Ada", &hashed), of("Ada", &PersonalData::hashed("another one")));
     }
 
     #[test]
