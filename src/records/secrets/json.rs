@@ -35,16 +35,11 @@ struct Secrets {
 }
 
 impl Secrets {
-    fn open_string(&mut self, string: &str, place: Place) -> Option<String> {
-        let (other, is_lossy) = rewritten_string(string, place)?;
+    /// What became of a string or a number; notes whether something in it was lost.
+    fn noted(&mut self, rewritten: Option<(String, bool)>) -> Option<String> {
+        let (json, is_lossy) = rewritten?;
         self.is_lossy |= is_lossy;
-        Some(other)
-    }
-
-    fn open_number(&mut self, number: &str) -> Option<String> {
-        let other = rewritten_number(number)?;
-        self.is_lossy = true;
-        Some(other)
+        Some(json)
     }
 }
 
@@ -72,16 +67,16 @@ impl Rule for Secrets {
             (Place::Named | Place::Within, _) => Some(MASK.to_owned()),
             (Place::WebhookUrl, _) if is_text => Some(quoted(host(&decoded(json)))),
             (Place::Webhook, _) if is_text && is_url() => Some(quoted(host(&decoded(json)))),
-            (Place::Metadata, _) if is_text => self.open_string(json, Place::Document),
-            _ if is_text => self.open_string(json, place),
+            (Place::Metadata, _) if is_text => self.noted(rewritten_string(json, Place::Document)),
+            _ if is_text => self.noted(rewritten_string(json, place)),
             (_, "true" | "false") => None,
             _ if self.leaves_all_else => None,
-            _ => self.open_number(json),
+            _ => self.noted(rewritten_number(json).map(|number| (number, true))),
         }
     }
 
     fn key(&mut self, string: &str) -> Option<String> {
-        if self.leaves_all_else { None } else { self.open_string(string, Place::Document) }
+        if self.leaves_all_else { None } else { self.noted(rewritten_string(string, Place::Document)) }
     }
 
     fn too_deep(&mut self) {
@@ -117,8 +112,12 @@ fn masked(text: &str, place: Place) -> Cow<'_, str> {
 /// lost that is no secret.
 pub fn rewritten_string(string: &str, place: Place) -> Option<(String, bool)> {
     let inner = inner(string);
-    let may_tell =
-        || has_telling_escape(inner) || may_hold_secret(inner.as_bytes()) || has_document_with_secret(inner, place);
+    // An escape may stand for something that matters: a slash of a URL, or any letter.
+    let may_tell = || {
+        ["\\u", "\\/"].iter().any(|escape| inner.contains(escape))
+            || may_hold_secret(inner.as_bytes())
+            || has_document_with_secret(inner, place)
+    };
     if is_plain(inner.as_bytes()) || !may_tell() {
         return None;
     }
@@ -132,16 +131,9 @@ pub fn rewritten_string(string: &str, place: Place) -> Option<(String, bool)> {
 /// Whether a text holds a JSON document in which a name says that its value is a secret. It may be cut off, and stand
 /// among other text, in a string that is escaped once more.
 fn has_document_with_secret(text: &str, place: Place) -> bool {
-    /// No name of the table is longer, with its escapes and words before it.
-    const LONGEST_KEY: usize = 100;
     memchr::memchr_iter(b':', text.as_bytes()).any(|colon| {
         let Some(before) = text[..colon].trim_ascii_end().strip_suffix('"') else { return false };
-        let before = before.trim_end_matches('\\');
-        let mut begins = before.len().saturating_sub(LONGEST_KEY);
-        while !before.is_char_boundary(begins) {
-            begins += 1;
-        }
-        let key = before[begins..].rsplit(['"', '\\']).next().unwrap_or_default();
+        let key = before.trim_end_matches('\\').rsplit(['"', '\\']).next().unwrap_or_default();
         !matches!(place.below(key), Place::Open | Place::Metadata | Place::Document)
     })
 }
@@ -159,16 +151,12 @@ fn masked_document(text: &str, place: Place) -> Cow<'_, str> {
     }
 }
 
-/// Whether an escape may stand for something that matters: a slash of a URL, or any letter.
-fn has_telling_escape(inner: &str) -> bool {
-    let bytes = inner.as_bytes();
-    memchr::memchr_iter(b'\\', bytes).any(|at| matches!(bytes.get(at + 1), Some(b'u' | b'/')))
-}
-
 /// A number as it may go out where any JSON may stand, when it cannot stay as it is: rounded, or as a string
 /// when it is beyond all numbers of 64 bits.
 pub fn rewritten_number(number: &str) -> Option<String> {
-    let is_plain = is_plain_number(number);
+    let whole = number.split(['.', 'e', 'E']).next().unwrap_or_default();
+    let fits = whole.parse::<i64>().is_ok() || whole.parse::<u64>().is_ok();
+    let is_plain = fits && number.len() <= LONGEST_NUMBER;
     if is_plain && !number.contains(['e', 'E']) {
         return None;
     }
@@ -177,12 +165,4 @@ pub fn rewritten_number(number: &str) -> Option<String> {
         Ok(float) if !is_plain => Some(serde_json::Value::from(float).to_string()),
         _ => None,
     }
-}
-
-/// Whether every reader takes the digits as they are: the whole part within 64 bits, and not too many of them.
-fn is_plain_number(number: &str) -> bool {
-    const ALWAYS_FIT: usize = 18;
-    let whole = number.split(['.', 'e', 'E']).next().unwrap_or_default();
-    let fits = whole.len() <= ALWAYS_FIT || whole.parse::<i64>().is_ok() || whole.parse::<u64>().is_ok();
-    fits && number.len() <= LONGEST_NUMBER
 }
