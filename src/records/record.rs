@@ -81,10 +81,10 @@ impl<'a> Fields<'a> {
     /// there is the one that all items of the map have, `sure`, and none beyond `table`: else it is none of the map's
     /// items, and all that is in it may be the secret.
     pub fn under(self, key: Option<&str>, table: &Table, sure: &str) -> Self {
+        let is_known = |(index, (name, _)): (usize, &(Key<'_>, _))| table.filled_by(&name.0, index).is_some();
+        let is_ordinary = self.get(sure).is_some() && self.0.iter().enumerate().all(is_known);
         let is_secret = || key.is_some_and(|key| Place::Open.below(key).is_secret());
-        let is_known = |(name, _): &(Key<'_>, _)| table.filled_by(&name.0, 0).is_some();
-        let is_ordinary = || self.get(sure).is_some() && self.0.iter().all(is_known);
-        if is_secret() && !is_ordinary() { Self::default() } else { self }
+        if !is_ordinary && is_secret() { Self::default() } else { self }
     }
 
     /// The id, which keys and pages depend on.
@@ -163,7 +163,7 @@ impl Value<'_> {
             Self::At(place, json) => kind.write_at(*place, json.get(), out),
             Self::Text(text) => out.text(&mask_value(text)),
             Self::Plain(text) => out.text(text),
-            Self::Time(time) => out.time(Some(*time)),
+            Self::Time(time) => out.serialize(time),
             Self::Number(number) => out.serialize(number),
             Self::Count(count) => out.serialize(count),
             Self::Entries(entries) => {
@@ -320,7 +320,7 @@ impl<'a> Record<'a> {
 
 fn readable_time(value: Raw<'_>, id: &str, field: &'static str) -> Result<Option<Timestamp>, RecordError> {
     let time = value.map_or(Ok(None), |value| time_in(value.get()));
-    time.map_err(|_| RecordError::new(Some(id), field, "is not a time"))
+    time.map_err(|problem| RecordError::new(Some(id), field, problem))
 }
 
 /// An id that stands in `field` of the record `of`.
