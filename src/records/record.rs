@@ -135,10 +135,8 @@ pub enum Value<'a> {
     Null,
     /// None, because what came could not be kept.
     Lost,
-    /// As the API sent it.
-    Json(&'a RawValue),
-    /// The same, from a place that may make it a secret.
-    At(Place, &'a RawValue),
+    /// As the API sent it, from a place that may make it a secret.
+    Json(Place, &'a RawValue),
     /// A text, in which secrets are masked.
     Text(Cow<'a, str>),
     /// A text that is written as it is, such as a signed link.
@@ -159,30 +157,20 @@ impl Value<'_> {
         match self {
             Self::Null => out.null(),
             Self::Lost => out.fitting(None::<()>),
-            Self::Json(json) => kind.write(json.get(), out),
-            Self::At(place, json) => kind.write_at(*place, json.get(), out),
+            Self::Json(place, json) => kind.write_at(*place, json.get(), out),
             Self::Text(text) => out.text(&mask_value(text)),
             Self::Plain(text) => out.text(text),
             Self::Time(time) => out.serialize(time),
             Self::Number(number) => out.serialize(number),
             Self::Count(count) => out.serialize(count),
-            Self::Entries(entries) => {
-                out.push(b'[');
-                for (index, entry) in entries.iter().enumerate() {
-                    if index > 0 {
-                        out.push(b',');
-                    }
-                    entry.write_entry(out);
-                }
-                out.push(b']');
-            }
+            Self::Entries(entries) => out.list(entries, Record::write_entry),
         }
     }
 }
 
 impl<'a> From<&'a RawValue> for Value<'a> {
     fn from(json: &'a RawValue) -> Self {
-        Self::Json(json)
+        Self::Json(Place::Open, json)
     }
 }
 
@@ -239,7 +227,7 @@ impl<'a> Record<'a> {
             return self.unknown.push((name, value));
         };
         if is_preferred || matches!(self.values[column], Value::Null) {
-            self.values[column] = Value::Json(value);
+            self.values[column] = value.into();
         }
         *next = column + 1;
     }
@@ -258,7 +246,7 @@ impl<'a> Record<'a> {
     pub fn get(&self, name: &str) -> Raw<'a> {
         match self.table.filled_by(name.as_bytes(), 0) {
             Some((place, _)) => match self.values[place] {
-                Value::Json(json) => Some(json),
+                Value::Json(_, json) => Some(json),
                 _ => None,
             },
             None => self.unknown.iter().rev().find(|(field, _)| field.0 == name.as_bytes()).map(|(_, value)| *value),
@@ -285,12 +273,18 @@ impl<'a> Record<'a> {
         self.unknown.iter().map(|(name, value)| (name.text(), *value))
     }
 
-    /// The value of the column that a field called `name` fills, as it is written; `None` when there is none.
-    pub fn under_other_name(&self, name: &str) -> Option<String> {
-        let (place, _) = self.table.filled_by(name.as_bytes(), 0)?;
+    /// The field that a column called `name` is of, which the table does not know, and its value: a field that the table
+    /// does not know either, or one that fills another column, as that is written.
+    pub fn added(&self, name: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+        let is_of_column = |(field, _): &(Cow<'_, str>, _)| field == name || snake_case(field) == name;
+        if let Some((field, value)) = self.unknown_fields().find(is_of_column) {
+            return Some((field, value.get().into()));
+        }
+        let (column, _) = self.table.filled_by(name.as_bytes(), 0)?;
         let mut json = Json::default();
-        self.write(place, &mut json);
-        String::from_utf8(json.bytes).ok().filter(|value| value != "null")
+        self.write(column, &mut json);
+        let value = String::from_utf8(json.bytes).ok().filter(|value| value != "null")?;
+        Some((name.to_owned().into(), value.into()))
     }
 
     /// Writes the value of the column at `index`.
