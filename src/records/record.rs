@@ -160,7 +160,7 @@ impl Value<'_> {
             Self::Json(place, json) => kind.write_at(*place, json.get(), out),
             Self::Text(text) => out.text(&mask_value(text)),
             Self::Plain(text) => out.text(text),
-            Self::Time(time) => out.serialize(time),
+            Self::Time(time) => out.time(Some(*time)),
             Self::Number(number) => out.serialize(number),
             Self::Count(count) => out.serialize(count),
             Self::Entries(entries) => out.list(entries, Record::write_entry),

@@ -47,8 +47,7 @@ impl Timestamp {
     /// The time in an id such as those of 100ms (MongoDB's ObjectId): 24 hexadecimal digits, the first eight of
     /// which are the seconds since 1970.
     pub fn in_id(id: &str) -> Option<Self> {
-        let is_object_id = id.len() == 24 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let seconds = is_object_id.then(|| i64::from_str_radix(&id[..8], 16).ok()).flatten()?;
+        let seconds = is_object_id(id).then(|| i64::from_str_radix(&id[..8], 16).ok()).flatten()?;
         Some(Self(seconds * MICROS)).filter(|time| !time.is_never())
     }
 
@@ -79,10 +78,15 @@ impl Timestamp {
     }
 
     /// What is too far away to be written (no API time is) becomes the first or the last moment that can be.
-    fn written(self, seconds: SecondsFormat) -> String {
+    pub(super) fn written(self, seconds: SecondsFormat) -> String {
         let moment = DateTime::from_timestamp_micros(self.0.clamp(WRITABLE[0], WRITABLE[1]));
         moment.unwrap_or_default().to_rfc3339_opts(seconds, true)
     }
+}
+
+/// Whether this is an id as MongoDB makes them.
+pub fn is_object_id(id: &str) -> bool {
+    id.len() == 24 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// `clock`, the date and the time of day, with the fraction and the offset in `rest` as RFC 3339 has them.

@@ -115,10 +115,10 @@ pub fn rewritten_string(string: &str, place: Place) -> Option<(String, bool)> {
     // An escape may stand for something that matters: a slash of a URL, or any letter.
     let may_tell = || {
         ["\\u", "\\/"].iter().any(|escape| inner.contains(escape))
-            || may_hold_secret(inner.as_bytes())
+            || may_hold_secret(inner)
             || has_document_with_secret(inner, place)
     };
-    if is_plain(inner.as_bytes()) || !may_tell() {
+    if is_plain(inner) || !may_tell() {
         return None;
     }
     let (text, is_readable) = read(string);
