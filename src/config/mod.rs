@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::api::{Credentials, is_loopback};
 use crate::nearest::nearest;
-use crate::streams::{AnalyticsRooms, PersonalData, Salt};
+use crate::streams::{AnalyticsRooms, PersonalData};
 
 /// The types of events that can be asked for: those that 100ms documents, and the two that are made from
 /// the participants of the sessions.
@@ -243,20 +243,20 @@ const SALT: &str = "personal_data_salt";
 
 fn personal_data(typed: &Map<String, Value>) -> Checked<PersonalData> {
     Ok(match value_of::<String>(typed, "personal_data").as_str() {
-        "hash" => PersonalData::Hash(salt(typed)?),
+        "hash" => PersonalData::hashed(&salt(typed)?),
         "drop" => PersonalData::Drop,
         _ => PersonalData::Keep,
     })
 }
 
 /// The salt is never repeated in a sentence: it is a secret.
-fn salt(typed: &Map<String, Value>) -> Checked<Salt> {
+fn salt(typed: &Map<String, Value>) -> Checked<String> {
     let advice = format!("write a random text of {SHORTEST_SALT} characters or more, and keep it");
     match given(typed, SALT).map(|salt| salt.as_str().map(str::trim)) {
         None => Err(format!("is missing, although `personal_data` is `hash`: {advice}")),
         Some(None) => Err(format!("is not a string: {advice}")),
         Some(Some(salt)) if salt.chars().count() < SHORTEST_SALT => Err(format!("is too short: {advice}")),
-        Some(Some(salt)) => Ok(Salt::new(salt)),
+        Some(Some(salt)) => Ok(salt.to_owned()),
     }
 }
 

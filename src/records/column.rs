@@ -72,23 +72,6 @@ pub const fn column(name: &'static str, kind: Kind, description: &'static str) -
     Column { name, fields: &[], kind, description, personal: Personal::No, is_volatile: false }
 }
 
-/// Where the column `name` stands among `columns`, found when the code is compiled.
-pub const fn place(columns: &[Column], name: &str) -> usize {
-    let name = name.as_bytes();
-    let mut place = 0;
-    loop {
-        let column = columns[place].name.as_bytes();
-        let mut at = 0;
-        while at < name.len() && column.len() == name.len() && column[at] == name[at] {
-            at += 1;
-        }
-        if at == name.len() {
-            return place;
-        }
-        place += 1;
-    }
-}
-
 /// The columns of three groups, one after the other: `ALL` is how many they are.
 pub const fn all_of<const ALL: usize>(groups: [&[Column]; 3]) -> [Column; ALL] {
     let mut all = [column("", Kind::Any, ""); ALL];

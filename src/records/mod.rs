@@ -24,12 +24,12 @@ pub(crate) mod walk;
 
 mod spelling;
 
-pub use column::{Column, Kind, Personal, Table, all_of, column, place, snake_case};
-pub use personal::{PersonalData, Salt};
-pub use record::{Entry, Fields, Record, RecordError, Tabled, Times, Value, added_fields, readable_id};
+pub use column::{Column, Kind, Personal, Table, all_of, column, snake_case};
+pub use personal::PersonalData;
+pub use record::{Fields, Record, RecordError, Times, Value, added_fields, readable_id};
 pub use row::{Format, Hashes, Remembered, Rows, WrittenHashes};
 pub use secrets::{MASK, Place, cut_urls, host, mask_text, rewritten};
-pub use strings::{inner, text_in};
+pub use strings::{decoded, text_in};
 pub use time::Timestamp;
 pub use value::{as_bool, keep_on_one_line, number, written_as_object};
 pub use walk::quoted;

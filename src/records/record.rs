@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Map;
@@ -78,6 +77,16 @@ impl<'a> Fields<'a> {
         self.get(name).and_then(|value| text_in(value.get()))
     }
 
+    /// The fields as they may stand under `key` in a map. When `key` is the name of a secret, nothing is left of them, unless
+    /// there is the one that all items of the map have, `sure`, and none beyond `table`: else it is none of the map's
+    /// items, and all that is in it may be the secret.
+    pub fn under(self, key: Option<&str>, table: &Table, sure: &str) -> Self {
+        let is_known = |(index, (name, _)): (usize, &(Key<'_>, _))| table.filled_by(&name.0, index).is_some();
+        let is_ordinary = self.get(sure).is_some() && self.0.iter().enumerate().all(is_known);
+        let is_secret = || key.is_some_and(|key| Place::Open.below(key).is_secret());
+        if !is_ordinary && is_secret() { Self::default() } else { self }
+    }
+
     /// The id, which keys and pages depend on.
     ///
     /// # Errors
@@ -126,10 +135,8 @@ pub enum Value<'a> {
     Null,
     /// None, because what came could not be kept.
     Lost,
-    /// As the API sent it.
-    Json(&'a RawValue),
-    /// The same, from a place that may make it a secret.
-    At(Place, &'a RawValue),
+    /// As the API sent it, from a place that may make it a secret.
+    Json(Place, &'a RawValue),
     /// A text, in which secrets are masked.
     Text(Cow<'a, str>),
     /// A text that is written as it is, such as a signed link.
@@ -150,30 +157,20 @@ impl Value<'_> {
         match self {
             Self::Null => out.null(),
             Self::Lost => out.fitting(None::<()>),
-            Self::Json(json) => kind.write(json.get(), out),
-            Self::At(place, json) => kind.write_at(*place, json.get(), out),
+            Self::Json(place, json) => kind.write_at(*place, json.get(), out),
             Self::Text(text) => out.text(&mask_value(text)),
             Self::Plain(text) => out.text(text),
             Self::Time(time) => out.time(Some(*time)),
             Self::Number(number) => out.serialize(number),
             Self::Count(count) => out.serialize(count),
-            Self::Entries(entries) => {
-                out.push(b'[');
-                for (index, entry) in entries.iter().enumerate() {
-                    if index > 0 {
-                        out.push(b',');
-                    }
-                    entry.write_entry(out);
-                }
-                out.push(b']');
-            }
+            Self::Entries(entries) => out.list(entries, Record::write_entry),
         }
     }
 }
 
 impl<'a> From<&'a RawValue> for Value<'a> {
     fn from(json: &'a RawValue) -> Self {
-        Self::Json(json)
+        Self::Json(Place::Open, json)
     }
 }
 
@@ -211,36 +208,6 @@ pub struct Record<'a> {
     unknown: Vec<(Key<'a>, &'a RawValue)>,
 }
 
-/// A table that the code knows, so that records are read right into its columns.
-pub trait Tabled {
-    const TABLE: &'static Table;
-}
-
-/// A record in the table of `T`.
-pub struct Entry<'a, T>(pub Record<'a>, PhantomData<T>);
-
-impl<'de, T: Tabled> Deserialize<'de> for Entry<'de, T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object<T>(PhantomData<T>);
-        impl<'de, T: Tabled> Visitor<'de> for Object<T> {
-            type Value = Record<'de>;
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let (mut record, mut next) = (Record::new(T::TABLE), 0);
-                while let Some(key) = map.next_key::<Key<'de>>()? {
-                    if let Some(value) = map.next_value::<Raw<'de>>()? {
-                        record.fill(key, value, &mut next);
-                    }
-                }
-                Ok(record)
-            }
-        }
-        Ok(Self(deserializer.deserialize_map(Object(PhantomData::<T>))?, PhantomData))
-    }
-}
-
 impl<'a> Record<'a> {
     /// A record without values.
     pub fn new(table: &'static Table) -> Self {
@@ -260,7 +227,7 @@ impl<'a> Record<'a> {
             return self.unknown.push((name, value));
         };
         if is_preferred || matches!(self.values[column], Value::Null) {
-            self.values[column] = Value::Json(value);
+            self.values[column] = value.into();
         }
         *next = column + 1;
     }
@@ -275,60 +242,15 @@ impl<'a> Record<'a> {
         Ok((times, record.with("created_at", times.created_at).with("updated_at", times.changed)))
     }
 
-    /// The record as it may stand under `key` in a map. When `key` is the name of a secret, nothing is left of it, unless
-    /// it has the column that all of them have, at `sure`, and no field beyond the table: else it is none of the map's
-    /// items, and all that is in it may be the secret.
-    pub fn under(self, key: Option<&str>, sure: usize) -> Self {
-        let is_ordinary = self.unknown.is_empty() && self.raw(sure).is_some();
-        let is_secret = || key.is_some_and(|key| Place::Open.below(key).is_secret());
-        if !is_ordinary && is_secret() { Self::new(self.table) } else { self }
-    }
-
-    /// What came, in another table.
-    pub fn moved_to(self, table: &'static Table) -> Self {
-        let (mut moved, mut next) = (Self::new(table), 0);
-        for (column, value) in self.table.columns.iter().zip(&self.values) {
-            if let Value::Json(value) = value {
-                moved.fill(Key(column.name.as_bytes().into()), value, &mut next);
-            }
-        }
-        self.unknown.into_iter().for_each(|(name, value)| moved.fill(name, value, &mut next));
-        moved
-    }
-
     /// What came in the field `name`, whether or not the table knows it.
     pub fn get(&self, name: &str) -> Raw<'a> {
         match self.table.filled_by(name.as_bytes(), 0) {
-            Some((place, _)) => self.raw(place),
+            Some((place, _)) => match self.values[place] {
+                Value::Json(_, json) => Some(json),
+                _ => None,
+            },
             None => self.unknown.iter().rev().find(|(field, _)| field.0 == name.as_bytes()).map(|(_, value)| *value),
         }
-    }
-
-    /// What came for the column at `place`.
-    fn raw(&self, place: usize) -> Raw<'a> {
-        match self.values[place] {
-            Value::Json(json) => Some(json),
-            _ => None,
-        }
-    }
-
-    /// The text that came for the column at `place`, when it is not empty.
-    pub fn text(&self, place: usize) -> Option<Cow<'a, str>> {
-        self.raw(place).and_then(|json| text_in(json.get()))
-    }
-
-    /// The moment that came for the column at `place`, when there is one. `of` is the id of the record, and `field` the
-    /// name of the field, for the error.
-    ///
-    /// # Errors
-    /// When there is a value and it is no time.
-    pub fn time(&self, place: usize, of: &str, field: &'static str) -> Result<Option<Timestamp>, RecordError> {
-        readable_time(self.raw(place), of, field)
-    }
-
-    /// Sets the value of the column at `place`, whatever came.
-    pub fn set_at(&mut self, place: usize, value: impl Into<Value<'a>>) {
-        self.values[place] = value.into();
     }
 
     /// Sets the value of `column`, whatever came.
@@ -351,12 +273,18 @@ impl<'a> Record<'a> {
         self.unknown.iter().map(|(name, value)| (name.text(), *value))
     }
 
-    /// The value of the column that a field called `name` fills, as it is written; `None` when there is none.
-    pub fn under_other_name(&self, name: &str) -> Option<String> {
-        let (place, _) = self.table.filled_by(name.as_bytes(), 0)?;
+    /// The field that a column called `name` is of, which the table does not know, and its value: a field that the table
+    /// does not know either, or one that fills another column, as that is written.
+    pub fn added(&self, name: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+        let is_of_column = |(field, _): &(Cow<'_, str>, _)| field == name || snake_case(field) == name;
+        if let Some((field, value)) = self.unknown_fields().find(is_of_column) {
+            return Some((field, value.get().into()));
+        }
+        let (column, _) = self.table.filled_by(name.as_bytes(), 0)?;
         let mut json = Json::default();
-        self.write(place, &mut json);
-        String::from_utf8(json.bytes).ok().filter(|value| value != "null")
+        self.write(column, &mut json);
+        let value = String::from_utf8(json.bytes).ok().filter(|value| value != "null")?;
+        Some((name.to_owned().into(), value.into()))
     }
 
     /// Writes the value of the column at `index`.
@@ -386,7 +314,7 @@ impl<'a> Record<'a> {
 
 fn readable_time(value: Raw<'_>, id: &str, field: &'static str) -> Result<Option<Timestamp>, RecordError> {
     let time = value.map_or(Ok(None), |value| time_in(value.get()));
-    time.map_err(|_| RecordError::new(Some(id), field, "is not a time"))
+    time.map_err(|problem| RecordError::new(Some(id), field, problem))
 }
 
 /// An id that stands in `field` of the record `of`.

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use super::column::{Column, Kind, Personal, Table, snake_case};
-use super::personal::{self, Hiding, PersonalData};
+use super::column::{Column, Kind, Personal, Table};
+use super::personal::{self, PersonalData};
 use super::record::{Record, Times};
 use super::secrets::Place;
 use super::time::Timestamp;
@@ -28,14 +28,23 @@ pub struct Format {
     columns: Vec<(usize, &'static Column, String)>,
     /// Places in the table.
     primary_key: Vec<usize>,
-    /// Columns that the API has added since this version was made, with what they hold, and `"name":`.
-    added: Vec<(String, Kind, String)>,
-    /// Which of those have had a value.
-    filled: Arc<[AtomicBool]>,
+    /// Columns that the API has added since this version was made.
+    added: Arc<[Added]>,
     /// What earlier syncs have written, which is not written again.
     written: Arc<WrittenHashes>,
     /// How personal data is written.
     pub personal: PersonalData,
+}
+
+/// A column that the API has added since this version was made.
+#[derive(Debug)]
+struct Added {
+    name: String,
+    kind: Kind,
+    /// `"name":`
+    key: String,
+    /// Whether it has had a value.
+    is_filled: AtomicBool,
 }
 
 impl Format {
@@ -53,7 +62,12 @@ impl Format {
         let is_selected = |name: &str| selected.is_none_or(|names| names.iter().any(|(selected, _)| selected == name));
         let known = |name: &str| table.columns.iter().any(|column| column.name == name);
         let added = selected.unwrap_or_default().iter().filter(|(name, _)| !known(name));
-        let added: Vec<_> = added.map(|(name, schema)| (name.clone(), Kind::of(schema), key(name))).collect();
+        let added = added.map(|(name, schema)| Added {
+            name: name.clone(),
+            kind: Kind::of(schema),
+            key: key(name),
+            is_filled: AtomicBool::new(false),
+        });
         let columns = table.columns.iter().enumerate();
         let columns = columns.filter(|(_, column)| column.kind != Kind::Dropped && is_selected(column.name));
         let is_key = |index: &usize| primary_key.contains(&table.columns[*index].name);
@@ -61,8 +75,7 @@ impl Format {
             prefix,
             columns: columns.map(|(index, column)| (index, column, key(column.name))).collect(),
             primary_key: (0..table.columns.len()).filter(is_key).collect(),
-            filled: added.iter().map(|_| AtomicBool::new(false)).collect(),
-            added,
+            added: added.collect(),
             written,
             personal,
         }
@@ -70,8 +83,7 @@ impl Format {
 
     /// The selected columns that this version does not know and that no record has had a value for.
     pub fn empty_columns(&self) -> impl Iterator<Item = &str> {
-        let added = self.added.iter().zip(self.filled.iter());
-        added.filter(|(_, is_filled)| !is_filled.load(Ordering::Relaxed)).map(|((name, ..), _)| name.as_str())
+        self.added.iter().filter(|added| !added.is_filled.load(Ordering::Relaxed)).map(|added| added.name.as_str())
     }
 
     /// Whether the column is written; a stream need not fetch what nobody selected.
@@ -127,20 +139,17 @@ impl Rows {
         let line_begins = self.bytes.len();
         let line = Line::write(std::mem::take(&mut self.bytes), format, record);
         self.latest = self.latest.max(times.map(|times| times.cursor));
-        let hashed = times.filter(|times| format.written.wants_hash(times.recheck_until));
-        let remembered = hashed.map(|times| {
+        if let Some(times) = times.filter(|times| format.written.wants_hash(times.recheck_until)) {
             let (key, content) = (format.hash_of_key(record), line.hash(file));
             let was_written = !format.written.holds(key, content);
-            Remembered { key, content, recheck_until: times.recheck_until, was_written }
-        });
-        self.recent.extend(remembered);
-        if let Some(Remembered { was_written: false, .. }) = remembered {
-            self.bytes = line.json.bytes;
-            self.bytes.truncate(line_begins);
-            return;
-        }
-        if let Some(Remembered { key, .. }) = remembered.filter(|_| !self.is_tentative) {
-            format.written.forget(key);
+            self.recent.push(Remembered { key, content, recheck_until: times.recheck_until, was_written });
+            if !was_written {
+                self.bytes = line.json.bytes;
+                return self.bytes.truncate(line_begins);
+            }
+            if !self.is_tentative {
+                format.written.forget(key);
+            }
         }
         for (column, _) in &line.losses {
             *self.changes.entry((*column).to_owned()).or_default() += 1;
@@ -197,9 +206,7 @@ impl<'f> Line<'f> {
             record.write(*index, &mut line.json);
             line.finish_column(column, begins, format);
         }
-        for ((name, kind, key), is_filled) in format.added.iter().zip(format.filled.iter()) {
-            line.push_added(name, *kind, key, format, record, is_filled);
-        }
+        format.added.iter().for_each(|added| line.push_added(added, format, record));
         line.json.push(b'}');
         line
     }
@@ -216,42 +223,28 @@ impl<'f> Line<'f> {
     /// Notes what was lost of a column, and hides what is personal in it.
     fn finish_column(&mut self, column: &'f Column, begins: usize, format: &Format) {
         self.note_loss(column.name, begins);
-        if let Some(hiding) = format.personal.hiding() {
-            let place = match column.personal {
-                Personal::Yes => personal::Place::Personal,
-                Personal::Inside => personal::Place::People,
-                Personal::No => personal::Place::Settings,
-            };
-            self.hide(begins, hiding, place);
-        }
+        let place = match column.personal {
+            Personal::Yes => personal::Place::Personal,
+            Personal::Inside => personal::Place::People,
+            Personal::No => personal::Place::Settings,
+        };
+        self.hide(begins, &format.personal, place);
         if column.is_volatile {
             self.volatile = Some(begins..self.json.bytes.len());
         }
     }
 
     /// Writes a column that this version does not know.
-    fn push_added(
-        &mut self,
-        name: &'f str,
-        kind: Kind,
-        key: &str,
-        format: &Format,
-        record: &Record<'_>,
-        is_filled: &AtomicBool,
-    ) {
-        let begins = self.push_key(key);
-        let found = record.unknown_fields().find(|(field, _)| field == name || snake_case(field) == name);
-        let found = found.map(|(field, value)| (field, Cow::Borrowed(value.get())));
-        let known = || Some((Cow::Borrowed(name), record.under_other_name(name)?.into()));
-        let Some((field, value)) = found.or_else(known) else { return self.json.null() };
-        is_filled.store(true, Ordering::Relaxed);
-        kind.write_at(Place::Open.below(&field), &value, &mut self.json);
-        self.note_loss(name, begins);
-        if let Some(hiding) = format.personal.hiding() {
-            self.hide(begins, hiding, personal::Place::People.below(&field));
+    fn push_added(&mut self, added: &'f Added, format: &Format, record: &Record<'_>) {
+        let begins = self.push_key(&added.key);
+        let Some((field, value)) = record.added(&added.name) else { return self.json.null() };
+        added.is_filled.store(true, Ordering::Relaxed);
+        added.kind.write_at(Place::Open.below(&field), &value, &mut self.json);
+        self.note_loss(&added.name, begins);
+        if self.hide(begins, &format.personal, personal::Place::People.below(&field)) {
             // What stands instead of the value must fit the column.
             let hidden = self.json.bytes.split_off(begins);
-            kind.write(std::str::from_utf8(&hidden).unwrap_or("null"), &mut self.json);
+            added.kind.write(std::str::from_utf8(&hidden).unwrap_or("null"), &mut self.json);
             self.json.is_lossy = false;
         }
     }
@@ -264,14 +257,17 @@ impl<'f> Line<'f> {
         }
     }
 
-    /// Hides what is personal in the value that begins at `begins`.
-    fn hide(&mut self, begins: usize, hiding: Hiding<'_>, place: personal::Place) {
-        // What has been written is JSON, which is UTF-8.
-        let Ok(json) = std::str::from_utf8(&self.json.bytes[begins..]) else { return };
-        if let Cow::Owned(hidden) = hiding.hidden(json, place) {
-            self.json.bytes.truncate(begins);
-            self.json.raw(&hidden);
+    /// Hides what is personal in the value that begins at `begins`; returns whether that has changed it.
+    fn hide(&mut self, begins: usize, personal: &PersonalData, place: personal::Place) -> bool {
+        if matches!(personal, PersonalData::Keep) {
+            return false;
         }
+        // What has been written is JSON, which is UTF-8.
+        let json = std::str::from_utf8(&self.json.bytes[begins..]).unwrap_or_default();
+        let Cow::Owned(hidden) = personal.hidden(json, place) else { return false };
+        self.json.bytes.truncate(begins);
+        self.json.raw(&hidden);
+        true
     }
 
     /// A hash of the record. Of the volatile column it counts only whether it is null, and the `file` that it is a

@@ -42,12 +42,9 @@ impl<T: Copy> Names<T> {
         Self(names)
     }
 
-    /// What is said of a name of which `last_letters` gives these, and the name in the table.
-    pub fn find(&self, letters: &[u8]) -> Option<(T, &'static [u8])> {
-        let found = self.0[usize::from(*letters.last()?)].iter().find(|(fits, _, word)| match fits {
-            Fits::End => letters.ends_with(word),
-            Fits::Whole => letters == *word,
-        });
-        found.map(|(_, says, word)| (*says, *word))
+    /// The entry that fits a name of which `last_letters` gives these.
+    pub fn find(&self, letters: &[u8]) -> Option<(Fits, T, &'static [u8])> {
+        let mut entries = self.0[usize::from(*letters.last()?)].iter().copied();
+        entries.find(|(fits, _, word)| if *fits == Fits::End { letters.ends_with(word) } else { letters == *word })
     }
 }

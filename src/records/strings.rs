@@ -5,67 +5,55 @@
 
 use std::borrow::Cow;
 
-/// What stands for a letter that no reader can take: U+FFFD, which Unicode has for that.
-const UNREADABLE: char = char::REPLACEMENT_CHARACTER;
-
-/// The text of a JSON string, without its quotes and escapes. What cannot be read is U+FFFD.
-pub fn decoded(inner: &str) -> Cow<'_, str> {
-    let Some(first) = memchr::memchr(b'\\', inner.as_bytes()) else { return Cow::Borrowed(inner) };
-    let mut text = String::with_capacity(inner.len());
-    text.push_str(&inner[..first]);
-    let mut rest = &inner[first..];
-    while !rest.is_empty() {
-        let (letter, length) = escape(rest);
-        text.push(letter);
-        rest = rest.get(length..).unwrap_or_default();
-        let plain = memchr::memchr(b'\\', rest.as_bytes()).unwrap_or(rest.len());
-        text.push_str(&rest[..plain]);
-        rest = &rest[plain..];
-    }
-    Cow::Owned(text)
+/// The text of a JSON string, which is given in its quotes. What cannot be read is U+FFFD.
+pub fn decoded(string: &str) -> Cow<'_, str> {
+    read(string).0
 }
 
-/// Whether every reader can take the text: no surrogate stands alone, and there is no U+0000.
-pub fn is_readable(inner: &str) -> bool {
-    let mut rest = inner;
-    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
-        let (letter, length) = escape(&rest[at..]);
-        // U+FFFD itself may be written as an escape.
-        if letter == UNREADABLE && !rest[at..].to_ascii_lowercase().starts_with("\\ufffd") {
-            return false;
-        }
-        rest = rest.get(at + length..).unwrap_or_default();
+/// The same, and whether every reader can take it: no surrogate stands alone, and there is no U+0000.
+pub fn read(string: &str) -> (Cow<'_, str>, bool) {
+    let mut rest = inner(string);
+    if memchr::memchr(b'\\', rest.as_bytes()).is_none() {
+        return (Cow::Borrowed(rest), true);
     }
-    true
+    let (mut text, mut is_readable) = (String::with_capacity(rest.len()), true);
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        text.push_str(plain);
+        let (letter, behind) = letter_of(escape);
+        is_readable &= letter.is_some();
+        text.push(letter.unwrap_or(char::REPLACEMENT_CHARACTER));
+        rest = behind;
+    }
+    text.push_str(rest);
+    (Cow::Owned(text), is_readable)
 }
 
-/// The letter that the escape at the beginning of `text` stands for, and the escape's length.
-fn escape(text: &str) -> (char, usize) {
-    match text.as_bytes().get(1) {
-        Some(b'u') => unicode(text),
-        Some(b'n') => ('\n', 2),
-        Some(b'r') => ('\r', 2),
-        Some(b't') => ('\t', 2),
-        Some(b'b') => ('\u{8}', 2),
-        Some(b'f') => ('\u{c}', 2),
-        Some(letter) if letter.is_ascii() => (char::from(*letter), 2),
-        _ => (UNREADABLE, 1),
-    }
+/// The letter that an escape stands for, which is given without its backslash, and what follows it. A text may be cut
+/// off, and hold what JSON does not know.
+fn letter_of(escape: &str) -> (Option<char>, &str) {
+    let mut letters = escape.chars();
+    let letter = match letters.next() {
+        Some('u') => return unicode(letters.as_str()),
+        Some('n') => Some('\n'),
+        Some('r') => Some('\r'),
+        Some('t') => Some('\t'),
+        Some('b') => Some('\u{8}'),
+        Some('f') => Some('\u{c}'),
+        other => other,
+    };
+    (letter, letters.as_str())
 }
 
-fn unicode(text: &str) -> (char, usize) {
-    let unit = |at: usize| text.get(at..at + 4).and_then(|digits| u32::from_str_radix(digits, 16).ok());
-    match unit(2) {
-        None => (UNREADABLE, 2),
-        Some(0) => (UNREADABLE, 6),
-        Some(high @ 0xd800..=0xdbff) => match unit(8).filter(|_| text.get(6..8) == Some("\\u")) {
-            Some(low @ 0xdc00..=0xdfff) => {
-                let letter = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-                (char::from_u32(letter).unwrap_or(UNREADABLE), 12)
-            }
-            _ => (UNREADABLE, 6),
-        },
-        Some(unit) => (char::from_u32(unit).unwrap_or(UNREADABLE), 6),
+/// The letter with this number, or with this and the next when they are a pair.
+fn unicode(digits: &str) -> (Option<char>, &str) {
+    let unit = |digits: &str| u16::from_str_radix(digits.get(..4)?, 16).ok();
+    let Some(first) = unit(digits) else { return (None, digits) };
+    let rest = &digits[4..];
+    let second = rest.strip_prefix("\\u").and_then(unit);
+    match char::decode_utf16([first].into_iter().chain(second)).next() {
+        Some(Ok(letter)) if letter.len_utf16() == 2 => (Some(letter), &rest[6..]),
+        Some(Ok(letter)) => (Some(letter).filter(|letter| *letter != '\0'), rest),
+        _ => (None, rest),
     }
 }
 
@@ -77,7 +65,7 @@ pub fn inner(string: &str) -> &str {
 /// The text of a JSON string, or of a number (an id may be one); `None` for anything else, and for an empty one.
 pub fn text_in(json: &str) -> Option<Cow<'_, str>> {
     match json.as_bytes().first()? {
-        b'"' => Some(decoded(inner(json))).filter(|text| !text.is_empty()),
+        b'"' => Some(decoded(json)).filter(|text| !text.is_empty()),
         b'-' | b'0'..=b'9' => Some(Cow::Borrowed(json)),
         _ => None,
     }
@@ -91,11 +79,11 @@ mod tests {
     fn what_can_be_read_is_read_as_json_has_it() {
         for inner in [r"plain", r#"a\n\r\t\b\f\/\\\"z"#, r"\u00e9\u20ac", r"\ud83d\ude00!", r"é€😀", r"\ufffd \uFFFD"]
         {
-            let expected: String = serde_json::from_str(&format!("\"{inner}\"")).unwrap();
-            assert_eq!(decoded(inner), expected, "{inner}");
-            assert!(is_readable(inner), "{inner}");
+            let string = format!("\"{inner}\"");
+            let expected: String = serde_json::from_str(&string).unwrap();
+            assert_eq!(read(&string), (expected.into(), true), "{inner}");
         }
-        assert!(matches!(decoded("plain"), Cow::Borrowed(_)));
+        assert!(matches!(decoded("\"plain\""), Cow::Borrowed(_)));
     }
 
     #[test]
@@ -108,10 +96,15 @@ mod tests {
             (r"\ud83dude00", "\u{fffd}ude00"),
             (r"a\u0000b", "a\u{fffd}b"),
         ] {
-            assert_eq!(decoded(inner), expected, "{inner}");
-            assert!(!is_readable(inner), "{inner}");
+            assert_eq!(read(&format!("\"{inner}\"")), (expected.into(), false), "{inner}");
         }
-        assert_eq!(decoded(r"\\u0000"), "\\u0000");
-        assert!(is_readable(r"\\u0000"));
+        assert_eq!(read(r"\\u0000"), ("\\u0000".into(), true));
+    }
+
+    #[test]
+    fn a_string_that_is_cut_off_is_read_as_far_as_it_goes() {
+        for (string, expected) in [(r#""a\n"#, "\"a\n"), (r#""a\"#, "\"a\u{fffd}"), (r#""a\u00"#, "\"a\u{fffd}00")] {
+            assert_eq!(decoded(string), expected);
+        }
     }
 }

@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::strings::text_in;
 
 const MICROS: i64 = 1_000_000;
 const YEAR_2000: i64 = 946_684_800 * MICROS;
-/// Days from the calendar's day one to 1970-01-01.
-const EPOCH_DAY: i64 = 719_163;
+/// The first and the last moment that four digits of a year can tell.
+const WRITABLE: [i64; 2] = [-62_167_219_200 * MICROS, 253_402_300_800 * MICROS - 1];
 
 /// A moment in microseconds since 1970, written `YYYY-MM-DDTHH:MM:SS.ffffffZ`.
 ///
@@ -24,21 +24,18 @@ impl Timestamp {
     /// instead of the `T`, an offset without its colon or its minutes, Go's ` +0000 UTC`. Without an offset it is
     /// UTC.
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = text.as_bytes();
-        let (date, time) = (bytes.get(..10)?, bytes.get(11..19)?);
-        let separators = (date[4], date[7], bytes[10].to_ascii_uppercase(), time[2], time[5]);
-        if !matches!(separators, (b'-', b'-', b'T' | b' ', b':', b':')) {
+        let (clock, rest) = text.split_at_checked(19)?;
+        let fits = |(byte, form): (u8, &u8)| match form {
+            b'0' => byte.is_ascii_digit(),
+            b'T' => matches!(byte, b'T' | b't' | b' '),
+            mark => byte == *mark,
+        };
+        if !clock.bytes().zip(b"0000-00-00T00:00:00").all(fits) {
             return None;
         }
-        let day = NaiveDate::from_ymd_opt(digits(&date[..4])? as i32, digits(&date[5..7])?, digits(&date[8..])?)?;
-        let (hour, minute, second) = (digits(&time[..2])?, digits(&time[3..5])?, digits(&time[6..])?);
-        if hour > 23 || minute > 59 || second > 60 {
-            return None;
-        }
-        let (micros, zone) = fraction(&bytes[19..])?;
-        let days = i64::from(day.num_days_from_ce()) - EPOCH_DAY;
-        let seconds = days * 86_400 + i64::from(hour * 3600 + minute * 60 + second) - offset_seconds(zone)?;
-        Some(Self(seconds * MICROS + micros))
+        let moment = DateTime::parse_from_rfc3339(text).ok();
+        let moment = moment.or_else(|| DateTime::parse_from_rfc3339(&mended(clock, rest)?).ok());
+        moment.map(|moment| Self(moment.timestamp_micros()))
     }
 
     /// Whether this means "never". Nothing of 100ms is older than 2000; the zeros of Go, Unix and databases are
@@ -50,8 +47,7 @@ impl Timestamp {
     /// The time in an id such as those of 100ms (MongoDB's ObjectId): 24 hexadecimal digits, the first eight of
     /// which are the seconds since 1970.
     pub fn in_id(id: &str) -> Option<Self> {
-        let is_object_id = id.len() == 24 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let seconds = is_object_id.then(|| i64::from_str_radix(&id[..8], 16).ok()).flatten()?;
+        let seconds = is_object_id(id).then(|| i64::from_str_radix(&id[..8], 16).ok()).flatten()?;
         Some(Self(seconds * MICROS)).filter(|time| !time.is_never())
     }
 
@@ -78,63 +74,35 @@ impl Timestamp {
     /// `YYYY-MM-DDTHH:MM:SS.sssZ`, as the API's general pages give the format of time filters: a strict
     /// reader takes only this, a lenient one takes it as well.
     pub fn to_filter(self) -> String {
-        format!("{}Z", &self.write(&mut [0; 27])[..23])
+        self.written(SecondsFormat::Millis)
     }
 
-    /// Writes the 27 characters; years outside 0–9999 (no API time is) become those.
-    pub fn write(self, out: &mut [u8; 27]) -> &str {
-        let moment = DateTime::from_timestamp_micros(self.0).unwrap_or_default();
-        *out = *b"0000-00-00T00:00:00.000000Z";
-        let year = moment.year().clamp(0, 9999) as u32;
-        let parts = [
-            (0, 4, year),
-            (5, 2, moment.month()),
-            (8, 2, moment.day()),
-            (11, 2, moment.hour()),
-            (14, 2, moment.minute()),
-            (17, 2, moment.second()),
-            (20, 6, self.0.rem_euclid(MICROS) as u32),
-        ];
-        for (from, width, mut value) in parts {
-            for digit in out[from..from + width].iter_mut().rev() {
-                *digit = b'0' + (value % 10) as u8;
-                value /= 10;
-            }
-        }
-        std::str::from_utf8(out).unwrap_or_default()
+    /// What is too far away to be written (no API time is) becomes the first or the last moment that can be.
+    pub(super) fn written(self, seconds: SecondsFormat) -> String {
+        let moment = DateTime::from_timestamp_micros(self.0.clamp(WRITABLE[0], WRITABLE[1]));
+        moment.unwrap_or_default().to_rfc3339_opts(seconds, true)
     }
 }
 
-fn digits(text: &[u8]) -> Option<u32> {
-    text.iter().try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0')))
+/// Whether this is an id as MongoDB makes them.
+pub fn is_object_id(id: &str) -> bool {
+    id.len() == 24 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The microseconds of `.f…` and what follows them.
-fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
-    let Some(text) = text.strip_prefix(b".") else { return Some((0, text)) };
-    let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let kept = length.min(6);
-    let scale = 10_i64.pow(6 - kept as u32);
-    (length > 0).then_some((i64::from(digits(&text[..kept])?) * scale, &text[length..]))
-}
-
-fn offset_seconds(zone: &[u8]) -> Option<i64> {
-    let zone = zone.strip_prefix(b" ").unwrap_or(zone);
+/// `clock`, the date and the time of day, with the fraction and the offset in `rest` as RFC 3339 has them.
+fn mended(clock: &str, rest: &str) -> Option<String> {
+    let (fraction, zone) =
+        rest.split_at(rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(rest.len()));
+    let zone = zone.strip_prefix(' ').unwrap_or(zone);
     // Go writes a name of the zone behind its offset, and what its own clock says behind that.
-    let (offset, name) = zone.iter().position(|byte| *byte == b' ').map_or((zone, &b""[..]), |at| zone.split_at(at));
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b" +-=.".contains(byte);
-    if !name.iter().all(is_name) {
-        return None;
+    let (offset, name) = zone.split_once(' ').map_or((zone, None), |(offset, name)| (offset, Some(name)));
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" +-=.".contains(&byte));
+    if let ("" | "Z" | "z" | "UTC" | "GMT", None) = (offset, name) {
+        return Some(format!("{clock}{fraction}Z"));
     }
-    let (sign, hours, minutes) = match offset {
-        b"" | b"Z" | b"z" | b"UTC" | b"GMT" if name.is_empty() => return Some(0),
-        [sign @ (b'+' | b'-'), hours @ .., b':', tens, ones] if hours.len() == 2 => (sign, hours, [*tens, *ones]),
-        [sign @ (b'+' | b'-'), hours @ .., tens, ones] if hours.len() == 2 => (sign, hours, [*tens, *ones]),
-        [sign @ (b'+' | b'-'), hours @ ..] if hours.len() == 2 => (sign, hours, *b"00"),
-        _ => return None,
-    };
-    let seconds = i64::from(digits(hours)? * 3600 + digits(&minutes)? * 60);
-    Some(if *sign == b'-' { -seconds } else { seconds })
+    let (hours, minutes) = offset.split_at_checked(3).filter(|_| name.is_none_or(is_name))?;
+    let minutes = if minutes.is_empty() { "00" } else { minutes.strip_prefix(':').unwrap_or(minutes) };
+    Some(format!("{clock}{fraction}{hours}:{minutes}"))
 }
 
 impl From<DateTime<Utc>> for Timestamp {
@@ -158,25 +126,21 @@ impl std::ops::Sub<TimeDelta> for Timestamp {
     }
 }
 
-/// A value that is no time.
-#[derive(Debug, PartialEq, Eq)]
-pub struct NotATime;
-
 /// The time in a JSON value; `None` when it is empty or means "never" ([`Timestamp::is_never`]).
 ///
 /// # Errors
-/// When it is no time.
-pub fn time_in(json: &str) -> Result<Option<Timestamp>, NotATime> {
+/// When it is no time: what is wrong with it.
+pub fn time_in(json: &str) -> Result<Option<Timestamp>, &'static str> {
     if matches!(json, "\"\"" | "0") || json.starts_with("\"0000-") {
         return Ok(None);
     }
-    let time = text_in(json).and_then(|text| Timestamp::parse(&text)).ok_or(NotATime)?;
+    let time = text_in(json).and_then(|text| Timestamp::parse(&text)).ok_or("is not a time")?;
     Ok(Some(time).filter(|time| !time.is_never()))
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.write(&mut [0; 27]))
+        formatter.write_str(&self.written(SecondsFormat::Micros))
     }
 }
 
@@ -188,7 +152,7 @@ impl fmt::Debug for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.write(&mut [0; 27]))
+        serializer.serialize_str(&self.written(SecondsFormat::Micros))
     }
 }
 

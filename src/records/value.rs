@@ -33,31 +33,29 @@
 
 use std::borrow::Cow;
 
+use chrono::SecondsFormat;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::column::Kind;
 use super::secrets::{Place, rewritten, rewritten_number, rewritten_string};
-use super::strings::{decoded, inner, is_readable};
+use super::strings::decoded;
 use super::time::{Timestamp, time_in};
 
 /// Escapes what JSON allows in a line and line-splitting readers do not survive: U+2028, U+2029 and
 /// U+0085; and blanks out line breaks between the tokens of a value that came pretty-printed.
 pub fn keep_on_one_line(bytes: &mut Vec<u8>, begins: usize) {
-    let is_break = |at: usize, bytes: &[u8]| match bytes[at..] {
-        [0xc2, 0x85, ..] => Some((2, "\\u0085")),
-        [0xe2, 0x80, 0xa8, ..] => Some((3, "\\u2028")),
-        [0xe2, 0x80, 0xa9, ..] => Some((3, "\\u2029")),
-        _ => None,
-    };
     let mut from = begins;
     while let Some(found) = memchr::memchr2(0xc2, 0xe2, &bytes[from..]) {
         let at = from + found;
         from = at + 1;
-        if let Some((length, escape)) = is_break(at, bytes) {
-            bytes.splice(at..at + length, escape.bytes());
-            from = at + escape.len();
-        }
+        let (length, escape) = match bytes[at..] {
+            [0xc2, 0x85, ..] => (2, "\\u0085"),
+            [0xe2, 0x80, 0xa8, ..] => (3, "\\u2028"),
+            [0xe2, 0x80, 0xa9, ..] => (3, "\\u2029"),
+            _ => continue,
+        };
+        bytes.splice(at..at + length, escape.bytes());
     }
     // A raw line break can only stand between tokens: inside strings JSON forbids it.
     if memchr::memchr2(b'\n', b'\r', &bytes[begins..]).is_some() {
@@ -90,6 +88,18 @@ impl Json {
         self.raw("null");
     }
 
+    /// Writes a list of what `write` makes of the items.
+    pub fn list<T>(&mut self, items: impl IntoIterator<Item = T>, write: impl Fn(T, &mut Self)) {
+        self.push(b'[');
+        for (index, item) in items.into_iter().enumerate() {
+            if index > 0 {
+                self.push(b',');
+            }
+            write(item, self);
+        }
+        self.push(b']');
+    }
+
     /// Writes what became of a value that came, and whether something in it was lost.
     pub fn rewritten(&mut self, (json, is_lossy): (Cow<'_, str>, bool)) {
         self.is_lossy |= is_lossy;
@@ -106,7 +116,7 @@ impl Json {
     pub fn time(&mut self, time: Option<Timestamp>) {
         let Some(time) = time else { return self.null() };
         self.push(b'"');
-        self.raw(time.write(&mut [0; 27]));
+        self.raw(&time.written(SecondsFormat::Micros));
         self.push(b'"');
     }
 
@@ -139,14 +149,18 @@ impl Kind {
                 out.time(time.unwrap_or_default());
             }
             Self::Object if json.starts_with('{') => write_open(json, out),
-            Self::Object => write_between("{\"value\":", json, "}", out),
-            Self::Strings if is_list => write_texts(json, out),
-            Self::Strings => {
-                out.push(b'[');
-                write_text(json, out);
-                out.push(b']');
+            Self::Object => {
+                out.raw("{\"value\":");
+                write_open(json, out);
+                out.push(b'}');
             }
-            Self::List | Self::Entries(_) if !is_list => write_between("[", json, "]", out),
+            // It begins like a list and is JSON, so it is a list.
+            Self::Strings if is_list => {
+                let items: Vec<&RawValue> = serde_json::from_str(json).unwrap_or_default();
+                out.list(items, |item, out| Self::Text.write(item.get(), out));
+            }
+            Self::Strings => out.list([json], write_text),
+            Self::List | Self::Entries(_) if !is_list => out.list([json], write_open),
             _ => write_open(json, out),
         }
     }
@@ -169,20 +183,12 @@ fn write_open(json: &str, out: &mut Json) {
     out.rewritten(rewritten(json, Place::Open));
 }
 
-fn write_between(before: &str, json: &str, after: &str, out: &mut Json) {
-    out.raw(before);
-    write_open(json, out);
-    out.raw(after);
-}
-
 fn write_text(json: &str, out: &mut Json) {
     match json.as_bytes().first() {
-        Some(b'"') => match rewritten_string(json) {
+        // It is what somebody or an app wrote.
+        Some(b'"') => match rewritten_string(json, Place::Document) {
             None => out.raw(json),
-            Some(other) => {
-                out.is_lossy |= !is_readable(inner(json));
-                out.raw(&other);
-            }
+            Some((other, is_lossy)) => out.rewritten((other.into(), is_lossy)),
         },
         Some(b'{' | b'[') => {
             out.is_lossy = true;
@@ -190,19 +196,6 @@ fn write_text(json: &str, out: &mut Json) {
         }
         _ => out.serialize(json),
     }
-}
-
-/// A list whose items become texts. It begins like a list and is JSON, so it is a list.
-fn write_texts(json: &str, out: &mut Json) {
-    let items: Vec<&RawValue> = serde_json::from_str(json).unwrap_or_default();
-    out.push(b'[');
-    for (index, item) in items.into_iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        Kind::Text.write(item.get(), out);
-    }
-    out.push(b']');
 }
 
 /// A whole number of 64 bits, however it is spelled.
@@ -221,16 +214,13 @@ fn integer(digits: &str) -> Option<i64> {
 const FIRST_TOO_LARGE: f64 = 1e29;
 
 fn write_number(json: &str, out: &mut Json) {
-    let float = |digits: &str| digits.parse::<f64>().ok().filter(|float| float.abs() < FIRST_TOO_LARGE);
-    let number = digits(json).and_then(|digits| Some((float(&digits)?, digits)));
-    let Some((float, digits)) = number else { return out.fitting(None::<f64>) };
+    let digits = digits(json).unwrap_or_default();
+    let float = digits.parse::<f64>().ok().filter(|float| float.abs() < FIRST_TOO_LARGE);
+    let Some(float) = float else { return out.fitting(None::<f64>) };
     let rounded = rewritten_number(&digits);
     out.is_lossy |= rounded.is_some();
-    match rounded.as_deref() {
-        // Not every reader tells -0 from 0, and not every one takes it.
-        _ if float == 0.0 => out.push(b'0'),
-        rounded => out.raw(rounded.unwrap_or(&digits)),
-    }
+    // Not every reader tells -0 from 0, and not every one takes it.
+    out.raw(if float == 0.0 { "0" } else { rounded.as_deref().unwrap_or(&digits) });
 }
 
 /// A number as JSON spells it, also when it came as a string.
@@ -238,7 +228,7 @@ fn digits(json: &str) -> Option<Cow<'_, str>> {
     match json.as_bytes().first()? {
         b'-' | b'0'..=b'9' => Some(Cow::Borrowed(json)),
         b'"' => {
-            let text = decoded(inner(json));
+            let text = decoded(json);
             let text = text.trim();
             // Only what JSON calls a number: `inf` and `+5` are none.
             let is_number = text.starts_with(|letter: char| letter == '-' || letter.is_ascii_digit())
@@ -265,14 +255,9 @@ pub fn written_as_object(json: &str) -> Option<Vec<u8>> {
 
 /// `true` or `false`, also when it is written as a string; `None` for anything else.
 pub fn as_bool(json: &str) -> Option<bool> {
-    match json {
-        "true" => Some(true),
-        "false" => Some(false),
-        text if text.starts_with('"') => match decoded(inner(text)).trim() {
-            text if text.eq_ignore_ascii_case("true") => Some(true),
-            text if text.eq_ignore_ascii_case("false") => Some(false),
-            _ => None,
-        },
+    match decoded(json).trim() {
+        text if text.eq_ignore_ascii_case("true") => Some(true),
+        text if text.eq_ignore_ascii_case("false") => Some(false),
         _ => None,
     }
 }

@@ -16,26 +16,22 @@ use serde_json::Map;
 use super::stream::{Sampled, Skipped, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
 use crate::api::{Client, Endpoint, Keyed, ListFilter};
 use crate::records::Kind::{Text, Time};
-use crate::records::{
-    Column, Fields, Record, RecordError, Rows, Table, added_fields, as_bool, column, place, readable_id,
-};
+use crate::records::{Fields, Record, RecordError, Rows, Table, added_fields, as_bool, column, readable_id};
 use crate::seams::locked;
 
-static TABLE: Table = Table { description: "Somebody who is in a room right now.", columns: COLUMNS };
-
-const COLUMNS: &[Column] = &[
-    column("id", Text, "Unique id of the peer."),
-    column("room_id", Text, "The room."),
-    column("session_id", Text, "The session that is going on in the room."),
-    column("name", Text, "The name shown to others.").personal(),
-    column("role", Text, "The role in the room's template."),
-    column("user_id", Text, "Your own id of the user, as given when joining.").personal(),
-    column("metadata", Text, "What your app attached to the peer.").personal(),
-    column("joined_at", Time, "When the peer joined."),
-];
-
-const ID: usize = place(COLUMNS, "id");
-const JOINED_AT: usize = place(COLUMNS, "joined_at");
+static TABLE: Table = Table {
+    description: "Somebody who is in a room right now.",
+    columns: &[
+        column("id", Text, "Unique id of the peer."),
+        column("room_id", Text, "The room."),
+        column("session_id", Text, "The session that is going on in the room."),
+        column("name", Text, "The name shown to others.").personal(),
+        column("role", Text, "The role in the room's template."),
+        column("user_id", Text, "Your own id of the user, as given when joining.").personal(),
+        column("metadata", Text, "What your app attached to the peer.").personal(),
+        column("joined_at", Time, "When the peer joined."),
+    ],
+};
 
 pub(super) const INFO: StreamInfo = StreamInfo {
     cursor: None,
@@ -100,10 +96,10 @@ impl ActiveRoomPeers {
         let shape = |peers: Keyed<'_, Fields<'_>>| -> Result<Rows, StreamError> {
             let mut rows = Rows::default();
             for (key, peer) in peers {
-                let peer = Record::of(&TABLE, peer).under(key.as_deref(), JOINED_AT);
-                let id = readable_id(peer.text(ID).or(key), None, "id")?;
-                peer.time(JOINED_AT, &id, "joined_at")?;
-                let peer = peer.with("id", id).with("room_id", room).with("session_id", session);
+                let peer = peer.under(key.as_deref(), &TABLE, "joined_at");
+                let id = readable_id(peer.text("id").or(key), None, "id")?;
+                peer.time("joined_at", &id)?;
+                let peer = Record::of(&TABLE, peer).with("id", id).with("room_id", room).with("session_id", session);
                 rows.push(&self.context.format, &peer, None);
             }
             Ok(rows)

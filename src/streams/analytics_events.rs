@@ -481,7 +481,7 @@ fn move_of<'a>(
         .with("session_id", session.id.as_ref())
         .with("peer_id", person.id.as_ref())
         .with("room_id", session.room.as_deref())
-        .with("user_id", person.entry.get("user_id"))
+        .with("user_id", person.fields.get("user_id"))
         .with("source", "sessions")
         .with("data", entry)
 }

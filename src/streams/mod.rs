@@ -41,8 +41,8 @@ mod templates_destinations;
 mod webhook_events;
 
 pub use crate::records::{
-    Column, Format, Hashes, MASK, Personal, PersonalData, RecordError, Remembered, Rows, Salt, Timestamp,
-    WrittenHashes, keep_on_one_line, mask_text, written_as_object,
+    Column, Format, Hashes, MASK, Personal, PersonalData, RecordError, Remembered, Rows, Timestamp, WrittenHashes,
+    keep_on_one_line, mask_text, written_as_object,
 };
 pub use stream::{
     AnalyticsRooms, DeferredRows, Options, PageStats, Remark, SETTLING, Scope, Slice, Step, Stream, StreamContext,

@@ -61,7 +61,7 @@ pub(super) const INFO: StreamInfo = StreamInfo {
 fn derive(fields: Fields<'_>) -> Result<(Times, Vec<Record<'_>>), RecordError> {
     let (times, mut room) = Record::timed(&TABLE, fields)?;
     if let Some(webhook) = room.get("webhook") {
-        room.set("webhook", Value::At(Place::Webhook, webhook));
+        room.set("webhook", Value::Json(Place::Webhook, webhook));
     }
     Ok((times, vec![room]))
 }

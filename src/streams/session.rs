@@ -15,37 +15,26 @@ use ring::digest::{SHA256, digest};
 use crate::api::{Keyed, Members};
 use crate::records::Kind::{Number, Text, Time};
 use crate::records::{
-    Column, Entry, Fields, PersonalData, Record, RecordError, Table, Tabled, Times, Timestamp, Value, as_bool, column,
-    inner, personal, place, quoted, readable_id,
+    Fields, PersonalData, Record, RecordError, Table, Times, Timestamp, Value, as_bool, column, decoded, personal,
+    quoted, readable_id,
 };
 
 /// The people in a session.
-pub(super) static PEERS: Table = Table { description: "Somebody who was in the session.", columns: COLUMNS };
-
-struct Peers;
-
-impl Tabled for Peers {
-    const TABLE: &'static Table = &PEERS;
-}
-
-const COLUMNS: &[Column] = &[
-    column("id", Text, "Unique id of the peer. Somebody who joins again is another peer."),
-    column("session_id", Text, "The session."),
-    column("name", Text, "The name shown to others."),
-    column("role", Text, "The role in the room's template."),
-    column("user_id", Text, "Your own id of the user, as given when joining."),
-    column("user", Text, "An older copy of the user's id."),
-    column("metadata", Text, "What your app attached to the peer."),
-    column("joined_at", Time, "When the peer joined."),
-    column("left_at", Time, "When the peer left; null while connected."),
-    column("duration", Number, "Seconds from `joined_at` to `left_at`; null while connected."),
-];
-
-const ID: usize = place(COLUMNS, "id");
-const NAME: usize = place(COLUMNS, "name");
-const JOINED_AT: usize = place(COLUMNS, "joined_at");
-const LEFT_AT: usize = place(COLUMNS, "left_at");
-const DURATION: usize = place(COLUMNS, "duration");
+pub(super) static PEERS: Table = Table {
+    description: "Somebody who was in the session.",
+    columns: &[
+        column("id", Text, "Unique id of the peer. Somebody who joins again is another peer."),
+        column("session_id", Text, "The session."),
+        column("name", Text, "The name shown to others."),
+        column("role", Text, "The role in the room's template."),
+        column("user_id", Text, "Your own id of the user, as given when joining."),
+        column("user", Text, "An older copy of the user's id."),
+        column("metadata", Text, "What your app attached to the peer."),
+        column("joined_at", Time, "When the peer joined."),
+        column("left_at", Time, "When the peer left; null while connected."),
+        column("duration", Number, "Seconds from `joined_at` to `left_at`; null while connected."),
+    ],
+};
 
 /// A session's longest life, 12 h, and an hour for clocks and late writes.
 pub(super) const LONGEST: TimeDelta = TimeDelta::hours(13);
@@ -71,7 +60,7 @@ pub(super) struct Person<'a> {
     pub(super) id: Cow<'a, str>,
     pub(super) joined_at: Option<Timestamp>,
     pub(super) left_at: Option<Timestamp>,
-    pub(super) entry: Record<'a>,
+    pub(super) fields: Fields<'a>,
 }
 
 impl<'a> Session<'a> {
@@ -121,11 +110,15 @@ impl<'a> Session<'a> {
     }
 }
 
-impl Person<'_> {
-    /// Seconds; `None` while connected.
-    pub(super) fn duration(&self) -> Option<Value<'static>> {
+impl<'a> Person<'a> {
+    /// The record of the stay, in a table that has at least the columns of [`PEERS`].
+    pub(super) fn record(self, table: &'static Table) -> Record<'a> {
         let stay = self.joined_at.zip(self.left_at);
-        stay.map(|(joined, left)| Value::Number(left.seconds_since(joined)))
+        Record::of(table, self.fields)
+            .with("id", self.id)
+            .with("joined_at", self.joined_at)
+            .with("left_at", self.left_at)
+            .with("duration", stay.map(|(joined, left)| Value::Number(left.seconds_since(joined))))
     }
 }
 
@@ -135,42 +128,36 @@ fn people_of<'a>(
     id: &str,
     personal: &PersonalData,
 ) -> Result<(Vec<Person<'a>>, u64), RecordError> {
-    let members: Keyed<'a, Entry<'a, Peers>> = Members::of(session.get("peers"))
+    let members: Keyed<'a, Fields<'a>> = Members::of(session.get("peers"))
         .map_err(|_| RecordError::new(Some(id), "peers", "is neither an object nor an array of peers"))?;
     let (mut people, mut without_id) = (Vec::with_capacity(members.len()), 0);
     let mut derived: HashMap<String, u32> = HashMap::new();
-    for (key, entry) in members {
-        let mut entry = entry.0.under(key.as_deref(), JOINED_AT);
-        let joined_at = entry.time(JOINED_AT, id, "peers.joined_at")?;
-        let left_at = entry.time(LEFT_AT, id, "peers.left_at")?;
-        let given = entry.text(ID).or(key).filter(|id| !id.is_empty());
+    for (key, fields) in members {
+        let fields = fields.under(key.as_deref(), &PEERS, "joined_at");
+        let [joined_at, left_at] = [("joined_at", "peers.joined_at"), ("left_at", "peers.left_at")]
+            .map(|(name, field)| fields.time(name, id).map_err(|error| RecordError { field, ..error }));
+        let (joined_at, left_at) = (joined_at?, left_at?);
+        let given = fields.text("id").or(key).filter(|id| !id.is_empty());
         let peer_id = match given {
             Some(peer_id) => readable_id(Some(peer_id), Some(id), "peers.id")?,
             None => {
                 without_id += 1;
-                let peer_id = derived_id(id, joined_at, &entry, personal);
+                let peer_id = derived_id(id, joined_at, &fields, personal);
                 let twins = derived.entry(peer_id.clone()).or_default();
                 *twins += 1;
                 if *twins == 1 { peer_id.into() } else { format!("{peer_id}-{twins}").into() }
             }
         };
-        entry.set_at(ID, peer_id.clone());
-        entry.set_at(JOINED_AT, joined_at);
-        entry.set_at(LEFT_AT, left_at);
-        let mut person = Person { id: peer_id, joined_at, left_at, entry };
-        person.entry.set_at(DURATION, person.duration());
-        people.push(person);
+        people.push(Person { id: peer_id, joined_at, left_at, fields });
     }
     Ok((people, without_id))
 }
 
 /// An id for somebody to whom 100ms gives none. It must not tell a name that the records do not have.
-fn derived_id(session: &str, joined_at: Option<Timestamp>, peer: &Record<'_>, personal: &PersonalData) -> String {
-    let name = peer.text(NAME).unwrap_or_default();
-    let name = match personal.hiding() {
-        Some(hiding) => inner(&hiding.hidden(&quoted(&name), personal::Place::Personal)).to_owned(),
-        None => name.into_owned(),
-    };
+fn derived_id(session: &str, joined_at: Option<Timestamp>, peer: &Fields<'_>, personal: &PersonalData) -> String {
+    let name = quoted(&peer.text("name").unwrap_or_default());
+    let name = personal.hidden(&name, personal::Place::Personal);
+    let name = decoded(&name);
     let joined_at = joined_at.map(|time| time.to_string()).unwrap_or_default();
     let digest = digest(&SHA256, format!("{session}\n{joined_at}\n{name}").as_bytes());
     digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
@@ -179,7 +166,6 @@ fn derived_id(session: &str, joined_at: Option<Timestamp>, peer: &Record<'_>, pe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::personal::Salt;
 
     fn read(peers: &str, personal: &PersonalData) -> Result<Vec<String>, RecordError> {
         let json = format!(r#"{{"peers":{peers}}}"#);
@@ -212,9 +198,9 @@ mod tests {
     fn a_derived_id_tells_no_name_that_is_hidden() {
         let of = |name: &str, personal: &PersonalData| ids(&format!(r#"[{{"name":"{name}"}}]"#), personal);
         assert_eq!(of("Ada", &PersonalData::Drop), of("Bob", &PersonalData::Drop));
-        let hashed = PersonalData::Hash(Salt::new("a salt for tests"));
+        let hashed = PersonalData::hashed("a salt for tests");
         assert_ne!(of("Ada", &hashed), of("Bob", &hashed));
-        assert_ne!(of("Ada", &hashed), of("Ada", &PersonalData::Hash(Salt::new("another one"))));
+        assert_ne!(of("Ada", &hashed), of("Ada", &PersonalData::hashed("another one")));
     }
 
     #[test]
@@ -240,7 +226,7 @@ mod tests {
             id: "p".into(),
             joined_at: joined.map(at),
             left_at: left.map(at),
-            entry: Record::new(&PEERS),
+            fields: Fields::default(),
         };
         let session = Session {
             id: "s".into(),

@@ -54,16 +54,11 @@ fn derive<'a>(fields: Fields<'a>, personal: &PersonalData) -> Result<(Times, Vec
 }
 
 fn stay_of<'a>(session: &Session<'a>, fields: &Fields<'a>, person: Person<'a>) -> Record<'a> {
-    let duration = person.duration();
-    let entry = person.entry.moved_to(&TABLE);
-    entry
+    person
+        .record(&TABLE)
         .with("session_id", session.id.clone())
         .with("room_id", fields.get("room_id"))
         .with("app_id", fields.get("app_id"))
-        .with("id", person.id)
-        .with("joined_at", person.joined_at)
-        .with("left_at", person.left_at)
-        .with("duration", duration)
         .with("session_started_at", session.started_at)
         .with("session_stopped_at", session.stopped_at)
         .with("session_active", fields.get("active"))

@@ -61,7 +61,7 @@ fn derive<'a>(fields: Fields<'a>, personal: &PersonalData) -> Result<(Times, Vec
     record.set("started_at", session.started_at);
     record.set("stopped_at", session.stopped_at);
     record.set("duration", session.stopped_at.map(|end| Value::Number(end.seconds_since(session.started_at))));
-    record.set("peers", Value::Entries(session.people.into_iter().map(|person| person.entry).collect()));
+    record.set("peers", Value::Entries(session.people.into_iter().map(|person| person.record(&PEERS)).collect()));
     Ok((session.times, vec![record]))
 }
 

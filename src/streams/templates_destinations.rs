@@ -143,14 +143,14 @@ type Known<'a> = HashMap<String, (usize, &'a str)>;
 
 fn record_of<'a>(template: &'a str, kind: &'a str, id: &'a str, place: Place, config: &'a RawValue) -> Record<'a> {
     let fields = Fields::of(config).unwrap_or_default();
-    let label = |name| fields.get(name).map(|value| if place.is_secret() { MASK.into() } else { Value::Json(value) });
+    let label = |name| fields.get(name).map(|value| if place.is_secret() { MASK.into() } else { Value::from(value) });
     Record::new(&TABLE)
         .with("template_id", template)
         .with("id", id)
         .with("destination_type", kind)
         .with("name", label("name"))
         .with("role", label("role"))
-        .with("config", Value::At(place, config))
+        .with("config", Value::Json(place, config))
 }
 
 /// The members of an answer or of a part of it.

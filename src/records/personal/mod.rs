@@ -24,7 +24,7 @@ use ring::hmac;
 use serde_json::value::RawValue;
 
 use super::strings::{decoded, inner};
-use super::walk::{Inside, Nested, Rule, quoted, walked};
+use super::walk::{Rule, first_value, quoted, walked};
 
 pub use names::Place;
 
@@ -35,117 +35,99 @@ pub enum PersonalData {
     #[default]
     Keep,
     /// A keyed hash stands instead: the same for the same text wherever it stands, in this sync and the next.
-    Hash(Salt),
+    Hash(hmac::Key),
     /// Null stands instead.
     Drop,
 }
 
-/// The key of the hashes.
-#[derive(Clone, Debug)]
-pub struct Salt(hmac::Key);
-
-impl Salt {
-    /// The key made of this text.
-    pub fn new(text: &str) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()))
-    }
-
-    /// HMAC-SHA-256 of `text`, in hexadecimal.
-    fn hash(&self, text: &str) -> String {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digit = |half: u8| char::from(DIGITS[usize::from(half & 15)]);
-        let tag = hmac::sign(&self.0, text.as_bytes());
-        tag.as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
-    }
-}
-
-impl PersonalData {
-    /// What hides it, unless it is kept.
-    pub fn hiding(&self) -> Option<Hiding<'_>> {
-        match self {
-            Self::Keep => None,
-            Self::Hash(salt) => Some(Hiding(Some(salt))),
-            Self::Drop => Some(Hiding(None)),
-        }
-    }
-}
-
-/// Hides what is personal: by the hash with this salt, else by null.
-#[derive(Clone, Copy)]
-pub struct Hiding<'s>(Option<&'s Salt>);
-
 /// Texts inside of texts are looked into this deep.
 const DEEPEST_TEXT: usize = 4;
 
-impl Hiding<'_> {
-    /// `json`, which stands at `place`, without what is personal. It must be the text of one JSON value.
-    pub fn hidden<'t>(&self, json: &'t str, place: Place) -> Cow<'t, str> {
-        walked(json, place, &InText { hiding: *self, depth: 0 })
+impl PersonalData {
+    /// Hashed with the key that is made of this text.
+    pub fn hashed(salt: &str) -> Self {
+        Self::Hash(hmac::Key::new(hmac::HMAC_SHA256, salt.as_bytes()))
     }
 
-    /// What stands instead of a text.
+    /// `json`, which stands at `place`, without what is personal. It must be the text of one JSON value.
+    pub fn hidden<'t>(&self, json: &'t str, place: Place) -> Cow<'t, str> {
+        match self {
+            Self::Keep => Cow::Borrowed(json),
+            Self::Hash(_) | Self::Drop => walked(json, place, &mut Hiding { data: self, depth: 0 }),
+        }
+    }
+
+    /// The JSON that stands instead of a text.
     fn instead(&self, text: &str) -> String {
-        match self.0 {
-            Some(_) if text.is_empty() => quoted(text),
-            Some(salt) => quoted(&salt.hash(text)),
-            None => "null".to_owned(),
+        match self {
+            Self::Hash(_) if text.is_empty() => quoted(text),
+            Self::Hash(key) => quoted(&hash(key, text)),
+            Self::Keep | Self::Drop => "null".to_owned(),
         }
     }
 }
 
-/// The rule, `depth` texts deep.
-struct InText<'s> {
-    hiding: Hiding<'s>,
+/// HMAC-SHA-256 of `text`, in hexadecimal.
+fn hash(key: &hmac::Key, text: &str) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |half: u8| char::from(DIGITS[usize::from(half & 15)]);
+    hmac::sign(key, text.as_bytes()).as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+}
+
+/// Hides personal data, `depth` texts deep.
+struct Hiding<'p> {
+    data: &'p PersonalData,
     depth: usize,
 }
 
-impl Rule for InText<'_> {
+impl Hiding<'_> {
+    fn hashes(&self) -> bool {
+        matches!(self.data, PersonalData::Hash(_))
+    }
+
+    /// A text that may be a JSON document.
+    fn document(&self, string: &str, place: Place) -> Option<String> {
+        let may_be_json = inner(string).trim_start().starts_with(['{', '[', '\\']);
+        let text = may_be_json.then(|| decoded(string))?;
+        let document: &RawValue = serde_json::from_str(&text).ok()?;
+        if self.depth == DEEPEST_TEXT {
+            return Some(self.data.instead(&text));
+        }
+        match walked(document.get(), place, &mut Hiding { depth: self.depth + 1, ..*self }) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(document) => Some(quoted(&document)),
+        }
+    }
+}
+
+impl Rule for Hiding<'_> {
     type Place = Place;
 
     fn below(&self, place: Place, key: &str) -> Place {
         place.below(key)
     }
 
-    fn inside(&self, place: Place, nested: &Nested<'_>) -> Inside<Place> {
-        let is_list_of_texts = !nested.is_object && self.hiding.0.is_some();
-        let holds_objects = || nested.json()[1..].trim_start().starts_with('{');
+    fn inside(&self, place: Place, _: Option<&str>, json: &str) -> Result<Place, String> {
+        let is_object = json.starts_with('{');
+        let is_hashed_list = !is_object && self.hashes();
+        let holds_objects = || json[1..].trim_start().starts_with('{');
         match place {
-            Place::PersonOfSettings if nested.is_object => Inside::At(Place::Settings),
-            Place::PersonOfSettings if is_list_of_texts || holds_objects() => Inside::At(place),
-            Place::Personal | Place::PersonOfSettings if !is_list_of_texts => {
-                Inside::Instead(self.hiding.instead(nested.json()))
-            }
-            place => Inside::At(place),
+            Place::PersonOfSettings if is_object => Ok(Place::Settings),
+            Place::PersonOfSettings if is_hashed_list || holds_objects() => Ok(place),
+            Place::Personal | Place::PersonOfSettings if !is_hashed_list => Err(self.data.instead(first_value(json))),
+            place => Ok(place),
         }
     }
 
-    fn key(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn string(&self, place: Place, string: &str) -> Option<String> {
-        let inner = inner(string);
-        if place.is_personal() {
-            return Some(self.hiding.instead(&decoded(inner)));
-        }
-        let may_be_json = inner.trim_start().starts_with(['{', '[', '\\']);
-        let text = may_be_json.then(|| decoded(inner))?;
-        let document: &RawValue = serde_json::from_str(&text).ok()?;
-        if self.depth == DEEPEST_TEXT {
-            return Some(self.hiding.instead(&text));
-        }
-        match walked(document.get(), place, &InText { hiding: self.hiding, depth: self.depth + 1 }) {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(document) => Some(quoted(&document)),
-        }
-    }
-
-    fn literal(&self, place: Place, literal: &str) -> Option<String> {
-        match literal {
+    fn single(&mut self, place: Place, json: &str) -> Option<String> {
+        let is_text = json.starts_with('"');
+        match json {
+            _ if is_text && place.is_personal() => Some(self.data.instead(&decoded(json))),
+            _ if is_text => self.document(json, place),
             _ if !place.is_personal() || place == Place::Devices => None,
             "null" => None,
-            "true" | "false" if self.hiding.0.is_some() => None,
-            number => Some(self.hiding.instead(number)),
+            "true" | "false" if self.hashes() => None,
+            number => Some(self.data.instead(number)),
         }
     }
 }
@@ -157,17 +139,21 @@ mod tests {
 
     use super::*;
 
+    fn key(salt: &str) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, salt.as_bytes())
+    }
+
     fn hash(text: &str) -> String {
-        Salt::new("a salt for tests").hash(text)
+        super::hash(&key("a salt for tests"), text)
     }
 
     fn hidden(personal: &PersonalData, value: &Value, place: Place) -> Value {
         let json = value.to_string();
-        serde_json::from_str(&personal.hiding().unwrap().hidden(&json, place)).unwrap()
+        serde_json::from_str(&personal.hidden(&json, place)).unwrap()
     }
 
     fn hashed(value: &Value, place: Place) -> Value {
-        hidden(&PersonalData::Hash(Salt::new("a salt for tests")), value, place)
+        hidden(&PersonalData::hashed("a salt for tests"), value, place)
     }
 
     fn dropped(value: &Value, place: Place) -> Value {
@@ -178,7 +164,7 @@ mod tests {
     fn the_hash_is_the_standards() {
         // RFC 4231, test case 2.
         let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        assert_eq!(Salt::new("Jefe").hash("what do ya want for nothing?"), expected);
+        assert_eq!(super::hash(&key("Jefe"), "what do ya want for nothing?"), expected);
     }
 
     #[test]
@@ -236,8 +222,8 @@ mod tests {
 
     #[test]
     fn a_text_has_one_hash_however_it_is_spelled() {
-        let hiding = PersonalData::Hash(Salt::new("a salt for tests"));
-        let of = |json: &str| hiding.hiding().unwrap().hidden(json, Place::Personal).into_owned();
+        let hiding = PersonalData::hashed("a salt for tests");
+        let of = |json: &str| hiding.hidden(json, Place::Personal).into_owned();
         assert_eq!(of(r#""\u0041da""#), of(r#""Ada""#));
         assert_eq!(of("12"), of(r#""12""#));
         assert_ne!(of("12"), of("13"));

@@ -97,7 +97,7 @@ impl Place {
 fn what_tells(name: &str) -> Option<Tells> {
     static TABLE: LazyLock<Names<Tells>> = LazyLock::new(|| Names::of(NAMES));
     let mut letters = [0; LONGEST];
-    TABLE.find(last_letters(name, &mut letters)).map(|(tells, _)| tells)
+    TABLE.find(last_letters(name, &mut letters)).map(|(_, tells, _)| tells)
 }
 
 #[cfg(test)]

@@ -151,42 +151,31 @@ fn is_in(list: &str, letters: &[u8]) -> bool {
 fn what_says(name: &str, letters: &[u8]) -> Option<Says> {
     static TABLE: LazyLock<Names<Says>> = LazyLock::new(|| Names::of(NAMES));
     match TABLE.find(letters) {
-        Some((Says::Form, form)) => {
-            // A short word before the form is too little: `pass` in `passData` may be anything.
-            let stem = &letters[..letters.len() - form.len()];
-            let is_stem = |fits: &Fits, names: &str| {
-                *fits == Fits::End && names.split(' ').any(|name| stem.ends_with(name.as_bytes()))
-            };
-            let mut secrets = NAMES.iter().filter(|(_, says, _)| matches!(says, Says::Secret | Says::AllSecret));
-            let by_stem = secrets.find(|(fits, _, names)| is_stem(fits, names));
-            by_stem.map(|(_, says, _)| *says).or_else(|| by_word(name, letters))
-        }
-        Some((says @ (Says::Secret | Says::AllSecret), _)) => Some(says),
-        other => by_word(name, letters).or(other.map(|(says, _)| says)),
+        // A short word before the form is too little: `pass` in `passData` may be anything.
+        Some((_, Says::Form, form)) => match TABLE.find(&letters[..letters.len() - form.len()]) {
+            Some((Fits::End, says @ (Says::Secret | Says::AllSecret), _)) => Some(says),
+            _ => by_word(name, letters),
+        },
+        Some((_, says @ (Says::Secret | Says::AllSecret), _)) => Some(says),
+        other => by_word(name, letters).or(other.map(|(_, says, _)| says)),
     }
 }
 
 /// What the words in `name` say.
 fn by_word(name: &str, letters: &[u8]) -> Option<Says> {
     let bytes = name.as_bytes();
-    let begins_word = |at: usize| {
-        let before = at.checked_sub(1).map_or(b'_', |before| bytes[before]);
-        !before.is_ascii_alphabetic() || bytes[at].is_ascii_uppercase() && !before.is_ascii_uppercase()
+    let is_edge = |at: usize| match (at.checked_sub(1).map(|before| bytes[before]), bytes.get(at)) {
+        (Some(before), Some(next)) if before.is_ascii_alphabetic() && next.is_ascii_alphabetic() => {
+            next.is_ascii_uppercase() && !before.is_ascii_uppercase()
+        }
+        _ => true,
     };
-    let ends_word = |at: usize| {
-        let last = bytes[at - 1];
-        bytes
-            .get(at)
-            .is_none_or(|next| !next.is_ascii_alphabetic() || next.is_ascii_uppercase() && !last.is_ascii_uppercase())
+    let stands_at = |at: usize, word: &str| {
+        let part = bytes.get(at..at + word.len());
+        part.is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes())) && is_edge(at + word.len())
     };
-    let word_at = |at: usize| {
-        let is_here = |word: &str| {
-            let ends = at + word.len();
-            bytes.get(at..ends).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes())) && ends_word(ends)
-        };
-        WORDS.iter().find(|(_, words)| words.iter().any(|word| is_here(word)))
-    };
-    let may_begin = |at: &usize| matches!(bytes[*at] | 0x20, b's' | b'p' | b'c') && begins_word(*at);
+    let word_at = |at: usize| WORDS.iter().find(|(_, words)| words.iter().any(|word| stands_at(at, word)));
+    let may_begin = |at: &usize| matches!(bytes[*at] | 0x20, b's' | b'p' | b'c') && is_edge(*at);
     let (says, _) = (0..bytes.len()).filter(may_begin).find_map(word_at)?;
     let is_about = ABOUT.split(' ').any(|ending| letters.ends_with(ending.as_bytes()));
     (!is_about).then_some(*says)

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::MASK;
 use super::names::is_secret_parameter;
+use crate::records::time::is_object_id;
 
 /// How often a URL is looked for inside a percent-encoded one.
 const DEEPEST: u8 = 4;
@@ -19,52 +20,52 @@ const DEEPEST: u8 = 4;
 /// - room codes in the links of 100ms and in links of that form;
 /// - JSON Web Tokens, wherever they stand.
 pub fn mask_text(text: &str) -> Cow<'_, str> {
-    let is_harmless = is_plain(text.as_bytes()) || !may_hold_secret(text.as_bytes());
-    if is_harmless { Cow::Borrowed(text) } else { masked(text, 0) }
+    if is_plain(text) || !may_hold_secret(text) { Cow::Borrowed(text) } else { masked(text, 0) }
 }
 
 /// Whether a text passes at a glance: most have none of the letters that a secret or an escape needs.
-pub(super) fn is_plain(text: &[u8]) -> bool {
+pub(super) fn is_plain(text: &str) -> bool {
     let is_telling = |byte: &u8| matches!(byte, b'\\' | b':' | b'=' | b'%' | b'.');
     // In pieces, without a branch for each byte: the compiler makes vector instructions of it.
-    !text.chunks(32).any(|piece| piece.iter().fold(false, |seen, byte| seen | is_telling(byte)))
+    !text.as_bytes().chunks(32).any(|piece| piece.iter().fold(false, |seen, byte| seen | is_telling(byte)))
 }
 
 /// Whether a text may hold a secret. It may if it has one of these; what has none is passed on unread.
-pub(super) fn may_hold_secret(text: &[u8]) -> bool {
-    let has = |needle: u8, is_hint: &dyn Fn(usize) -> bool| memchr::memchr_iter(needle, text).any(is_hint);
-    has(b':', &|at| text[at + 1..].starts_with(b"//") || text[at + 1..].starts_with(b"\\/"))
-        || has(b'J', &|at| text[..at].ends_with(b"ey"))
-        || text.iter().position(|byte| is_delimiter(*byte)).is_some_and(|at| text[at..].contains(&b'='))
-        || has(b'%', &|at| text[at + 1..].starts_with(b"3") || text[at + 1..].starts_with(b"25"))
+pub(super) fn may_hold_secret(text: &str) -> bool {
+    ["://", ":\\/", "eyJ", "%3", "%25"].iter().any(|sign| text.contains(sign))
+        || text.find(is_delimiter).is_some_and(|at| text[at..].contains('='))
         || is_of_100ms(text)
 }
 
 /// Whether a text mentions the domain of 100ms, under which all links stand that let somebody into a room.
-fn is_of_100ms(text: &[u8]) -> bool {
-    const DOMAIN: &[u8] = b"100ms.live";
+fn is_of_100ms(text: &str) -> bool {
+    const DOMAIN: &str = "100ms.live";
     let begins = |at: usize| text.get(at..at + DOMAIN.len()).is_some_and(|part| part.eq_ignore_ascii_case(DOMAIN));
-    memchr::memchr_iter(b'1', text).any(begins)
+    memchr::memchr_iter(b'1', text.as_bytes()).any(begins)
 }
 
-fn is_delimiter(byte: u8) -> bool {
-    matches!(byte, b'?' | b'&' | b'#' | b';')
+fn is_delimiter(letter: char) -> bool {
+    matches!(letter, '?' | '&' | '#' | ';')
 }
 
 fn masked(text: &str, depth: u8) -> Cow<'_, str> {
     // A document in the text may write its slashes as `\/`.
     let plain = if text.contains("\\/") { Cow::Owned(text.replace("\\/", "/")) } else { Cow::Borrowed(text) };
-    let mut masked = String::with_capacity(plain.len());
-    if begins_with_scheme(&plain) && !plain.contains(ends_url) {
-        mask_run(&plain, depth, &mut masked);
-    } else {
-        for piece in plain.split_inclusive(ends_text) {
-            let run = piece.trim_end_matches(ends_text);
-            mask_run(run, depth, &mut masked);
-            masked.push_str(&piece[run.len()..]);
-        }
-    }
+    let mask = |run: &str, out: &mut String| mask_run(run, depth, out);
+    let is_one_url = begins_with_scheme(&plain) && !plain.contains(ends_url);
+    let masked = if is_one_url { by_runs(&plain, |_| false, mask) } else { by_runs(&plain, ends_text, mask) };
     if masked == plain { Cow::Borrowed(text) } else { Cow::Owned(masked) }
+}
+
+/// `text` with every run between the letters that end one as `mask` writes it.
+fn by_runs(text: &str, ends: fn(char) -> bool, mask: impl Fn(&str, &mut String)) -> String {
+    let mut masked = String::with_capacity(text.len());
+    for piece in text.split_inclusive(ends) {
+        let run = piece.trim_end_matches(ends);
+        mask(run, &mut masked);
+        masked.push_str(&piece[run.len()..]);
+    }
+    masked
 }
 
 /// Ends a URL that is all there is of a text.
@@ -80,10 +81,11 @@ fn ends_text(letter: char) -> bool {
 /// Masks a piece of text without blanks.
 fn mask_run(run: &str, depth: u8, out: &mut String) {
     let mut rest = run;
-    while may_hold_secret(rest.as_bytes()) {
-        let ingest = schemes(rest).find(|(begins, ends)| is_ingest(&rest[*begins..*ends]));
-        let (begins, ends) =
-            ingest.map_or((rest.len(), rest.len()), |(begins, ends)| (begins, ends + end_of_ingest(&rest[ends..])));
+    while may_hold_secret(rest) {
+        // `rtmp` and its kin (`rtmps`, `rtmpt`, …): the last segment of the path is the stream key.
+        let ingest = schemes(rest).find(|(_, scheme)| scheme.to_ascii_lowercase().contains("rtmp"));
+        let begins = ingest.map_or(rest.len(), |(begins, _)| begins);
+        let ends = ingest.map_or(rest.len(), |(begins, scheme)| end_of_ingest(rest, begins + scheme.len()));
         mask_parameters(&mask_users(&rest[..begins]), depth, out);
         out.push_str(&mask_stream_key(&rest[begins..ends]));
         rest = &rest[ends..];
@@ -91,11 +93,11 @@ fn mask_run(run: &str, depth: u8, out: &mut String) {
     out.push_str(rest);
 }
 
-/// The schemes in `run`: where each begins, and where its `://` stands.
-fn schemes(run: &str) -> impl Iterator<Item = (usize, usize)> {
+/// The schemes in `run`, and where each begins.
+fn schemes(run: &str) -> impl Iterator<Item = (usize, &str)> {
     run.match_indices("://").map(|(ends, _)| {
-        let scheme = run[..ends].bytes().rev().take_while(|byte| is_scheme(*byte)).count();
-        (ends - scheme, ends)
+        let begins = ends - run[..ends].bytes().rev().take_while(|byte| is_scheme(*byte)).count();
+        (begins, &run[begins..ends])
     })
 }
 
@@ -107,15 +109,10 @@ fn begins_with_scheme(text: &str) -> bool {
     text.trim_start_matches(|letter: char| letter.is_ascii() && is_scheme(letter as u8)).starts_with("://")
 }
 
-/// `rtmp` and its kin (`rtmps`, `rtmpt`, …): the last segment of the path is the stream key.
-fn is_ingest(scheme: &str) -> bool {
-    scheme.to_ascii_lowercase().contains("rtmp")
-}
-
-/// Where an ingest URL ends in `rest`: at its end, or where another URL of a list begins.
-fn end_of_ingest(rest: &str) -> usize {
-    let separators = rest.match_indices([',', '|', ';']).map(|(at, _)| at);
-    separators.into_iter().find(|at| begins_with_scheme(&rest[at + 1..])).unwrap_or(rest.len())
+/// Where an ingest URL ends in `run`, looked for behind `from`: at its end, or where another URL of a list begins.
+fn end_of_ingest(run: &str, from: usize) -> usize {
+    let mut separators = run[from..].match_indices([',', '|', ';']).map(|(at, _)| from + at);
+    separators.find(|at| begins_with_scheme(&run[at + 1..])).unwrap_or(run.len())
 }
 
 /// `rtmp://user:password@host/app/KEY?query` without its secrets: `rtmp://**********@host/app/**********`.
@@ -141,17 +138,14 @@ fn mask_users(run: &str) -> Cow<'_, str> {
     let Some(last) = run.rfind('@') else { return Cow::Borrowed(run) };
     let mut masked = String::new();
     let mut copied = 0;
-    for (begins, ends) in schemes(run) {
-        let authority = ends + 3;
+    for (begins, scheme) in schemes(run) {
+        let authority = begins + scheme.len() + "://".len();
         let Some(last) = last.checked_sub(authority).filter(|_| authority >= copied) else { continue };
-        if let Some(host) = end_of_user(&run[begins..ends], &run[authority..], last) {
+        if let Some(host) = end_of_user(scheme, &run[authority..], last) {
             masked.push_str(&run[copied..authority]);
             masked.push_str(MASK);
             copied = authority + host;
         }
-    }
-    if copied == 0 {
-        return Cow::Borrowed(run);
     }
     masked.push_str(&run[copied..]);
     Cow::Owned(masked)
@@ -162,7 +156,10 @@ fn end_of_user(scheme: &str, rest: &str, last: usize) -> Option<usize> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     match authority.rfind('@') {
         // `ssh://git@host` names an account. A web address that has a user alone has its token there.
-        Some(at) => (authority[..at].contains(':') || is_web(scheme)).then_some(at),
+        Some(at) => {
+            let is_web = ["http", "https", "ws", "wss"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
+            (is_web || authority[..at].contains(':')).then_some(at)
+        }
         // A password may have a slash in it; then what looks like a port is no number.
         None => {
             let port = authority.rsplit_once(':').filter(|_| !authority.starts_with('['))?.1;
@@ -171,61 +168,45 @@ fn end_of_user(scheme: &str, rest: &str, last: usize) -> Option<usize> {
     }
 }
 
-fn is_web(scheme: &str) -> bool {
-    ["http", "https", "ws", "wss"].iter().any(|web| scheme.eq_ignore_ascii_case(web))
-}
-
 /// Masks the secret ones among the parameters in `run`, and tokens.
 fn mask_parameters(run: &str, depth: u8, out: &mut String) {
     // The whole query of an SRT URL is for the server that takes the stream.
-    let is_srt = schemes(run).any(|(begins, ends)| run[begins..ends].eq_ignore_ascii_case("srt"));
-    let is_ours = is_of_100ms(run.as_bytes());
+    let is_srt = schemes(run).any(|(_, scheme)| scheme.eq_ignore_ascii_case("srt"));
+    let is_ours = is_of_100ms(run);
     let mut rest = run;
     let mut follows_delimiter = false;
     while !rest.is_empty() {
-        let ends = rest.bytes().position(is_delimiter).unwrap_or(rest.len());
-        let part = &rest[..ends];
+        let part = &rest[..rest.find(is_delimiter).unwrap_or(rest.len())];
         let named = part.split_once('=').filter(|_| follows_delimiter || part.contains("://"));
-        let used = match named {
-            Some((name, value)) if is_srt && follows_delimiter || is_secret_parameter(&name_of(name)) => {
-                out.push_str(name);
-                out.push('=');
-                out.push_str(MASK);
+        let hidden = named.and_then(|(name, value)| {
+            if is_srt && follows_delimiter || is_secret_parameter(&name_of(name)) {
                 // A secret ends where the next parameter begins, and nowhere earlier.
-                let value = &rest[part.len() - value.len()..];
-                rest.len() - value.len() + value.find(['&', '#']).unwrap_or(value.len())
+                return Some((name, rest[name.len()..].find(['&', '#']).map_or(rest.len(), |at| name.len() + at)));
             }
-            Some((name, value)) if hides_more(value, depth) || is_ours && is_room_code(value) => {
-                out.push_str(name);
-                out.push('=');
-                out.push_str(MASK);
-                part.len()
+            (hides_more(value, depth) || is_ours && is_room_code(value)).then_some((name, part.len()))
+        });
+        let used = match hidden {
+            Some((name, ends)) => {
+                out.extend([name, "=", MASK]);
+                ends
             }
-            _ => {
+            None => {
                 mask_segments(part, is_ours, depth, out);
                 part.len()
             }
         };
-        rest = &rest[used..];
-        if let Some(delimiter) = rest.chars().next() {
-            out.push(delimiter);
-            rest = &rest[delimiter.len_utf8()..];
-        }
+        let delimiter = rest[used..].chars().next();
+        out.extend(delimiter);
+        rest = &rest[used + delimiter.map_or(0, char::len_utf8)..];
         follows_delimiter = true;
     }
 }
 
 /// The name of a parameter, which may be percent-encoded and may stand behind a path.
-fn name_of(name: &str) -> String {
+fn name_of(name: &str) -> Cow<'_, str> {
     let name = name.rsplit('/').next().unwrap_or_default();
-    let mut name = Cow::Borrowed(name);
-    for _ in 0..DEEPEST {
-        if !name.contains('%') {
-            break;
-        }
-        name = Cow::Owned(percent_decoded(&name));
-    }
-    name.into_owned()
+    let decoded = |name: Cow<'_, str>| percent_decoded(&name).into_owned().into();
+    (0..DEEPEST).fold(name.into(), |name: Cow<'_, str>, _| if name.contains('%') { decoded(name) } else { name })
 }
 
 /// `text` with every URL in it cut to its scheme and host.
@@ -233,20 +214,11 @@ pub fn cut_urls(text: &str) -> Cow<'_, str> {
     if !text.contains("://") {
         return Cow::Borrowed(text);
     }
-    let mut cut = String::with_capacity(text.len());
-    for piece in text.split_inclusive(ends_text) {
-        let run = piece.trim_end_matches(ends_text);
-        match run.split_once("://") {
-            Some((scheme, rest)) => {
-                cut.push_str(scheme);
-                cut.push_str("://");
-                cut.push_str(host(rest));
-            }
-            None => cut.push_str(run),
-        }
-        cut.push_str(&piece[run.len()..]);
-    }
-    Cow::Owned(cut)
+    let cut = |run: &str, out: &mut String| match run.split_once("://") {
+        Some((scheme, rest)) => out.extend([scheme, "://", host(rest)]),
+        None => out.push_str(run),
+    };
+    Cow::Owned(by_runs(text, ends_text, cut))
 }
 
 /// Masks tokens and room codes in a part of a URL, and segments that are URLs with secrets of their own. `is_ours`
@@ -274,16 +246,12 @@ fn mask_segments(part: &str, is_ours: bool, depth: u8, out: &mut String) {
 
 /// Whether `text` has the form of a room code: `abc-defg-hij`.
 fn is_room_code(text: &str) -> bool {
-    let text = if text.contains('%') { Cow::Owned(percent_decoded(text)) } else { Cow::Borrowed(text) };
+    let text = percent_decoded(text);
     let mut groups = text.trim_matches(|letter: char| !letter.is_ascii_alphanumeric()).split('-');
     let mut is_group = |length: usize| {
         groups.next().is_some_and(|group| group.len() == length && group.bytes().all(|byte| byte.is_ascii_alphabetic()))
     };
     is_group(3) && is_group(4) && is_group(3) && groups.next().is_none()
-}
-
-fn is_object_id(text: &str) -> bool {
-    text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The host of a URL: a secret may stand in its path, in its query and before the host.
@@ -306,8 +274,8 @@ fn hides_more(value: &str, depth: u8) -> bool {
     decoded != value && masked(&decoded, depth + 1) != decoded
 }
 
-fn percent_decoded(text: &str) -> String {
-    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+fn percent_decoded(text: &str) -> Cow<'_, str> {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy()
 }
 
 /// Masks JSON Web Tokens: three parts in base64url with dots between, the first of which begins `eyJ` (`{"`).
