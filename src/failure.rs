@@ -10,7 +10,6 @@ use chrono::{DateTime, Utc};
 use crate::airbyte::FailureType::{ConfigError, SystemError, TransientError};
 use crate::airbyte::{FailureType, Message};
 use crate::api::{ApiError, GiveUpReason, Problem, TokenProblem};
-use crate::config::Mistakes;
 use crate::streams::StreamError;
 
 /// Something that ends a command or a stream.
@@ -60,8 +59,8 @@ impl Occasion {
 
 impl Failure {
     /// The user can fix it.
-    pub fn config(message: impl Into<String>) -> Self {
-        let message = message.into();
+    pub fn config(message: impl ToString) -> Self {
+        let message = message.to_string();
         Self { kind: ConfigError, internal: message.clone(), message, reach: Reach::Single }
     }
 
@@ -124,12 +123,6 @@ impl Failure {
     }
 }
 
-impl From<Mistakes> for Failure {
-    fn from(mistakes: Mistakes) -> Self {
-        Self::config(mistakes.to_string())
-    }
-}
-
 impl From<TokenProblem> for Failure {
     fn from(problem: TokenProblem) -> Self {
         const ADVICE: &str = "use app credentials, which do not expire, or paste a new token";
@@ -164,29 +157,24 @@ impl From<StreamError> for Failure {
 
 /// The table of failed requests: who can fix it, and what else fails for the same reason.
 fn kind_and_reach(error: &ApiError) -> (FailureType, Reach) {
-    match &error.problem {
+    let problem = &error.problem;
+    match problem {
         Problem::Refused { status: 401, .. } | Problem::Credentials(_) => (ConfigError, Reach::Credentials),
         Problem::Refused { status: 403, .. } => (ConfigError, Reach::Permission),
-        Problem::Refused { .. } if is_wait_too_long(error) => (TransientError, Reach::Single),
-        Problem::Refused { status: 429, .. } => (TransientError, Reach::Limit),
-        Problem::Refused { status: 408 | 425 | 500..=599, .. } => (TransientError, Reach::Single),
-        Problem::Refused { status: 300..=399, .. } => (ConfigError, Reach::Network),
         Problem::Refused { status: 404, .. } => (ConfigError, Reach::Single),
         Problem::Refused { status: 400, message, .. } if is_about_event_types(error, message) => {
             (ConfigError, Reach::Single)
         }
-        Problem::Proxy { .. } if error.problem.is_refused_by_proxy() => (ConfigError, Reach::Network),
-        Problem::NotSent(_) | Problem::Proxy { .. } => (TransientError, Reach::Network),
+        Problem::Refused { status: 429, .. } if !is_wait_too_long(error) => (TransientError, Reach::Limit),
+        Problem::Refused { status: 300..=399, .. } => (ConfigError, Reach::Network),
         Problem::CertificateDates { .. } | Problem::Certificate(_) | Problem::NotPublic => {
             (ConfigError, Reach::Network)
         }
-        Problem::NoAnswer(_)
-        | Problem::Closed(_)
-        | Problem::TooSlow(_)
-        | Problem::TooLarge(_)
-        | Problem::Unreadable(_)
-        | Problem::Inconsistent(_) => (TransientError, Reach::Single),
-        Problem::Refused { .. } | Problem::BadId => (SystemError, Reach::Single),
+        Problem::Proxy { .. } if problem.is_refused_by_proxy() => (ConfigError, Reach::Network),
+        Problem::NotSent(_) | Problem::Proxy { .. } => (TransientError, Reach::Network),
+        Problem::TooLarge(_) | Problem::Inconsistent(_) => (TransientError, Reach::Single),
+        _ if problem.is_retryable() => (TransientError, Reach::Single),
+        _ => (SystemError, Reach::Single),
     }
 }
 

@@ -276,7 +276,7 @@ async fn connect(
     for doubt in Config::doubts(typed) {
         output.log(Level::Warn, doubt).await?;
     }
-    let config = Config::read(typed, now).map_err(Failure::from)?;
+    let config = Config::read(typed, now).map_err(Failure::config)?;
     let time_scale = environment.time_scale.clone()?;
     if let Credentials::Token(token) = &config.credentials
         && let Some(expires) =
