@@ -20,7 +20,7 @@ use super::error_response::{self, Redact};
 use super::exchange::{Exchange, Network, Received};
 use super::rate_limit::{Permit, RateLimits};
 use super::request::Get;
-use super::retry::{Decision, Policy, Retry};
+use super::retry::{Policy, Retry};
 use super::transport::{Bodies, LARGEST, LARGEST_SMALL_PAGE};
 use crate::seams::{self, locked};
 
@@ -244,20 +244,20 @@ impl Client {
                 continue;
             }
             match retry.after(&problem, took, self.tries(&get, &problem, &permit)) {
-                Decision::Wait(wait) => {
+                Ok(_) if matches!(problem, Problem::Refused { status: 429, .. }) => {
+                    self.pause(&get, &problem, permit);
+                    limited_at = Some(Instant::now());
+                }
+                Ok(wait) => {
                     drop(permit);
                     self.retrying(&get, &problem, wait);
                     retry.spend(wait);
                     tokio::time::sleep(wait).await;
                 }
-                Decision::Pause => {
-                    self.pause(&get, &problem, permit);
-                    limited_at = Some(Instant::now());
-                }
-                Decision::GiveUp(gave_up) => {
+                Err(too_long_wait) => {
                     return Err(ApiError {
                         problem,
-                        gave_up,
+                        too_long_wait,
                         endpoint: get.path(),
                         tries: retry.tries,
                         elapsed: first_sent_at.elapsed(),
@@ -340,7 +340,7 @@ impl Client {
 impl Shared {
     /// The content of an answer with status 200. Notes what every answer shows of clock and token.
     async fn answer(&self, url: Url, endpoint: Endpoint, token: &Token, largest: usize) -> Result<Vec<u8>, Problem> {
-        let Received { status, headers, body } = self.exchange.get(url, token.authorization()?).await?;
+        let Received { status, headers, body } = self.exchange.get(url, token.authorization.clone()).await?;
         self.is_unreachable.store(false, Ordering::Relaxed);
         let seen = Clocks {
             server: headers.get(DATE).and_then(|date| error_response::http_date(date.to_str().ok()?)),
@@ -394,7 +394,6 @@ mod tests {
 
     use chrono::TimeDelta;
 
-    use super::super::error::GiveUpReason;
     use super::super::test_server::{Requests, client, client_with, respond, serve};
     use super::*;
 
@@ -447,7 +446,7 @@ mod tests {
             while connection.write_all(chunk.as_bytes()).is_ok() {}
         });
         let error = page_of_rooms(&client(url, 1.0)).await.unwrap_err();
-        assert_eq!((error.problem, error.gave_up), (Problem::TooLarge(256_000_000), GiveUpReason::NotRetryable));
+        assert_eq!((error.problem, error.too_long_wait), (Problem::TooLarge(256_000_000), None));
         assert_eq!(limits(&requests.lock().unwrap()), ["100", "50", "25", "10"]);
     }
 
@@ -491,7 +490,7 @@ mod tests {
         });
         let client = client(url, 1.0);
         let error = page_of_rooms(&client).await.unwrap_err();
-        assert_eq!((error.status(), error.gave_up), (Some(401), GiveUpReason::TriesExhausted));
+        assert_eq!((error.status(), error.tries), (Some(401), 2));
         assert!(error.clocks.unwrap().skew().is_some());
         assert_eq!(requests.lock().unwrap().len(), 2, "by our clock, and by theirs");
         assert_eq!(client.began(), None, "a refusal is no beginning");

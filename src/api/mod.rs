@@ -45,12 +45,12 @@ mod tls;
 mod transport;
 
 pub use answers::{Answer, Key, Keyed, Members, Raw};
-pub use auth::{Credentials, OnMinted, TokenProblem, expiry};
+pub use auth::{Credentials, OnMinted, expiry};
 pub use client::{Client, Listener, Notice, RetryStats, Settings};
-pub use clocks::Clocks;
+pub use clocks::{Clocks, day};
 pub use endpoint::{Endpoint, PAGE_SIZE, SMALL_PAGE};
 pub use endpoints::{EventFilter, ListFilter, Page, WebhookFilter, WebhookPage, repeated_token};
-pub use error::{ApiError, GiveUpReason, Problem};
+pub use error::{ApiError, Problem};
 pub use error_response::Redact;
 pub use exchange::{Exchange, Received};
 pub use private_hosts::is_loopback;

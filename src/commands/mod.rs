@@ -280,9 +280,9 @@ async fn connect(
     let time_scale = environment.time_scale.clone()?;
     if let Credentials::Token(token) = &config.credentials
         && let Some(expires) =
-            api::expiry(token, now).map_err(Failure::from)?.filter(|expires| *expires < now + EXPIRES_SOON)
+            api::expiry(token, now).map_err(Failure::config)?.filter(|expires| *expires < now + EXPIRES_SOON)
     {
-        let day = expires.format("%-d %B %Y at %H:%M UTC");
+        let day = api::day(expires);
         let warning = format!("The management token expires on {day}: use app credentials, which do not expire.");
         output.log(Level::Warn, warning).await?;
     }
