@@ -17,7 +17,7 @@ use super::clocks::Clocks;
 use super::endpoint::{Endpoint, SMALL_PAGE};
 use super::error::{ApiError, Problem};
 use super::error_response::{self, Redact};
-use super::exchange::{Exchange, Network, Received};
+use super::exchange::{Exchange, Network};
 use super::rate_limit::{Permit, RateLimits};
 use super::request::Get;
 use super::retry::{Policy, Retry};
@@ -340,7 +340,8 @@ impl Client {
 impl Shared {
     /// The content of an answer with status 200. Notes what every answer shows of clock and token.
     async fn answer(&self, url: Url, endpoint: Endpoint, token: &Token, largest: usize) -> Result<Vec<u8>, Problem> {
-        let Received { status, headers, body } = self.exchange.get(url, token.authorization.clone()).await?;
+        let mut answer = self.exchange.get(url, token.authorization.clone()).await?;
+        let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
         self.is_unreachable.store(false, Ordering::Relaxed);
         let seen = Clocks {
             server: headers.get(DATE).and_then(|date| error_response::http_date(date.to_str().ok()?)),
@@ -352,7 +353,7 @@ impl Shared {
         if status == StatusCode::OK {
             self.began.get_or_init(|| seen.earlier());
         }
-        let (status, body) = match (status, self.bodies.read(&headers, body, largest).await) {
+        let (status, body) = match (status, self.bodies.read(&mut answer, largest).await) {
             (StatusCode::NO_CONTENT, _) => (StatusCode::OK, Ok(endpoint.no_content.into())),
             (StatusCode::OK, Ok(body)) if endpoint.may_be_empty && body.trim_ascii().is_empty() => {
                 (status, Ok("null".into()))

@@ -19,7 +19,6 @@
 //! | `proxy` | which proxy the requests go through |
 //! | `tls` | which certificates are trusted |
 //! | `private_hosts` | which hosts may be reached |
-//! | `seen_tokens` | whether a list hands out the same page token twice |
 //!
 //! Nothing here knows about Airbyte.
 
@@ -38,7 +37,6 @@ mod proxy;
 mod rate_limit;
 mod request;
 mod retry;
-mod seen_tokens;
 #[cfg(test)]
 mod test_server;
 mod tls;
@@ -52,7 +50,6 @@ pub use endpoint::{Endpoint, PAGE_SIZE, SMALL_PAGE};
 pub use endpoints::{EventFilter, ListFilter, Page, WebhookFilter, WebhookPage, repeated_token};
 pub use error::{ApiError, Problem};
 pub use error_response::Redact;
-pub use exchange::{Exchange, Received};
+pub use exchange::Exchange;
 pub use private_hosts::is_loopback;
 pub use retry::Policy;
-pub use seen_tokens::SeenTokens;

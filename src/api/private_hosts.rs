@@ -5,9 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the host has no public address")]
-pub(super) struct NotPublic;
+use super::error::Problem;
 
 /// Refuses a host that is, by its name or number, loopback or private.
 pub(super) fn refuse_private_host(url: &Url) -> Result<(), String> {
@@ -76,7 +74,7 @@ impl Resolve for PublicOnly {
             let mut addresses: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             addresses.retain(|address| !is_judged || is_public(address.ip()));
             if addresses.is_empty() {
-                return Err(NotPublic.into());
+                return Err(Problem::NotPublic.into());
             }
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
@@ -85,7 +83,6 @@ impl Resolve for PublicOnly {
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::Problem;
     use super::super::transport;
     use super::*;
 

@@ -1,6 +1,6 @@
 //! The list of files, read newest first and a little ahead of those who need them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::asset::File;
 use super::stream::{Slice, StreamError};
-use crate::api::{Client, Endpoint, ListFilter, SeenTokens, repeated_token};
+use crate::api::{Client, Endpoint, ListFilter, repeated_token};
 use crate::records::{RecordError, Timestamp};
 
 /// A file is younger than its item; allow for clocks.
@@ -171,10 +171,10 @@ impl PagesAhead {
         let (send, pages) = mpsc::channel(PAGES_AHEAD);
         let mut task = JoinSet::new();
         task.spawn(async move {
-            let (mut token, mut seen_tokens) = (None, SeenTokens::default());
+            let (mut token, mut seen_tokens) = (None, HashSet::new());
             loop {
                 let page = files_page(&client, token.as_deref()).await.and_then(|page| match &page.next {
-                    Some(next) if !seen_tokens.follow(next) => {
+                    Some(next) if !seen_tokens.insert(next.clone()) => {
                         Err(repeated_token("/v2/recording-assets".into()).into())
                     }
                     _ => Ok(page),
