@@ -88,12 +88,10 @@ pub struct RetryStats {
 /// What all streams share.
 pub(super) struct Shared {
     exchange: Arc<dyn Exchange>,
-    api_url: Url,
+    settings: Settings,
+    pub(super) listener: Listener,
     tokens: Tokens,
     rate_limits: RateLimits,
-    policy: Policy,
-    pub(super) listener: Listener,
-    redact: Redact,
     /// The earlier clock at the first answer with status 200: the time of a refusing gateway proves nothing.
     began: OnceLock<DateTime<Utc>>,
     /// At the last answer.
@@ -121,12 +119,10 @@ impl Client {
     pub fn over(exchange: Arc<dyn Exchange>, settings: Settings, listener: Listener) -> Self {
         Self::of(Arc::new(Shared {
             exchange,
-            api_url: root(settings.api_url),
-            tokens: Tokens::new(settings.credentials, settings.on_minted),
+            tokens: Tokens::new(settings.credentials.clone(), Arc::clone(&settings.on_minted)),
             rate_limits: RateLimits::new(settings.workers, settings.requests_per_second, settings.policy.clone()),
-            policy: settings.policy,
+            settings: Settings { api_url: root(settings.api_url), ..settings },
             listener,
-            redact: settings.redact,
             began: OnceLock::new(),
             clocks: Mutex::default(),
             is_unreachable: AtomicBool::new(false),
@@ -142,11 +138,6 @@ impl Client {
 
     fn of(shared: Arc<Shared>) -> Self {
         Self { shared, stats: Mutex::default(), alone: tokio::sync::Mutex::default() }
-    }
-
-    /// The requests this client has made, every try counted.
-    pub fn requests(&self) -> u64 {
-        self.retry_stats().requests
     }
 
     pub fn retry_stats(&self) -> RetryStats {
@@ -187,13 +178,9 @@ impl Client {
         (self.shared.listener)(Notice::Debug(sentence));
     }
 
-    pub fn note(&self, sentence: String) {
-        (self.shared.listener)(Notice::Info(sentence));
-    }
-
     /// `wait` on the clock of this client's waits, which tests speed up.
     pub fn scaled(&self, wait: Duration) -> Duration {
-        self.shared.policy.scale(wait)
+        self.shared.settings.policy.scale(wait)
     }
 
     /// Requests that could start right now.
@@ -210,7 +197,7 @@ impl Client {
         if !get.has_good_id() {
             return Err(ApiError::unsent(Problem::BadId, get.path()));
         }
-        let mut retry = Retry::new(&self.shared.policy);
+        let mut retry = Retry::new(&self.shared.settings.policy);
         let (mut first_sent_at, mut limited_at, mut was_closed) = (None, None, false);
         loop {
             let is_alone = get.endpoint.is_cautious && self.retry_stats().waits > 0;
@@ -271,7 +258,7 @@ impl Client {
 
     /// How often a request that ends with `problem` is tried.
     fn tries(&self, get: &Get<'_>, problem: &Problem, permit: &Permit<'_>) -> u32 {
-        let (endpoint, tries) = (get.endpoint, self.shared.policy.tries);
+        let (endpoint, tries) = (get.endpoint, self.shared.settings.policy.tries);
         let have_worked = self.shared.tokens.have_worked();
         match problem {
             Problem::Refused { status: 401, .. } if !have_worked => FEW_TRIES,
@@ -305,7 +292,7 @@ impl Client {
         if let Problem::NotSent(cause) | Problem::Proxy { what: cause, .. } = problem
             && !self.shared.is_unreachable.swap(true, Ordering::Relaxed)
         {
-            self.note(format!("Could not reach 100ms ({cause}); trying again."));
+            (self.shared.listener)(Notice::Info(format!("Could not reach 100ms ({cause}); trying again.")));
         }
         let sentence = format!("Trying `{}` again in {:.1} s: {problem}.", get.path(), wait.as_secs_f64());
         (self.shared.listener)(Notice::Debug(sentence));
@@ -315,13 +302,13 @@ impl Client {
     /// slow destination keeps anybody from taking the answer. Else it would time out, and 100ms be blamed.
     async fn attempt(&self, get: &Get<'_>) -> (Result<Vec<u8>, Problem>, Duration) {
         let (shared, endpoint, url) =
-            (Arc::clone(&self.shared), get.endpoint, get.url(&self.shared.api_url, self.now()));
+            (Arc::clone(&self.shared), get.endpoint, get.url(&self.shared.settings.api_url, self.now()));
         let token = match shared.tokens.current() {
             Ok(token) => token,
             Err(problem) => return (Err(problem), Duration::ZERO),
         };
         let largest = if get.is_smallest_page() { LARGEST_SMALL_PAGE } else { LARGEST };
-        let longest = shared.policy.scale(shared.policy.request_timeout);
+        let longest = shared.settings.policy.scale(shared.settings.policy.request_timeout);
         // Dropped with this future, it ends the task.
         let mut task = JoinSet::new();
         task.spawn(async move {
@@ -376,7 +363,7 @@ impl Shared {
             _ => {}
         }
         // A refusal is one, whatever becomes of its text.
-        Err(error_response::problem(status, &headers, seen.server, &body.unwrap_or_default(), &self.redact))
+        Err(error_response::problem(status, &headers, seen.server, &body.unwrap_or_default(), &self.settings.redact))
     }
 }
 

@@ -101,25 +101,19 @@ impl RateLimits {
         let endpoint = self.endpoint(endpoint);
         let first_in_line = endpoint.line.lock().await;
         loop {
-            let blocked = locked(&endpoint.limit).blocked(Instant::now());
-            match blocked {
-                Some(Blocked::Until(moment)) => tokio::time::sleep_until(moment).await,
-                Some(Blocked::Full) => endpoint.freed.notified().await,
-                None => {
-                    // The semaphore is never closed, so there is always a permit in the end.
-                    let permit = self.permits.acquire().await.ok();
-                    let mut next = self.next.lock().await;
-                    if let Some(next) = *next {
-                        tokio::time::sleep_until(next).await;
-                    }
-                    let sent_at = Instant::now();
-                    // A pause may have begun meanwhile.
-                    if locked(&endpoint.limit).take(sent_at) {
-                        *next = (!self.spacing.is_zero()).then(|| sent_at + self.spacing);
-                        drop(first_in_line);
-                        return Permit { policy: &self.policy, endpoint, _permit: permit, sent_at };
-                    }
-                }
+            endpoint.until_open().await;
+            // The semaphore is never closed, so there is always a permit in the end.
+            let permit = self.permits.acquire().await.ok();
+            let mut next = self.next.lock().await;
+            if let Some(next) = *next {
+                tokio::time::sleep_until(next).await;
+            }
+            let sent_at = Instant::now();
+            // A pause may have begun meanwhile.
+            if locked(&endpoint.limit).take(sent_at) {
+                *next = (!self.spacing.is_zero()).then(|| sent_at + self.spacing);
+                drop(first_in_line);
+                return Permit { policy: &self.policy, endpoint, _permit: permit, sent_at };
             }
         }
     }
@@ -129,12 +123,31 @@ impl RateLimits {
         if let Some(endpoint) = endpoints.get(name) {
             return Arc::clone(endpoint);
         }
-        let is_other_limited = endpoints.values().any(|other| locked(&other.limit).is_in_force_by_time());
-        let most = if is_other_limited { 1.0 } else { self.workers };
+        let is_limited_in_time = |queue: &Arc<Queue>| {
+            let limit = locked(&queue.limit);
+            limit.is_in_force() && limit.is_by_time
+        };
+        let most = if endpoints.values().any(is_limited_in_time) { 1.0 } else { self.workers };
         let limit = Mutex::new(Limit { workers: self.workers, most, ..Limit::default() });
         let endpoint = Arc::new(Queue { line: tokio::sync::Mutex::default(), limit, freed: Notify::new() });
         endpoints.insert(name.to_owned(), Arc::clone(&endpoint));
         endpoint
+    }
+}
+
+impl Queue {
+    /// Waits until the limit holds nothing back.
+    async fn until_open(&self) {
+        loop {
+            let pause = locked(&self.limit).pause(Instant::now());
+            if let Some(until) = pause {
+                tokio::time::sleep_until(until).await;
+            } else if locked(&self.limit).is_full() {
+                self.freed.notified().await;
+            } else {
+                return;
+            }
+        }
     }
 }
 
@@ -168,14 +181,6 @@ impl Drop for Permit<'_> {
     }
 }
 
-/// What holds a request back.
-enum Blocked {
-    /// A pause, or the gap between two requests.
-    Until(Instant),
-    /// As many requests are in flight as may be.
-    Full,
-}
-
 /// The limit of one endpoint.
 #[derive(Default)]
 struct Limit {
@@ -204,23 +209,19 @@ impl Limit {
         self.most < self.workers
     }
 
-    /// Whether requests are counted in time, as far as is known.
-    fn is_in_force_by_time(&self) -> bool {
-        self.is_in_force() && self.is_by_time
+    /// Until when there is a pause, or the gap between two requests.
+    fn pause(&self, now: Instant) -> Option<Instant> {
+        self.paused_until.filter(|until| *until > now)
     }
 
-    fn blocked(&self, now: Instant) -> Option<Blocked> {
-        if let Some(paused_until) = self.paused_until.filter(|until| *until > now) {
-            return Some(Blocked::Until(paused_until));
-        }
-        // Without a limit in force, the bound for all is the only one.
-        let is_full = self.is_in_force() && self.in_flight >= (self.most as usize).max(1);
-        is_full.then_some(Blocked::Full)
+    /// Whether as many requests are in flight as may be. Without a limit in force, the bound for all is the only one.
+    fn is_full(&self) -> bool {
+        self.is_in_force() && self.in_flight >= (self.most as usize).max(1)
     }
 
     /// Counts a request as in flight, unless something holds it back.
     fn take(&mut self, now: Instant) -> bool {
-        if self.blocked(now).is_some() {
+        if self.pause(now).is_some() || self.is_full() {
             return false;
         }
         self.in_flight += 1;
