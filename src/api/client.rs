@@ -166,7 +166,7 @@ impl Client {
     /// When that request fails.
     pub async fn ask_the_time(&self) -> Result<Option<Clocks>, ApiError> {
         if self.clocks().is_none() {
-            self.get(Get::page(Endpoint::SESSIONS, SMALL_PAGE).with("active", [true]), |_| Ok(())).await?;
+            self.get(Get { limit: Some(SMALL_PAGE), ..Get::page(Endpoint::SESSIONS, Some(true)) }, |_| Ok(())).await?;
         }
         Ok(self.clocks())
     }
@@ -202,7 +202,7 @@ impl Client {
         loop {
             let is_alone = get.endpoint.is_cautious && self.retry_stats().waits > 0;
             let _alone = if is_alone { Some(self.alone.lock().await) } else { None };
-            let permit = self.shared.rate_limits.enter(get.pattern).await;
+            let permit = self.shared.rate_limits.enter(get.endpoint.path).await;
             let first_sent_at = *first_sent_at.get_or_insert(permit.sent_at);
             retry.spend(limited_at.take().map_or(Duration::ZERO, |limited_at| permit.sent_at - limited_at));
             locked(&self.stats).requests += 1;
@@ -391,7 +391,7 @@ mod tests {
     }
 
     async fn page_of_rooms(client: &Client) -> Result<String, ApiError> {
-        client.get(Get::page(Endpoint::ROOMS, 100), |body| Ok(body.to_owned())).await
+        client.get(Get::page(Endpoint::ROOMS, None), |body| Ok(body.to_owned())).await
     }
 
     #[test]
@@ -420,7 +420,7 @@ mod tests {
         let (url, _) = serve_once_a_connection();
         let client = client(url, 1.0);
         for _ in 0..3 {
-            let answer = client.get(Get::page(Endpoint::ROOMS, 100), |_| Ok(())).await;
+            let answer = client.get(Get::page(Endpoint::ROOMS, None), |_| Ok(())).await;
             answer.unwrap();
         }
         assert_eq!(client.retry_stats(), RetryStats { requests: 5, ..RetryStats::default() });
@@ -522,7 +522,7 @@ mod tests {
     async fn nothing_is_asked_under_an_id_that_is_none() {
         let (url, requests) = serve(|_, _, connection| respond(connection, 200, "", "{}"));
         for id in ["", ".", ".."] {
-            let error = client(url.clone(), 1.0).get(Get::of(Endpoint::ITEM, id), |_| Ok(())).await.unwrap_err();
+            let error = client(url.clone(), 1.0).get(Get::of(Endpoint::RECORDING, id), |_| Ok(())).await.unwrap_err();
             assert_eq!(error.problem, Problem::BadId);
         }
         assert!(requests.lock().unwrap().is_empty());

@@ -139,7 +139,7 @@ mod tests {
             while tls.is_handshaking() && tls.complete_io(connection).is_ok() {}
         });
         url.set_scheme("https").unwrap();
-        let error = client(url, 1.0).get(Get::of(Endpoint::ITEM, "a"), |_| Ok(())).await.unwrap_err();
+        let error = client(url, 1.0).get(Get::of(Endpoint::RECORDING, "a"), |_| Ok(())).await.unwrap_err();
         assert!(matches!(&error.problem, Problem::Certificate(what) if what.contains("UnknownIssuer")), "{error}");
         assert_eq!(error.tries, 1);
     }
@@ -147,10 +147,10 @@ mod tests {
     #[tokio::test]
     async fn nobody_there_is_no_matter_of_certificates() {
         let (url, _) = serve(|_, _, _| ());
-        let error = client(url, 0.001).get(Get::of(Endpoint::ITEM, "a"), |_| Ok(())).await.unwrap_err();
+        let error = client(url, 0.001).get(Get::of(Endpoint::RECORDING, "a"), |_| Ok(())).await.unwrap_err();
         assert!(matches!(error.problem, Problem::Closed(_)), "{error}");
         let error = client("http://127.0.0.1:1".parse().unwrap(), 0.001);
-        let error = error.get(Get::of(Endpoint::ITEM, "a"), |_| Ok(())).await.unwrap_err();
+        let error = error.get(Get::of(Endpoint::RECORDING, "a"), |_| Ok(())).await.unwrap_err();
         assert_eq!(error.problem, Problem::NotSent("Connection refused".into()));
     }
 

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::asset::File;
 use super::stream::{Slice, StreamError};
-use crate::api::{Client, Endpoint, ListFilter, repeated_token};
+use crate::api::{Client, Endpoint, Get, repeated_token};
 use crate::records::{RecordError, Timestamp};
 
 /// A file is younger than its item; allow for clocks.
@@ -212,9 +212,9 @@ pub(super) struct ListedFile {
 
 /// The page of files at `token`.
 pub(super) async fn files_page(client: &Client, token: Option<&str>) -> Result<FilePage, StreamError> {
-    let filter = ListFilter { start: token, ..ListFilter::default() };
+    let get = Get { start: token, ..Get::page(Endpoint::RECORDING_ASSETS, None) };
     let shape = |items: Vec<&RawValue>| items.into_iter().map(listed).collect::<Result<Vec<_>, _>>();
-    let page = client.list::<&'static RawValue, _>(Endpoint::RECORDING_ASSETS, &filter, shape).await?;
+    let page = client.list::<&'static RawValue, _>(get, shape).await?;
     Ok(FilePage { token: token.map(String::from), files: page.content?, next: page.next })
 }
 
