@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::answers::text_of;
-use super::auth::{Credentials, OnMinted, Token, Tokens};
+use super::auth::{Credentials, OnMinted, Tokens};
 use super::clocks::Clocks;
 use super::endpoint::{Endpoint, SMALL_PAGE};
 use super::error::{ApiError, Problem};
@@ -218,7 +218,8 @@ impl Client {
             if matches!(problem, Problem::Refused { .. }) && !problem.is_retryable() {
                 permit.served(took);
             }
-            if problem.is_oversized() && get.ask_for_less() {
+            // A page with fewer items may succeed where this one did not.
+            if matches!(problem, Problem::TooLarge(_) | Problem::TooSlow(_)) && get.ask_for_less() {
                 retry.tried(took);
                 self.retrying(&get, &problem, Duration::ZERO);
                 continue;
@@ -230,18 +231,19 @@ impl Client {
             {
                 continue;
             }
-            match retry.after(&problem, took, self.tries(&get, &problem, &permit)) {
-                Ok(_) if matches!(problem, Problem::Refused { status: 429, .. }) => {
-                    self.pause(&get, &problem, permit);
+            match (retry.after(&problem, took, self.tries(&get, &problem, &permit)), &problem) {
+                // The limiter lets the next request through when the pause is over.
+                (Ok(_), Problem::Refused { status: 429, retry_after, .. }) => {
+                    self.pausing(&get, permit.refused(*retry_after));
                     limited_at = Some(Instant::now());
                 }
-                Ok(wait) => {
+                (Ok(wait), _) => {
                     drop(permit);
                     self.retrying(&get, &problem, wait);
                     retry.spend(wait);
                     tokio::time::sleep(wait).await;
                 }
-                Err(too_long_wait) => {
+                (Err(too_long_wait), _) => {
                     return Err(ApiError {
                         problem,
                         too_long_wait,
@@ -260,28 +262,22 @@ impl Client {
     fn tries(&self, get: &Get<'_>, problem: &Problem, permit: &Permit<'_>) -> u32 {
         let (endpoint, tries) = (get.endpoint, self.shared.settings.policy.tries);
         let have_worked = self.shared.tokens.have_worked();
-        match problem {
-            Problem::Refused { status: 401, .. } if !have_worked => FEW_TRIES,
+        let deserves_few = match problem {
+            Problem::Refused { status: 401, .. } => !have_worked,
             // It may be meant for this one item, or a permission may be missing for this endpoint alone.
-            Problem::Refused { status: 403, .. }
-                if endpoint.is_of_one_item && have_worked || !permit.has_answered() =>
-            {
-                FEW_TRIES
+            Problem::Refused { status: 403, .. } => endpoint.is_of_one_item && have_worked || !permit.has_answered(),
+            Problem::Refused { status: 500..=599, .. } | Problem::Unreadable(_) => {
+                endpoint.is_optional && !permit.has_answered()
             }
-            Problem::Refused { status: 500..=599, .. } | Problem::Unreadable(_)
-                if endpoint.is_optional && !permit.has_answered() =>
-            {
-                FEW_TRIES
+            Problem::NotSent(_) | Problem::Proxy { .. } if self.clocks().is_none() => {
+                return tries.min(TRIES_OF_A_SILENT_HOST);
             }
-            Problem::NotSent(_) | Problem::Proxy { .. } if self.clocks().is_none() => tries.min(TRIES_OF_A_SILENT_HOST),
-            _ => tries,
-        }
+            _ => false,
+        };
+        if deserves_few { FEW_TRIES } else { tries }
     }
 
-    /// Notes a 429; the limiter lets the next request through when the pause is over.
-    fn pause(&self, get: &Get<'_>, problem: &Problem, permit: Permit<'_>) {
-        let Problem::Refused { retry_after, .. } = problem else { return };
-        let wait = permit.refused(*retry_after);
+    fn pausing(&self, get: &Get<'_>, wait: Duration) {
         locked(&self.stats).waits += 1;
         let (endpoint, until) = (get.path(), seams::now() + wait);
         (self.shared.listener)(Notice::RateLimited { endpoint, until, wait });
@@ -303,17 +299,13 @@ impl Client {
     async fn attempt(&self, get: &Get<'_>) -> (Result<Vec<u8>, Problem>, Duration) {
         let (shared, endpoint, url) =
             (Arc::clone(&self.shared), get.endpoint, get.url(&self.shared.settings.api_url, self.now()));
-        let token = match shared.tokens.current() {
-            Ok(token) => token,
-            Err(problem) => return (Err(problem), Duration::ZERO),
-        };
         let largest = if get.is_smallest_page() { LARGEST_SMALL_PAGE } else { LARGEST };
         let longest = shared.settings.policy.scale(shared.settings.policy.request_timeout);
         // Dropped with this future, it ends the task.
         let mut task = JoinSet::new();
         task.spawn(async move {
             let sent_at = Instant::now();
-            let answer = tokio::time::timeout(longest, shared.answer(url, endpoint, &token, largest)).await;
+            let answer = tokio::time::timeout(longest, shared.answer(url, endpoint, largest)).await;
             (answer.unwrap_or(Err(Problem::TooSlow(longest))), sent_at.elapsed())
         });
         match task.join_next().await {
@@ -326,7 +318,8 @@ impl Client {
 
 impl Shared {
     /// The content of an answer with status 200. Notes what every answer shows of clock and token.
-    async fn answer(&self, url: Url, endpoint: Endpoint, token: &Token, largest: usize) -> Result<Vec<u8>, Problem> {
+    async fn answer(&self, url: Url, endpoint: Endpoint, largest: usize) -> Result<Vec<u8>, Problem> {
+        let token = self.tokens.current()?;
         let mut answer = self.exchange.get(url, token.authorization.clone()).await?;
         let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
         self.is_unreachable.store(false, Ordering::Relaxed);
@@ -350,7 +343,7 @@ impl Shared {
         };
         match status {
             StatusCode::OK => {
-                if self.tokens.accepted(token) {
+                if self.tokens.accepted(&token) {
                     let seconds = seen.skew().unwrap_or_default().num_seconds().unsigned_abs();
                     (self.listener)(Notice::Info(format!(
                         "This machine's clock and that of 100ms differ by {seconds} s. Tokens are made by the clock of \
@@ -359,7 +352,7 @@ impl Shared {
                 }
                 return body;
             }
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.tokens.renew(token, seen.skew()),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.tokens.renew(&token, seen.skew()),
             _ => {}
         }
         // A refusal is one, whatever becomes of its text.

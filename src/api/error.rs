@@ -113,11 +113,6 @@ impl Problem {
     pub fn is_refused_by_proxy(&self) -> bool {
         matches!(self, Self::Proxy { what, .. } if what.contains("proxy authorization required"))
     }
-
-    /// Whether a page with fewer items may succeed where this one did not.
-    pub(super) fn is_oversized(&self) -> bool {
-        matches!(self, Self::TooLarge(_) | Self::TooSlow(_))
-    }
 }
 
 impl ApiError {

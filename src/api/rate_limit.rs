@@ -58,10 +58,11 @@ pub(super) struct RateLimits {
     spacing: Duration,
     /// When the next request may go. Whoever asked first goes first.
     next: tokio::sync::Mutex<Option<Instant>>,
-    endpoints: Mutex<HashMap<String, Arc<Queue>>>,
+    endpoints: Mutex<HashMap<&'static str, Arc<Queue>>>,
 }
 
 /// The requests to one endpoint.
+#[derive(Default)]
 struct Queue {
     /// Whoever asked first goes first. Only the first in line looks at the limit and at the bound for all, so that the
     /// endpoints take turns whatever the length of their lines.
@@ -97,7 +98,7 @@ impl RateLimits {
     }
 
     /// Waits until a request to `endpoint`, a path pattern, may go.
-    pub(super) async fn enter(&self, endpoint: &str) -> Permit<'_> {
+    pub(super) async fn enter(&self, endpoint: &'static str) -> Permit<'_> {
         let endpoint = self.endpoint(endpoint);
         let first_in_line = endpoint.line.lock().await;
         loop {
@@ -118,20 +119,13 @@ impl RateLimits {
         }
     }
 
-    fn endpoint(&self, name: &str) -> Arc<Queue> {
+    fn endpoint(&self, name: &'static str) -> Arc<Queue> {
         let mut endpoints = locked(&self.endpoints);
-        if let Some(endpoint) = endpoints.get(name) {
-            return Arc::clone(endpoint);
-        }
-        let is_limited_in_time = |queue: &Arc<Queue>| {
-            let limit = locked(&queue.limit);
-            limit.is_in_force() && limit.is_by_time
-        };
-        let most = if endpoints.values().any(is_limited_in_time) { 1.0 } else { self.workers };
-        let limit = Mutex::new(Limit { workers: self.workers, most, ..Limit::default() });
-        let endpoint = Arc::new(Queue { line: tokio::sync::Mutex::default(), limit, freed: Notify::new() });
-        endpoints.insert(name.to_owned(), Arc::clone(&endpoint));
-        endpoint
+        let is_limited_in_time = endpoints.values().any(|queue| locked(&queue.limit).is_in_force_by_time());
+        let most = if is_limited_in_time { 1.0 } else { self.workers };
+        let new = || Limit { workers: self.workers, most, ..Limit::default() };
+        let queue = || Arc::new(Queue { limit: Mutex::new(new()), ..Queue::default() });
+        Arc::clone(endpoints.entry(name).or_insert_with(queue))
     }
 }
 
@@ -207,6 +201,11 @@ struct Limit {
 impl Limit {
     fn is_in_force(&self) -> bool {
         self.most < self.workers
+    }
+
+    /// Whether requests are counted in time, as far as is known.
+    fn is_in_force_by_time(&self) -> bool {
+        self.is_in_force() && self.is_by_time
     }
 
     /// Until when there is a pause, or the gap between two requests.
