@@ -9,8 +9,7 @@ use chrono::{DateTime, Utc};
 
 use crate::airbyte::FailureType::{ConfigError, SystemError, TransientError};
 use crate::airbyte::{FailureType, Message};
-use crate::api::{ApiError, GiveUpReason, Problem, TokenProblem};
-use crate::config::Mistakes;
+use crate::api::{ApiError, Problem, day};
 use crate::streams::StreamError;
 
 /// Something that ends a command or a stream.
@@ -60,8 +59,8 @@ impl Occasion {
 
 impl Failure {
     /// The user can fix it.
-    pub fn config(message: impl Into<String>) -> Self {
-        let message = message.into();
+    pub fn config(message: impl ToString) -> Self {
+        let message = message.to_string();
         Self { kind: ConfigError, internal: message.clone(), message, reach: Reach::Single }
     }
 
@@ -124,30 +123,6 @@ impl Failure {
     }
 }
 
-impl From<Mistakes> for Failure {
-    fn from(mistakes: Mistakes) -> Self {
-        Self::config(mistakes.to_string())
-    }
-}
-
-impl From<TokenProblem> for Failure {
-    fn from(problem: TokenProblem) -> Self {
-        const ADVICE: &str = "use app credentials, which do not expire, or paste a new token";
-        Self::config(match problem {
-            TokenProblem::NotAToken => "The setting `management_token` does not hold a management token: copy it again from the Developer section of the 100ms dashboard.".to_owned(),
-            TokenProblem::WrongType(kind) => {
-                let kind: String = kind.chars().filter(|letter| letter.is_ascii_alphanumeric()).take(20).collect();
-                format!("`management_token` is a token of type `{kind}`, not `management`: {ADVICE} of type management.")
-            }
-            TokenProblem::Expired(date) => format!("The management token expired on {}: {ADVICE}.", day(date)),
-            TokenProblem::NotYetValid(date) => format!(
-                "The management token is not valid before {}: check this machine's clock, or use app credentials.",
-                day(date)
-            ),
-        })
-    }
-}
-
 impl From<StreamError> for Failure {
     fn from(error: StreamError) -> Self {
         match error {
@@ -164,29 +139,24 @@ impl From<StreamError> for Failure {
 
 /// The table of failed requests: who can fix it, and what else fails for the same reason.
 fn kind_and_reach(error: &ApiError) -> (FailureType, Reach) {
-    match &error.problem {
+    let problem = &error.problem;
+    match problem {
         Problem::Refused { status: 401, .. } | Problem::Credentials(_) => (ConfigError, Reach::Credentials),
         Problem::Refused { status: 403, .. } => (ConfigError, Reach::Permission),
-        Problem::Refused { .. } if is_wait_too_long(error) => (TransientError, Reach::Single),
-        Problem::Refused { status: 429, .. } => (TransientError, Reach::Limit),
-        Problem::Refused { status: 408 | 425 | 500..=599, .. } => (TransientError, Reach::Single),
-        Problem::Refused { status: 300..=399, .. } => (ConfigError, Reach::Network),
         Problem::Refused { status: 404, .. } => (ConfigError, Reach::Single),
         Problem::Refused { status: 400, message, .. } if is_about_event_types(error, message) => {
             (ConfigError, Reach::Single)
         }
-        Problem::Proxy { .. } if error.problem.is_refused_by_proxy() => (ConfigError, Reach::Network),
-        Problem::NotSent(_) | Problem::Proxy { .. } => (TransientError, Reach::Network),
+        Problem::Refused { status: 429, .. } if error.too_long_wait.is_none() => (TransientError, Reach::Limit),
+        Problem::Refused { status: 300..=399, .. } => (ConfigError, Reach::Network),
         Problem::CertificateDates { .. } | Problem::Certificate(_) | Problem::NotPublic => {
             (ConfigError, Reach::Network)
         }
-        Problem::NoAnswer(_)
-        | Problem::Closed(_)
-        | Problem::TooSlow(_)
-        | Problem::TooLarge(_)
-        | Problem::Unreadable(_)
-        | Problem::Inconsistent(_) => (TransientError, Reach::Single),
-        Problem::Refused { .. } | Problem::BadId => (SystemError, Reach::Single),
+        Problem::Proxy { .. } if problem.is_refused_by_proxy() => (ConfigError, Reach::Network),
+        Problem::NotSent(_) | Problem::Proxy { .. } => (TransientError, Reach::Network),
+        Problem::TooLarge(_) | Problem::Inconsistent(_) => (TransientError, Reach::Single),
+        _ if problem.is_retryable() => (TransientError, Reach::Single),
+        _ => (SystemError, Reach::Single),
     }
 }
 
@@ -198,9 +168,7 @@ fn sentence(error: &ApiError, occasion: Occasion) -> String {
         tries => format!("{tries} attempts in {} failed", seconds(error.elapsed)),
     };
     match &error.problem {
-        Problem::Refused { status, message, retry_after } => {
-            refusal(error, *status, message, retry_after.unwrap_or_default(), &failed, occasion)
-        }
+        Problem::Refused { status, message, .. } => refusal(error, *status, message, &failed, occasion),
         Problem::Credentials(what) => {
             format!("The credentials cannot be used, because {what}: copy them again from the 100ms dashboard.")
         }
@@ -244,14 +212,7 @@ fn sentence(error: &ApiError, occasion: Occasion) -> String {
 }
 
 /// The part of the table for what 100ms, or a server in its place, refused.
-fn refusal(
-    error: &ApiError,
-    status: u16,
-    message: &str,
-    retry_after: Duration,
-    failed: &str,
-    occasion: Occasion,
-) -> String {
+fn refusal(error: &ApiError, status: u16, message: &str, failed: &str, occasion: Occasion) -> String {
     let (endpoint, later) = (&error.endpoint, occasion.later());
     // The vendor's own sentence, when there is one.
     let why = match message.trim_end_matches('.') {
@@ -259,8 +220,8 @@ fn refusal(
         message => format!(", \"{message}\""),
     };
     let (clocks, or_clock) = clocks(error);
-    match status {
-        401 => {
+    match (status, error.too_long_wait) {
+        (401, _) => {
             let (what, advice) = if error.is_minted {
                 ("app access key and app secret", "copy both again from the 100ms dashboard")
             } else {
@@ -268,7 +229,7 @@ fn refusal(
             };
             format!("100ms did not accept the {what} at `{endpoint}` (401{why}){clocks}: {advice}{or_clock}.")
         }
-        403 => {
+        (403, _) => {
             let who = if error.is_minted { "these app credentials" } else { "this management token" };
             let or = match occasion {
                 Occasion::Sync => ", or leave this stream out of the sync",
@@ -278,39 +239,35 @@ fn refusal(
                 "100ms does not let {who} read `{endpoint}` (403{why}){clocks}: grant the permission in the 100ms dashboard{or}{or_clock}."
             )
         }
-        _ if is_wait_too_long(error) => format!(
+        (_, Some(asked)) => format!(
             "100ms answered {status} to `{endpoint}` and asks to wait {}, which is longer than {} waits. Nothing is wrong with your settings; {later}.",
-            wait(retry_after),
+            wait(asked),
             if occasion == Occasion::Sync { "a sync" } else { "this command" }
         ),
-        429 if occasion == Occasion::Question => format!(
+        (429, _) if occasion == Occasion::Question => format!(
             "100ms limits the rate of requests to `{endpoint}` at the moment, so it could not be checked. Nothing is known to be wrong with your settings; {later}."
         ),
-        429 => format!(
+        (429, _) => format!(
             "100ms limits the rate of requests to `{endpoint}`: {failed}. Nothing is wrong with your settings; {later}, and a lower `num_workers` helps."
         ),
-        408 | 425 | 500..=599 => {
+        (408 | 425 | 500..=599, _) => {
             let tried = match error.tries {
                 0 | 1 => "once".to_owned(),
                 tries => format!("{tries} times in {}", seconds(error.elapsed)),
             };
             format!("100ms answered {status} to `{endpoint}` {tried}. Nothing is wrong with your settings; {later}.")
         }
-        300..=399 => format!(
+        (300..=399, _) => format!(
             "The server at `api_url` answered {status} (a redirect) to `{endpoint}`: check `api_url`, or leave it out for `https://api.100ms.live`."
         ),
-        404 => format!(
+        (404, _) => format!(
             "The server at `api_url` does not know `{endpoint}` (404): check `api_url`, or leave it out for `https://api.100ms.live`."
         ),
-        400 if is_about_event_types(error, message) => format!(
+        (400, _) if is_about_event_types(error, message) => format!(
             "100ms does not accept the types of events that `analytics_event_types` asks for (400{why}): choose among those that 100ms documents, or leave it empty for all."
         ),
         _ => format!("100ms refused `{endpoint}` ({status}{why}): report it with the log of this sync."),
     }
-}
-
-fn is_wait_too_long(error: &ApiError) -> bool {
-    matches!(error.gave_up, GiveUpReason::WaitTooLong(_))
 }
 
 /// Whether the types of events are refused. Their endpoint, which may name a room behind it, is the only one that
@@ -330,11 +287,6 @@ fn clocks(error: &ApiError) -> (String, &'static str) {
     let time = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S").to_string();
     let what = format!("; its clock says {}, this machine's {} (UTC)", time(server), time(local));
     (what, "; else set this machine's clock")
-}
-
-/// A date for a sentence.
-fn day(date: DateTime<Utc>) -> String {
-    date.format("%-d %B %Y at %H:%M UTC").to_string()
 }
 
 /// A wait in the unit that people would use.
@@ -359,7 +311,7 @@ mod tests {
     fn failure(problem: Problem) -> Failure {
         let error = ApiError {
             problem,
-            gave_up: GiveUpReason::TriesExhausted,
+            too_long_wait: None,
             endpoint: "/v2/rooms".into(),
             tries: 6,
             elapsed: Duration::from_secs(94),
@@ -397,7 +349,7 @@ mod tests {
         let sentence = |server: i64, is_minted: bool| {
             let error = ApiError {
                 problem: Problem::Refused { status: 401, message: String::new(), retry_after: None },
-                gave_up: GiveUpReason::NotRetryable,
+                too_long_wait: None,
                 endpoint: "/v2/rooms".into(),
                 tries: 2,
                 elapsed: Duration::from_secs(1),
@@ -421,7 +373,7 @@ mod tests {
         let refused = |endpoint: &str, message: &str| {
             let error = ApiError {
                 problem: Problem::Refused { status: 400, message: message.into(), retry_after: None },
-                gave_up: GiveUpReason::NotRetryable,
+                too_long_wait: None,
                 endpoint: endpoint.into(),
                 tries: 1,
                 elapsed: Duration::ZERO,
@@ -457,10 +409,5 @@ mod tests {
             "100ms answered 503 to `/v2/rooms` 6 times in 94 s. Nothing is wrong with your settings; the next sync continues from here."
         );
         assert!(refused(403).message.contains("`/v2/rooms` (403, \"why\")"));
-        let expired: Failure = TokenProblem::Expired("2025-05-03T10:00:00Z".parse().unwrap()).into();
-        assert_eq!(
-            expired.message,
-            "The management token expired on 3 May 2025 at 10:00 UTC: use app credentials, which do not expire, or paste a new token."
-        );
     }
 }

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// A JSON value as the API wrote it; `None` for `null` or absent.
@@ -34,8 +35,9 @@ pub(super) fn text_of(body: &[u8]) -> Cow<'_, str> {
 }
 
 /// An object key as it came, without its escapes: mostly it is only compared, and need not be read as text.
-#[derive(Clone, Debug)]
-pub struct Key<'a>(pub Cow<'a, [u8]>);
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Key<'a>(#[serde(borrow)] pub Cow<'a, [u8]>);
 
 impl<'a> Key<'a> {
     /// The key as text, see [`Key::into_text`].
@@ -53,39 +55,12 @@ impl<'a> Key<'a> {
     }
 }
 
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl<'de> Visitor<'de> for Bytes {
-            type Value = Key<'de>;
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object key")
-            }
-            fn visit_borrowed_bytes<E: serde::de::Error>(self, key: &'de [u8]) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Borrowed(key)))
-            }
-            fn visit_bytes<E: serde::de::Error>(self, key: &[u8]) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(key.to_owned())))
-            }
-        }
-        deserializer.deserialize_bytes(Bytes)
-    }
-}
-
-/// The text of `bytes`, in which half a surrogate pair (three bytes that begin with 0xED) and U+0000 are
-/// U+FFFD.
+/// The text of `bytes`, in which half a surrogate pair (three bytes, none of which is UTF-8) and U+0000 are U+FFFD.
 fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => Cow::Borrowed(text),
-        _ => {
-            let mut mended = bytes.to_vec();
-            for at in 0..mended.len().saturating_sub(2) {
-                if mended[at] == 0xed && mended[at + 1] >= 0xa0 {
-                    mended[at..at + 3].copy_from_slice("\u{fffd}".as_bytes());
-                }
-            }
-            String::from_utf8_lossy(&mended).replace('\0', "\u{fffd}").into()
-        }
+    match String::from_utf8_lossy(bytes) {
+        Cow::Borrowed(text) if !text.contains('\0') => Cow::Borrowed(text),
+        // Each of the three bytes has become one.
+        text => text.replace("\u{fffd}\u{fffd}\u{fffd}", "\u{fffd}").replace('\0', "\u{fffd}").into(),
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::clocks;
+use super::clocks::{day, differ};
 use super::error::Problem;
 use crate::seams::{self, locked};
 
@@ -46,32 +46,28 @@ struct PastedClaims {
     nbf: Option<f64>,
 }
 
-/// What is known of a pasted token without asking 100ms.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TokenProblem {
-    /// Not three base64url parts with JSON claims.
-    NotAToken,
-    /// A token of another type, such as a client's app token.
-    WrongType(String),
-    /// It was valid once.
-    Expired(DateTime<Utc>),
-    /// It will be valid.
-    NotYetValid(DateTime<Utc>),
-}
-
 /// When a pasted token expires, if its claims name a time.
 ///
 /// # Errors
-/// When the token cannot work at `now`.
-pub fn expiry(token: &SecretString, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, TokenProblem> {
-    let claims = read_claims(token.expose_secret()).ok_or(TokenProblem::NotAToken)?;
+/// When the token cannot work at `now`, as is known of it without asking 100ms: a sentence for the user.
+pub fn expiry(token: &SecretString, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, String> {
+    const ADVICE: &str = "use app credentials, which do not expire, or paste a new token";
+    let claims = read_claims(token.expose_secret()).ok_or("The setting `management_token` does not hold a management token: copy it again from the Developer section of the 100ms dashboard.")?;
     if let Some(kind) = claims.r#type.filter(|kind| kind != "management") {
-        return Err(TokenProblem::WrongType(kind));
+        let kind: String = kind.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
+        return Err(format!(
+            "`management_token` is a token of type `{kind}`, not `management`: {ADVICE} of type management."
+        ));
     }
     let (begins, expires) = (claims.nbf.and_then(date), claims.exp.and_then(date));
     match (begins, expires) {
-        (_, Some(expires)) if expires <= now => Err(TokenProblem::Expired(expires)),
-        (Some(begins), _) if begins > now + TimeDelta::minutes(5) => Err(TokenProblem::NotYetValid(begins)),
+        (_, Some(expires)) if expires <= now => {
+            Err(format!("The management token expired on {}: {ADVICE}.", day(expires)))
+        }
+        (Some(begins), _) if begins > now + TimeDelta::minutes(5) => Err(format!(
+            "The management token is not valid before {}: check this machine's clock, or use app credentials.",
+            day(begins)
+        )),
         _ => Ok(expires),
     }
 }
@@ -91,19 +87,17 @@ fn read_claims(token: &str) -> Option<PastedClaims> {
 /// A token to send.
 #[derive(Clone)]
 pub(super) struct Token {
-    value: SecretString,
-    /// How many were minted before it.
-    generation: u32,
+    pub(super) authorization: HeaderValue,
     /// How far the clock that it was minted by is ahead of this machine's.
     ahead: TimeDelta,
 }
 
 impl Token {
-    pub(super) fn authorization(&self) -> Result<HeaderValue, Problem> {
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", self.value.expose_secret()))
+    fn new(value: &SecretString, ahead: TimeDelta) -> Result<Self, Problem> {
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", value.expose_secret()))
             .map_err(|_| Problem::Credentials("the management token holds characters no token has".into()))?;
         authorization.set_sensitive(true);
-        Ok(authorization)
+        Ok(Self { authorization, ahead })
     }
 }
 
@@ -129,20 +123,18 @@ impl Tokens {
     pub(super) fn current(&self) -> Result<Token, Problem> {
         let (access_key, app_secret) = match &self.credentials {
             Credentials::App { access_key, app_secret } => (access_key, app_secret),
-            Credentials::Token(token) => {
-                return Ok(Token { value: token.clone(), generation: 0, ahead: TimeDelta::zero() });
-            }
+            Credentials::Token(token) => return Token::new(token, TimeDelta::zero()),
         };
         let now = seams::now();
         let mut minted = locked(&self.minted);
-        let (generation, ahead) = match &*minted {
+        let ahead = match &*minted {
             Some((token, renew_at)) if now < *renew_at => return Ok(token.clone()),
-            Some((token, _)) => (token.generation + 1, token.ahead),
-            None => (1, TimeDelta::zero()),
+            Some((token, _)) => token.ahead,
+            None => TimeDelta::zero(),
         };
         let value = mint(access_key, app_secret, now.checked_add_signed(ahead).unwrap_or(now))?;
         (self.on_minted)(value.expose_secret());
-        let token = Token { value, generation, ahead };
+        let token = Token::new(&value, ahead)?;
         *minted = Some((token.clone(), now + LIFETIME - RENEW_BEFORE));
         Ok(token)
     }
@@ -155,10 +147,10 @@ impl Tokens {
     pub(super) fn renew(&self, refused: &Token, skew: Option<TimeDelta>) {
         let mut minted = locked(&self.minted);
         if let Some((token, renew_at)) = &mut *minted
-            && token.generation == refused.generation
+            && token.authorization == refused.authorization
         {
             *renew_at = DateTime::<Utc>::MIN_UTC;
-            let is_refused_clock = |skew: &TimeDelta| clocks::differ(*skew, refused.ahead).is_none();
+            let is_refused_clock = |skew: &TimeDelta| differ(*skew, refused.ahead).is_none();
             token.ahead = skew.filter(|skew| !is_refused_clock(skew)).unwrap_or_default();
         }
     }
@@ -221,13 +213,20 @@ mod tests {
     fn a_pasted_token_is_judged_by_its_claims() {
         let claims = |exp: i64| serde_json::json!({"type": "management", "exp": exp, "nbf": 100});
         assert_eq!(expiry(&pasted(claims(2000)), at(1000)), Ok(Some(at(2000))));
-        assert_eq!(expiry(&pasted(claims(1000)), at(1000)), Err(TokenProblem::Expired(at(1000))));
+        let refused = |token: &SecretString, now: i64, words: &str| {
+            let refusal = expiry(token, at(now)).unwrap_err();
+            assert!(refusal.contains(words), "{words}: {refusal}");
+        };
+        let (ended, now) = (at(1_746_266_400), 1_746_266_400);
+        assert_eq!(
+            expiry(&pasted(claims(now)), ended).unwrap_err(),
+            "The management token expired on 3 May 2025 at 10:00 UTC: use app credentials, which do not expire, or paste a new token."
+        );
         let early = serde_json::json!({"type": "management", "exp": 9000, "nbf": 2000});
-        assert_eq!(expiry(&pasted(early), at(1000)), Err(TokenProblem::NotYetValid(at(2000))));
-        let app = serde_json::json!({"type": "app", "exp": 9000});
-        assert_eq!(expiry(&pasted(app), at(1000)), Err(TokenProblem::WrongType("app".into())));
+        refused(&pasted(early), 1000, "is not valid before 1 January 1970 at 00:33 UTC");
+        refused(&pasted(serde_json::json!({"type": "`app`", "exp": 9000})), 1000, "is a token of type `app`");
         for not_a_token in ["", "abc", "a.b.c", "eyJhbGciOiJIUzI1NiJ9.e30", "....", "é.é.é"] {
-            assert_eq!(expiry(&not_a_token.into(), at(0)), Err(TokenProblem::NotAToken), "{not_a_token}");
+            refused(&not_a_token.into(), 0, "does not hold a management token");
         }
     }
 
@@ -243,7 +242,7 @@ mod tests {
 
     fn current(tokens: &Tokens) -> (Token, String) {
         let token = tokens.current().unwrap();
-        let value = token.value.expose_secret().to_owned();
+        let value = token.authorization.to_str().unwrap().trim_start_matches("Bearer ").to_owned();
         (token, value)
     }
 

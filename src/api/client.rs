@@ -12,15 +12,15 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::answers::text_of;
-use super::auth::{Credentials, OnMinted, Token, Tokens};
+use super::auth::{Credentials, OnMinted, Tokens};
 use super::clocks::Clocks;
 use super::endpoint::{Endpoint, SMALL_PAGE};
 use super::error::{ApiError, Problem};
 use super::error_response::{self, Redact};
-use super::exchange::{Exchange, Network, Received};
+use super::exchange::{Exchange, Network};
 use super::rate_limit::{Permit, RateLimits};
 use super::request::Get;
-use super::retry::{Decision, Policy, Retry};
+use super::retry::{Policy, Retry};
 use super::transport::{Bodies, LARGEST, LARGEST_SMALL_PAGE};
 use crate::seams::{self, locked};
 
@@ -88,12 +88,10 @@ pub struct RetryStats {
 /// What all streams share.
 pub(super) struct Shared {
     exchange: Arc<dyn Exchange>,
-    api_url: Url,
+    settings: Settings,
+    pub(super) listener: Listener,
     tokens: Tokens,
     rate_limits: RateLimits,
-    policy: Policy,
-    pub(super) listener: Listener,
-    redact: Redact,
     /// The earlier clock at the first answer with status 200: the time of a refusing gateway proves nothing.
     began: OnceLock<DateTime<Utc>>,
     /// At the last answer.
@@ -121,12 +119,10 @@ impl Client {
     pub fn over(exchange: Arc<dyn Exchange>, settings: Settings, listener: Listener) -> Self {
         Self::of(Arc::new(Shared {
             exchange,
-            api_url: root(settings.api_url),
-            tokens: Tokens::new(settings.credentials, settings.on_minted),
+            tokens: Tokens::new(settings.credentials.clone(), Arc::clone(&settings.on_minted)),
             rate_limits: RateLimits::new(settings.workers, settings.requests_per_second, settings.policy.clone()),
-            policy: settings.policy,
+            settings: Settings { api_url: root(settings.api_url), ..settings },
             listener,
-            redact: settings.redact,
             began: OnceLock::new(),
             clocks: Mutex::default(),
             is_unreachable: AtomicBool::new(false),
@@ -142,11 +138,6 @@ impl Client {
 
     fn of(shared: Arc<Shared>) -> Self {
         Self { shared, stats: Mutex::default(), alone: tokio::sync::Mutex::default() }
-    }
-
-    /// The requests this client has made, every try counted.
-    pub fn requests(&self) -> u64 {
-        self.retry_stats().requests
     }
 
     pub fn retry_stats(&self) -> RetryStats {
@@ -175,7 +166,7 @@ impl Client {
     /// When that request fails.
     pub async fn ask_the_time(&self) -> Result<Option<Clocks>, ApiError> {
         if self.clocks().is_none() {
-            self.get(Get::page(Endpoint::SESSIONS, SMALL_PAGE).with("active", [true]), |_| Ok(())).await?;
+            self.get(Get { limit: Some(SMALL_PAGE), ..Get::page(Endpoint::SESSIONS, Some(true)) }, |_| Ok(())).await?;
         }
         Ok(self.clocks())
     }
@@ -187,13 +178,9 @@ impl Client {
         (self.shared.listener)(Notice::Debug(sentence));
     }
 
-    pub fn note(&self, sentence: String) {
-        (self.shared.listener)(Notice::Info(sentence));
-    }
-
     /// `wait` on the clock of this client's waits, which tests speed up.
     pub fn scaled(&self, wait: Duration) -> Duration {
-        self.shared.policy.scale(wait)
+        self.shared.settings.policy.scale(wait)
     }
 
     /// Requests that could start right now.
@@ -210,12 +197,12 @@ impl Client {
         if !get.has_good_id() {
             return Err(ApiError::unsent(Problem::BadId, get.path()));
         }
-        let mut retry = Retry::new(&self.shared.policy);
+        let mut retry = Retry::new(&self.shared.settings.policy);
         let (mut first_sent_at, mut limited_at, mut was_closed) = (None, None, false);
         loop {
             let is_alone = get.endpoint.is_cautious && self.retry_stats().waits > 0;
             let _alone = if is_alone { Some(self.alone.lock().await) } else { None };
-            let permit = self.shared.rate_limits.enter(get.pattern).await;
+            let permit = self.shared.rate_limits.enter(get.endpoint.path).await;
             let first_sent_at = *first_sent_at.get_or_insert(permit.sent_at);
             retry.spend(limited_at.take().map_or(Duration::ZERO, |limited_at| permit.sent_at - limited_at));
             locked(&self.stats).requests += 1;
@@ -231,7 +218,8 @@ impl Client {
             if matches!(problem, Problem::Refused { .. }) && !problem.is_retryable() {
                 permit.served(took);
             }
-            if problem.is_oversized() && get.ask_for_less() {
+            // A page with fewer items may succeed where this one did not.
+            if matches!(problem, Problem::TooLarge(_) | Problem::TooSlow(_)) && get.ask_for_less() {
                 retry.tried(took);
                 self.retrying(&get, &problem, Duration::ZERO);
                 continue;
@@ -243,21 +231,22 @@ impl Client {
             {
                 continue;
             }
-            match retry.after(&problem, took, self.tries(&get, &problem, &permit)) {
-                Decision::Wait(wait) => {
+            match (retry.after(&problem, took, self.tries(&get, &problem, &permit)), &problem) {
+                // The limiter lets the next request through when the pause is over.
+                (Ok(_), Problem::Refused { status: 429, retry_after, .. }) => {
+                    self.pausing(&get, permit.refused(*retry_after));
+                    limited_at = Some(Instant::now());
+                }
+                (Ok(wait), _) => {
                     drop(permit);
                     self.retrying(&get, &problem, wait);
                     retry.spend(wait);
                     tokio::time::sleep(wait).await;
                 }
-                Decision::Pause => {
-                    self.pause(&get, &problem, permit);
-                    limited_at = Some(Instant::now());
-                }
-                Decision::GiveUp(gave_up) => {
+                (Err(too_long_wait), _) => {
                     return Err(ApiError {
                         problem,
-                        gave_up,
+                        too_long_wait,
                         endpoint: get.path(),
                         tries: retry.tries,
                         elapsed: first_sent_at.elapsed(),
@@ -271,30 +260,24 @@ impl Client {
 
     /// How often a request that ends with `problem` is tried.
     fn tries(&self, get: &Get<'_>, problem: &Problem, permit: &Permit<'_>) -> u32 {
-        let (endpoint, tries) = (get.endpoint, self.shared.policy.tries);
+        let (endpoint, tries) = (get.endpoint, self.shared.settings.policy.tries);
         let have_worked = self.shared.tokens.have_worked();
-        match problem {
-            Problem::Refused { status: 401, .. } if !have_worked => FEW_TRIES,
+        let deserves_few = match problem {
+            Problem::Refused { status: 401, .. } => !have_worked,
             // It may be meant for this one item, or a permission may be missing for this endpoint alone.
-            Problem::Refused { status: 403, .. }
-                if endpoint.is_of_one_item && have_worked || !permit.has_answered() =>
-            {
-                FEW_TRIES
+            Problem::Refused { status: 403, .. } => endpoint.is_of_one_item && have_worked || !permit.has_answered(),
+            Problem::Refused { status: 500..=599, .. } | Problem::Unreadable(_) => {
+                endpoint.is_optional && !permit.has_answered()
             }
-            Problem::Refused { status: 500..=599, .. } | Problem::Unreadable(_)
-                if endpoint.is_optional && !permit.has_answered() =>
-            {
-                FEW_TRIES
+            Problem::NotSent(_) | Problem::Proxy { .. } if self.clocks().is_none() => {
+                return tries.min(TRIES_OF_A_SILENT_HOST);
             }
-            Problem::NotSent(_) | Problem::Proxy { .. } if self.clocks().is_none() => tries.min(TRIES_OF_A_SILENT_HOST),
-            _ => tries,
-        }
+            _ => false,
+        };
+        if deserves_few { FEW_TRIES } else { tries }
     }
 
-    /// Notes a 429; the limiter lets the next request through when the pause is over.
-    fn pause(&self, get: &Get<'_>, problem: &Problem, permit: Permit<'_>) {
-        let Problem::Refused { retry_after, .. } = problem else { return };
-        let wait = permit.refused(*retry_after);
+    fn pausing(&self, get: &Get<'_>, wait: Duration) {
         locked(&self.stats).waits += 1;
         let (endpoint, until) = (get.path(), seams::now() + wait);
         (self.shared.listener)(Notice::RateLimited { endpoint, until, wait });
@@ -305,7 +288,7 @@ impl Client {
         if let Problem::NotSent(cause) | Problem::Proxy { what: cause, .. } = problem
             && !self.shared.is_unreachable.swap(true, Ordering::Relaxed)
         {
-            self.note(format!("Could not reach 100ms ({cause}); trying again."));
+            (self.shared.listener)(Notice::Info(format!("Could not reach 100ms ({cause}); trying again.")));
         }
         let sentence = format!("Trying `{}` again in {:.1} s: {problem}.", get.path(), wait.as_secs_f64());
         (self.shared.listener)(Notice::Debug(sentence));
@@ -315,18 +298,14 @@ impl Client {
     /// slow destination keeps anybody from taking the answer. Else it would time out, and 100ms be blamed.
     async fn attempt(&self, get: &Get<'_>) -> (Result<Vec<u8>, Problem>, Duration) {
         let (shared, endpoint, url) =
-            (Arc::clone(&self.shared), get.endpoint, get.url(&self.shared.api_url, self.now()));
-        let token = match shared.tokens.current() {
-            Ok(token) => token,
-            Err(problem) => return (Err(problem), Duration::ZERO),
-        };
+            (Arc::clone(&self.shared), get.endpoint, get.url(&self.shared.settings.api_url, self.now()));
         let largest = if get.is_smallest_page() { LARGEST_SMALL_PAGE } else { LARGEST };
-        let longest = shared.policy.scale(shared.policy.request_timeout);
+        let longest = shared.settings.policy.scale(shared.settings.policy.request_timeout);
         // Dropped with this future, it ends the task.
         let mut task = JoinSet::new();
         task.spawn(async move {
             let sent_at = Instant::now();
-            let answer = tokio::time::timeout(longest, shared.answer(url, endpoint, &token, largest)).await;
+            let answer = tokio::time::timeout(longest, shared.answer(url, endpoint, largest)).await;
             (answer.unwrap_or(Err(Problem::TooSlow(longest))), sent_at.elapsed())
         });
         match task.join_next().await {
@@ -339,8 +318,10 @@ impl Client {
 
 impl Shared {
     /// The content of an answer with status 200. Notes what every answer shows of clock and token.
-    async fn answer(&self, url: Url, endpoint: Endpoint, token: &Token, largest: usize) -> Result<Vec<u8>, Problem> {
-        let Received { status, headers, body } = self.exchange.get(url, token.authorization()?).await?;
+    async fn answer(&self, url: Url, endpoint: Endpoint, largest: usize) -> Result<Vec<u8>, Problem> {
+        let token = self.tokens.current()?;
+        let mut answer = self.exchange.get(url, token.authorization.clone()).await?;
+        let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
         self.is_unreachable.store(false, Ordering::Relaxed);
         let seen = Clocks {
             server: headers.get(DATE).and_then(|date| error_response::http_date(date.to_str().ok()?)),
@@ -352,7 +333,7 @@ impl Shared {
         if status == StatusCode::OK {
             self.began.get_or_init(|| seen.earlier());
         }
-        let (status, body) = match (status, self.bodies.read(&headers, body, largest).await) {
+        let (status, body) = match (status, self.bodies.read(&mut answer, largest).await) {
             (StatusCode::NO_CONTENT, _) => (StatusCode::OK, Ok(endpoint.no_content.into())),
             (StatusCode::OK, Ok(body)) if endpoint.may_be_empty && body.trim_ascii().is_empty() => {
                 (status, Ok("null".into()))
@@ -362,7 +343,7 @@ impl Shared {
         };
         match status {
             StatusCode::OK => {
-                if self.tokens.accepted(token) {
+                if self.tokens.accepted(&token) {
                     let seconds = seen.skew().unwrap_or_default().num_seconds().unsigned_abs();
                     (self.listener)(Notice::Info(format!(
                         "This machine's clock and that of 100ms differ by {seconds} s. Tokens are made by the clock of \
@@ -371,11 +352,11 @@ impl Shared {
                 }
                 return body;
             }
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.tokens.renew(token, seen.skew()),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.tokens.renew(&token, seen.skew()),
             _ => {}
         }
         // A refusal is one, whatever becomes of its text.
-        Err(error_response::problem(status, &headers, seen.server, &body.unwrap_or_default(), &self.redact))
+        Err(error_response::problem(status, &headers, seen.server, &body.unwrap_or_default(), &self.settings.redact))
     }
 }
 
@@ -394,7 +375,6 @@ mod tests {
 
     use chrono::TimeDelta;
 
-    use super::super::error::GiveUpReason;
     use super::super::test_server::{Requests, client, client_with, respond, serve};
     use super::*;
 
@@ -404,7 +384,7 @@ mod tests {
     }
 
     async fn page_of_rooms(client: &Client) -> Result<String, ApiError> {
-        client.get(Get::page(Endpoint::ROOMS, 100), |body| Ok(body.to_owned())).await
+        client.get(Get::page(Endpoint::ROOMS, None), |body| Ok(body.to_owned())).await
     }
 
     #[test]
@@ -433,7 +413,7 @@ mod tests {
         let (url, _) = serve_once_a_connection();
         let client = client(url, 1.0);
         for _ in 0..3 {
-            let answer = client.get(Get::page(Endpoint::ROOMS, 100), |_| Ok(())).await;
+            let answer = client.get(Get::page(Endpoint::ROOMS, None), |_| Ok(())).await;
             answer.unwrap();
         }
         assert_eq!(client.retry_stats(), RetryStats { requests: 5, ..RetryStats::default() });
@@ -447,7 +427,7 @@ mod tests {
             while connection.write_all(chunk.as_bytes()).is_ok() {}
         });
         let error = page_of_rooms(&client(url, 1.0)).await.unwrap_err();
-        assert_eq!((error.problem, error.gave_up), (Problem::TooLarge(256_000_000), GiveUpReason::NotRetryable));
+        assert_eq!((error.problem, error.too_long_wait), (Problem::TooLarge(256_000_000), None));
         assert_eq!(limits(&requests.lock().unwrap()), ["100", "50", "25", "10"]);
     }
 
@@ -491,7 +471,7 @@ mod tests {
         });
         let client = client(url, 1.0);
         let error = page_of_rooms(&client).await.unwrap_err();
-        assert_eq!((error.status(), error.gave_up), (Some(401), GiveUpReason::TriesExhausted));
+        assert_eq!((error.status(), error.tries), (Some(401), 2));
         assert!(error.clocks.unwrap().skew().is_some());
         assert_eq!(requests.lock().unwrap().len(), 2, "by our clock, and by theirs");
         assert_eq!(client.began(), None, "a refusal is no beginning");
@@ -535,7 +515,7 @@ mod tests {
     async fn nothing_is_asked_under_an_id_that_is_none() {
         let (url, requests) = serve(|_, _, connection| respond(connection, 200, "", "{}"));
         for id in ["", ".", ".."] {
-            let error = client(url.clone(), 1.0).get(Get::of(Endpoint::ITEM, id), |_| Ok(())).await.unwrap_err();
+            let error = client(url.clone(), 1.0).get(Get::of(Endpoint::RECORDING, id), |_| Ok(())).await.unwrap_err();
             assert_eq!(error.problem, Problem::BadId);
         }
         assert!(requests.lock().unwrap().is_empty());

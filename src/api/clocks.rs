@@ -35,6 +35,11 @@ impl Clocks {
     }
 }
 
+/// A date for a sentence.
+pub fn day(date: DateTime<Utc>) -> String {
+    date.format("%-d %B %Y at %H:%M UTC").to_string()
+}
+
 /// `skew`, when it differs from the `other` by more than clocks of one time may.
 pub(super) fn differ(skew: TimeDelta, other: TimeDelta) -> Option<TimeDelta> {
     let difference = skew.checked_sub(&other).unwrap_or(TimeDelta::MAX);

@@ -10,7 +10,7 @@ pub const SMALL_PAGE: u64 = 10;
 pub struct Endpoint {
     /// The path below `/v2`, with `{id}` where an id stands.
     pub(super) path: &'static str,
-    /// The filter that `ListFilter::flag` sets.
+    /// The filter for what is live or enabled only.
     pub(super) flag: &'static str,
     /// The members by which an answer is recognised.
     pub(super) own: &'static [&'static str],
@@ -42,22 +42,36 @@ impl Endpoint {
     pub const LIVE_STREAMS: Self = Self::list("live-streams", "");
     /// RTMP streams.
     pub const EXTERNAL_STREAMS: Self = Self::list("external-streams", "");
-    pub(super) const EVENTS: Self =
+    /// The events of a room in the last 30 days, in no documented order.
+    pub const EVENTS: Self =
         Self { own: &["events", "limit"], is_of_one_item: true, ..Self::list("analytics/events", "") };
     pub(super) const WEBHOOK_EVENTS: Self =
         Self { own: &["events", "pagination", "summary"], is_cautious: true, ..Self::list("analytics/webhooks", "") };
-    pub(super) const ITEM: Self =
-        Self { own: &["id", "_id"], is_closed: true, no_content: "", is_of_one_item: true, ..Self::list("{id}", "") };
+    pub const RECORDING: Self = Self {
+        own: &["id", "_id"],
+        is_closed: true,
+        no_content: "",
+        is_of_one_item: true,
+        ..Self::list("recordings/{id}", "")
+    };
+    pub const LIVE_STREAM: Self = Self { path: "live-streams/{id}", ..Self::RECORDING };
+    pub const EXTERNAL_STREAM: Self = Self { path: "external-streams/{id}", ..Self::RECORDING };
     pub(super) const PRESIGNED_URL: Self = Self {
         path: "recording-assets/{id}/presigned-url",
         own: &["url", "path", "expiry", "id"],
         no_content: "null",
         is_optional: true,
-        ..Self::ITEM
+        ..Self::RECORDING
     };
-    pub(super) const ACTIVE_ROOM_PEERS: Self =
-        Self { path: "active-rooms/{id}/peers", own: &["peers"], may_be_empty: true, no_content: "null", ..Self::ITEM };
-    pub(super) const PEER_STATS: Self = Self {
+    pub(super) const ACTIVE_ROOM_PEERS: Self = Self {
+        path: "active-rooms/{id}/peers",
+        own: &["peers"],
+        may_be_empty: true,
+        no_content: "null",
+        ..Self::RECORDING
+    };
+    /// The measurements of a peer in a session that has ended.
+    pub const PEER_STATS: Self = Self {
         path: "analytics/peer-stats",
         own: &["publisher", "subscriber", "peer_id", "session_id", "room_id"],
         ..Self::ACTIVE_ROOM_PEERS

@@ -1,4 +1,4 @@
-//! What can be requested: one method for each kind of endpoint.
+//! What can be requested: one method for each kind of answer.
 //!
 //! Each method takes a closure that shapes the answer while its text is still there. It runs inside of a try, so an
 //! answer that turns out to be unreadable is requested again.
@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 
 use super::answers::{Answer, Keyed, Members};
 use super::client::{Client, Notice};
@@ -24,49 +23,6 @@ pub struct Page<R> {
     pub content: R,
     /// The token of the next page; `None` at the end of the list.
     pub next: Option<String>,
-}
-
-/// Which items of a list to request. The API compares times inclusively, with the creation of an item.
-#[derive(Debug, Default, Clone)]
-pub struct ListFilter<'a> {
-    /// `active` of sessions, `enabled` of rooms. What unset means is not documented, so set it always.
-    pub flag: Option<bool>,
-    /// Created at or after, as RFC 3339.
-    pub after: Option<String>,
-    /// Created at or before, as RFC 3339.
-    pub before: Option<String>,
-    /// Go on after the item with this id.
-    pub start: Option<&'a str>,
-    /// Items a page; [`PAGE_SIZE`] when unset.
-    pub limit: Option<u64>,
-    /// Whether no further page will be requested, so that it does not matter whether the list goes on.
-    pub is_probe: bool,
-}
-
-impl<'a> ListFilter<'a> {
-    /// The request for a page of `list`.
-    fn of(&self, list: Endpoint, limit: u64) -> Get<'a> {
-        Get::page(list, limit)
-            .with(list.flag, self.flag)
-            .with("after", self.after.as_ref())
-            .with("before", self.before.as_ref())
-            .with("start", self.start)
-    }
-}
-
-/// Which events of a room to request.
-#[derive(Debug, Default, Clone)]
-pub struct EventFilter<'a> {
-    /// The room, which is required.
-    pub room: &'a str,
-    /// Only those of this session.
-    pub session: Option<&'a str>,
-    /// Only errors. They alone can come without a session.
-    pub errors_only: bool,
-    /// Only these types; empty means all.
-    pub types: &'a [String],
-    /// Go on with this token.
-    pub start: Option<&'a str>,
 }
 
 /// How far the webhook history reaches back. A request for more is refused.
@@ -172,47 +128,39 @@ impl Client {
         }
     }
 
-    /// The measurements of a peer in a session that has ended; `None` when there are none.
-    pub async fn peer_stats<A: Answer, R>(
-        &self,
-        session: &str,
-        peer: &str,
-        shape: impl for<'a> Fn(A::Of<'a>) -> R,
-    ) -> Result<Option<R>, ApiError> {
-        let get = Get::new(Endpoint::PEER_STATS).with("session_id", [session]).with("peer_id", [peer]);
-        self.one::<A, R>(get, shape).await
-    }
-
-    /// A page of `list`.
+    /// A page of a list, or of events.
     pub async fn list<A: Answer, R>(
         &self,
-        list: Endpoint,
-        filter: &ListFilter<'_>,
+        get: Get<'_>,
         shape: impl for<'a> Fn(Vec<A::Of<'a>>) -> R,
     ) -> Result<Page<R>, ApiError> {
         let read = |body: &str| {
             let page: PageAnswer<'_, A::Of<'_>> = serde_json::from_str(body)?;
+            if get.endpoint == Endpoint::EVENTS {
+                // However few there are on a page: only the token says that they end.
+                return Ok((shape(items(page.events, page.limit)?), page_token(page.next)?, None));
+            }
             let (last, limit) = (page_token(page.last)?, limit(page.limit));
             let items = items(page.data, page.limit)?;
             let (last, count) = (last.filter(|_| !items.is_empty()), items.len() as u64);
-            Ok((shape(items), last, count, limit.is_some_and(|limit| count < limit)))
+            Ok((shape(items), last, limit.is_some_and(|limit| count < limit).then_some(count)))
         };
-        let get = filter.of(list, filter.limit.unwrap_or(PAGE_SIZE));
-        let (content, mut next, count, is_short) = self.get(get, read).await?;
-        if let Some(last) = next.as_deref().filter(|_| is_short && !filter.is_probe)
-            && self.ends_at(list, filter, last, count).await
+        let (content, mut next, short) = self.get(get.clone(), read).await?;
+        if let (Some(last), Some(count)) = (next.as_deref(), short)
+            && !get.is_probe
+            && self.ends_at(&get, last, count).await
         {
             next = None;
         }
         Ok(Page { content, next })
     }
 
-    /// Whether `list` ends at a page of `count` items, which is shorter than its limit and yet names `last` as the token
+    /// Whether a list ends at a page of `count` items, which is shorter than its limit and yet names `last` as the token
     /// of the next page. That is the documented end, but a server may cap its pages below the limit it states, so the
     /// next page is requested once.
-    async fn ends_at(&self, list: Endpoint, filter: &ListFilter<'_>, last: &str, count: u64) -> bool {
+    async fn ends_at(&self, page: &Get<'_>, last: &str, count: u64) -> bool {
         let unknown = || Arc::new(tokio::sync::Mutex::new(Some(0)));
-        let known = Arc::clone(locked(&self.shared.ends_below).entry(list.path).or_insert_with(unknown));
+        let known = Arc::clone(locked(&self.shared.ends_below).entry(page.endpoint.path).or_insert_with(unknown));
         // Whoever comes first finds out, and the others wait.
         let mut ends_below = known.lock().await;
         match *ends_below {
@@ -221,7 +169,7 @@ impl Client {
             // A page of just as many items as another last one need not be the last: that may be the server's cap.
             Some(_) => {}
         }
-        let further = ListFilter { start: Some(last), ..filter.clone() }.of(list, SMALL_PAGE);
+        let further = Get { start: Some(last), limit: Some(SMALL_PAGE), ..page.clone() };
         let path = further.path();
         let read = |body: &str| {
             let page: PageAnswer<'_, IgnoredAny> = serde_json::from_str(body)?;
@@ -240,15 +188,13 @@ impl Client {
         ends
     }
 
-    /// One item of `list` by its id; `None` when there is no such item.
-    pub async fn item<A: Answer, R>(
+    /// What an endpoint of one object answers; `None` when there is no such thing.
+    pub async fn one<A: Answer, R>(
         &self,
-        list: Endpoint,
-        id: &str,
+        get: Get<'_>,
         shape: impl for<'a> Fn(A::Of<'a>) -> R,
     ) -> Result<Option<R>, ApiError> {
-        let pattern = format!("{}/{{id}}", list.path);
-        self.one::<A, R>(Get { pattern: &pattern, ..Get::of(Endpoint::ITEM, id) }, shape).await
+        self.optional(get, |body| Ok(serde_json::from_str::<Option<A::Of<'_>>>(body)?.map(&shape))).await
     }
 
     /// The peers in a room now, each with its key. A room that nobody is in has no peers, or answers with nothing:
@@ -267,16 +213,6 @@ impl Client {
             Ok(answer.map(|answer| shape(answer.peers.map(|members| members.0).unwrap_or_default())))
         };
         self.optional(Get::of(Endpoint::ACTIVE_ROOM_PEERS, room), read).await
-    }
-
-    /// One of the documents below a template; `None` when there is none, or the template is gone.
-    pub async fn template_part<R>(
-        &self,
-        template: &str,
-        part: Endpoint,
-        shape: impl Fn(&RawValue) -> R,
-    ) -> Result<Option<R>, ApiError> {
-        self.one::<&RawValue, R>(Get::of(part, template), shape).await
     }
 
     /// A link to the file of an asset; `None` when 100ms no longer has the file.
@@ -298,33 +234,6 @@ impl Client {
             Err(error) if error.status() == Some(400) => Ok(None),
             answer => Ok(answer?.and_then(|link| link.url).filter(|url| !url.is_empty())),
         }
-    }
-
-    /// A page of a room's events of the last 30 days, in no documented order.
-    pub async fn analytics_events<A: Answer, R>(
-        &self,
-        filter: &EventFilter<'_>,
-        shape: impl for<'a> Fn(Vec<A::Of<'a>>) -> R,
-    ) -> Result<Page<R>, ApiError> {
-        let get = Get::page(Endpoint::EVENTS, PAGE_SIZE)
-            .with("room_id", [filter.room])
-            .with("session_id", filter.session)
-            .with("error", filter.errors_only.then_some(true))
-            .with("type", filter.types)
-            .with("start", filter.start);
-        let read = |body: &str| {
-            let page: PageAnswer<'_, A::Of<'_>> = serde_json::from_str(body)?;
-            Ok(Page { content: shape(items(page.events, page.limit)?), next: page_token(page.next)? })
-        };
-        self.get(get, read).await
-    }
-
-    async fn one<A: Answer, R>(
-        &self,
-        get: Get<'_>,
-        shape: impl for<'a> Fn(A::Of<'a>) -> R,
-    ) -> Result<Option<R>, ApiError> {
-        self.optional(get, |body| Ok(serde_json::from_str::<Option<A::Of<'_>>>(body)?.map(&shape))).await
     }
 
     /// What `read` makes of the answer; `None` when 100ms answers that there is nothing.
@@ -352,6 +261,8 @@ pub fn repeated_token(endpoint: String) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::super::test_server::{client, respond, serve};
     use super::*;
 
@@ -374,8 +285,8 @@ mod tests {
     async fn read(client: &Client) -> usize {
         let (mut items, mut start) = (0, None);
         loop {
-            let filter = ListFilter { start: start.as_deref(), ..ListFilter::default() };
-            let page = client.list::<&RawValue, _>(Endpoint::ROOMS, &filter, |items| items.len()).await.unwrap();
+            let get = Get { start: start.as_deref(), ..Get::page(Endpoint::ROOMS, Some(true)) };
+            let page = client.list::<&RawValue, _>(get, |items| items.len()).await.unwrap();
             items += page.content;
             match page.next {
                 Some(next) => start = Some(next),
@@ -400,8 +311,8 @@ mod tests {
             (r#"{"data":[{}],"last":507}"#, Some("507")),
         ] {
             let (url, _) = serve(move |_, _, connection| respond(connection, 200, "", body));
-            let all = ListFilter::default();
-            let page = client(url, 1.0).list::<&RawValue, _>(Endpoint::ROOMS, &all, |_| ()).await.unwrap();
+            let rooms = Get::page(Endpoint::ROOMS, Some(true));
+            let page = client(url, 1.0).list::<&RawValue, _>(rooms, |_| ()).await.unwrap();
             assert_eq!(page.next.as_deref(), expected, "{body}");
         }
     }
@@ -438,8 +349,8 @@ mod tests {
         });
         assert_eq!(read(&client(url, 0.001)).await, 1);
         let (url, requests) = serve(|_, _, connection| respond(connection, 200, "", "{}"));
-        let filter = EventFilter { room: "r", ..EventFilter::default() };
-        let answer = client(url, 0.001).analytics_events::<&RawValue, _>(&filter, |_| ()).await;
+        let events = Get::page(Endpoint::EVENTS, None).with("room_id", ["r"]);
+        let answer = client(url, 0.001).list::<&RawValue, _>(events, |_| ()).await;
         assert!(matches!(answer.unwrap_err().problem, Problem::Unreadable(_)));
         assert_eq!(requests.lock().unwrap().len(), 6);
     }

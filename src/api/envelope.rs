@@ -115,7 +115,7 @@ mod tests {
         Endpoint::ROOMS,
         Endpoint::EVENTS,
         Endpoint::WEBHOOK_EVENTS,
-        Endpoint::ITEM,
+        Endpoint::RECORDING,
         Endpoint::PRESIGNED_URL,
         Endpoint::ACTIVE_ROOM_PEERS,
         Endpoint::PEER_STATS,
@@ -166,7 +166,7 @@ mod tests {
             (Endpoint::TEMPLATE_DESTINATIONS, r#"{"sipDestinations":{"a":{}}}"#),
             (Endpoint::TEMPLATE_RECORDINGS, r#"[{"code":500}]"#),
             (Endpoint::PRESIGNED_URL, r#"{"url":"https://x","error":""}"#),
-            (Endpoint::ITEM, r#"{"_id":"a"}"#),
+            (Endpoint::RECORDING, r#"{"_id":"a"}"#),
             // Told by whoever reads it.
             (Endpoint::ROOMS, "{"),
             (Endpoint::ROOMS, "<html>"),
@@ -182,7 +182,7 @@ mod tests {
         for (endpoint, body) in [
             (Endpoint::ROOMS, r#"{"limit":10,"data":null,"code":502}"#),
             (Endpoint::ROOMS, r#"{"data":[],"code":502}"#),
-            (Endpoint::ITEM, r#"{"id":"a","code":"502"}"#),
+            (Endpoint::RECORDING, r#"{"id":"a","code":"502"}"#),
             (Endpoint::ACTIVE_ROOM_PEERS, r#"{"peers":{},"code":502.0}"#),
         ] {
             assert_eq!(status(endpoint, body), Some(502), "{body}");
@@ -194,7 +194,7 @@ mod tests {
         for (endpoint, body) in [
             (Endpoint::ACTIVE_ROOM_PEERS, r#"{"room":"r"}"#),
             (Endpoint::PEER_STATS, r#"{"status":"ok"}"#),
-            (Endpoint::ITEM, "{}"),
+            (Endpoint::RECORDING, "{}"),
             (Endpoint::PRESIGNED_URL, "{}"),
             (Endpoint::TEMPLATE_SETTINGS, "[]"),
             (Endpoint::TEMPLATE_SETTINGS, r#""internal error""#),

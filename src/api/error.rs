@@ -12,8 +12,8 @@ use super::clocks::Clocks;
 pub struct ApiError {
     /// What went wrong at the last try.
     pub problem: Problem,
-    /// Why there was no further try.
-    pub gave_up: GiveUpReason,
+    /// The wait that 100ms asked for, when it was given up because that is more than the policy's patience.
+    pub too_long_wait: Option<Duration>,
     /// The path asked for, and the room when the request was about one.
     pub endpoint: String,
     /// How often it was tried.
@@ -24,19 +24,6 @@ pub struct ApiError {
     pub clocks: Option<Box<Clocks>>,
     /// Whether the token was minted from app credentials rather than pasted.
     pub is_minted: bool,
-}
-
-/// Why a request is not tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GiveUpReason {
-    /// Another try would end the same way.
-    NotRetryable,
-    /// It was tried as often as the policy allows.
-    TriesExhausted,
-    /// 100ms asked to wait this long, which is more than the policy's patience.
-    WaitTooLong(Duration),
-    /// Its tries and waits took as long as the policy allows.
-    PatienceExhausted,
 }
 
 /// What went wrong, worded for a log. Never holds a query, a body or a token.
@@ -115,35 +102,24 @@ impl Problem {
     /// pages, bad credentials, and what is wrong with the host. (401 and 403 are a matter of the token.)
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Proxy { what, .. } => !is_about_login(what),
-            Self::NotSent(_) | Self::Closed(_) | Self::NoAnswer(_) | Self::TooSlow(_) | Self::Unreadable(_) => true,
             Self::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500..=599),
-            Self::Certificate(_) | Self::CertificateDates { .. } | Self::NotPublic | Self::TooLarge(_) => false,
-            Self::Inconsistent(_) | Self::BadId | Self::Credentials(_) => false,
+            Self::Proxy { .. } => !self.is_refused_by_proxy(),
+            Self::NotSent(_) | Self::Closed(_) | Self::NoAnswer(_) | Self::TooSlow(_) | Self::Unreadable(_) => true,
+            _ => false,
         }
     }
 
-    /// Whether a proxy asks who we are.
+    /// Whether a proxy asks who we are: the words are those of the HTTP library for a 407.
     pub fn is_refused_by_proxy(&self) -> bool {
-        matches!(self, Self::Proxy { what, .. } if is_about_login(what))
+        matches!(self, Self::Proxy { what, .. } if what.contains("proxy authorization required"))
     }
-
-    /// Whether a page with fewer items may succeed where this one did not.
-    pub(super) fn is_oversized(&self) -> bool {
-        matches!(self, Self::TooLarge(_) | Self::TooSlow(_))
-    }
-}
-
-/// The words of the HTTP library for a 407.
-fn is_about_login(what: &str) -> bool {
-    what.contains("proxy authorization required")
 }
 
 impl ApiError {
     /// A request that would be of no use, so that it was not sent or is not sent again.
     pub fn unsent(problem: Problem, endpoint: String) -> Self {
-        let gave_up = GiveUpReason::NotRetryable;
-        Self { problem, gave_up, endpoint, tries: 1, elapsed: Duration::ZERO, clocks: None, is_minted: false }
+        let elapsed = Duration::ZERO;
+        Self { problem, too_long_wait: None, endpoint, tries: 1, elapsed, clocks: None, is_minted: false }
     }
 
     /// The HTTP status, when 100ms refused.

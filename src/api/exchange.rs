@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, BoxStream};
-use futures_util::{FutureExt, StreamExt};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{StatusCode, Url};
+use futures_util::{FutureExt, TryFutureExt};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Response, Url};
 
 use super::error::Problem;
 use super::private_hosts::{self, PublicOnly};
@@ -16,19 +14,10 @@ use super::proxy::{self, Proxy};
 use super::retry::Policy;
 use super::{tls, transport};
 
-/// Sends a GET and receives the answer, once.
+/// Sends a GET and receives the answer, once. Its body is unpacked, and still coming.
 pub trait Exchange: Send + Sync {
     /// The answer is there when its headers are.
-    fn get(&self, url: Url, authorization: HeaderValue) -> BoxFuture<'_, Result<Received, Problem>>;
-}
-
-/// An answer whose body is still coming.
-pub struct Received {
-    pub status: StatusCode,
-    /// Without those of a packed body.
-    pub headers: HeaderMap,
-    /// The pieces of the body, unpacked; the last one may be how it broke.
-    pub body: BoxStream<'static, Result<Bytes, Problem>>,
+    fn get(&self, url: Url, authorization: HeaderValue) -> BoxFuture<'_, Result<Response, Problem>>;
 }
 
 /// The words of the HTTP library, and of the system, for a connection that the server has closed.
@@ -82,17 +71,8 @@ impl Network {
 }
 
 impl Exchange for Network {
-    fn get(&self, url: Url, authorization: HeaderValue) -> BoxFuture<'_, Result<Received, Problem>> {
-        async move {
-            let answer = self.http.get(url).header(AUTHORIZATION, authorization).send().await;
-            let mut answer = answer.map_err(|error| self.problem(&error))?;
-            let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
-            let body = stream::unfold(answer, async |mut answer| {
-                let chunk = answer.chunk().await.map_err(|error| transport::problem(&error)).transpose()?;
-                Some((chunk, answer))
-            });
-            Ok(Received { status, headers, body: body.boxed() })
-        }
-        .boxed()
+    fn get(&self, url: Url, authorization: HeaderValue) -> BoxFuture<'_, Result<Response, Problem>> {
+        let answer = self.http.get(url).header(AUTHORIZATION, authorization).send();
+        answer.map_err(|error| self.problem(&error)).boxed()
     }
 }

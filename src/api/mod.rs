@@ -1,10 +1,10 @@
-//! The client for the 100ms server-side API v2: one GET, and a method for each kind of endpoint that the streams read.
+//! The client for the 100ms server-side API v2: one GET, and a method for each kind of answer that the streams read.
 //!
 //! | file | what it answers |
 //! |---|---|
 //! | `client` | how a request is made: settings, the GET and its loop of tries |
 //! | `endpoint` | the endpoints that are read, and how the answers of each are recognised |
-//! | `endpoints` | what can be requested: pages of lists, single items |
+//! | `endpoints` | what is read from an answer: a page of a list, one object |
 //! | `request` | what one request is: a path and its query |
 //! | `answers` | how items are borrowed from the text of an answer |
 //! | `envelope` | what stands around the items: errors with status 200, pages, where a list goes on |
@@ -19,7 +19,6 @@
 //! | `proxy` | which proxy the requests go through |
 //! | `tls` | which certificates are trusted |
 //! | `private_hosts` | which hosts may be reached |
-//! | `seen_tokens` | whether a list hands out the same page token twice |
 //!
 //! Nothing here knows about Airbyte.
 
@@ -38,21 +37,20 @@ mod proxy;
 mod rate_limit;
 mod request;
 mod retry;
-mod seen_tokens;
 #[cfg(test)]
 mod test_server;
 mod tls;
 mod transport;
 
 pub use answers::{Answer, Key, Keyed, Members, Raw};
-pub use auth::{Credentials, OnMinted, TokenProblem, expiry};
+pub use auth::{Credentials, OnMinted, expiry};
 pub use client::{Client, Listener, Notice, RetryStats, Settings};
-pub use clocks::Clocks;
+pub use clocks::{Clocks, day};
 pub use endpoint::{Endpoint, PAGE_SIZE, SMALL_PAGE};
-pub use endpoints::{EventFilter, ListFilter, Page, WebhookFilter, WebhookPage, repeated_token};
-pub use error::{ApiError, GiveUpReason, Problem};
+pub use endpoints::{Page, WebhookFilter, WebhookPage, repeated_token};
+pub use error::{ApiError, Problem};
 pub use error_response::Redact;
-pub use exchange::{Exchange, Received};
+pub use exchange::Exchange;
 pub use private_hosts::is_loopback;
+pub use request::Get;
 pub use retry::Policy;
-pub use seen_tokens::SeenTokens;

@@ -5,9 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the host has no public address")]
-pub(super) struct NotPublic;
+use super::error::Problem;
 
 /// Refuses a host that is, by its name or number, loopback or private.
 pub(super) fn refuse_private_host(url: &Url) -> Result<(), String> {
@@ -28,11 +26,7 @@ pub fn is_loopback(url: &Url) -> bool {
 }
 
 fn literal(url: &Url) -> Option<IpAddr> {
-    match url.host()? {
-        url::Host::Domain(_) => None,
-        url::Host::Ipv4(address) => Some(address.into()),
-        url::Host::Ipv6(address) => Some(address.into()),
-    }
+    url.host_str()?.trim_matches(['[', ']']).parse().ok()
 }
 
 /// Whether an address is globally reachable. One that wraps another of IPv4 is as public as that.
@@ -42,16 +36,12 @@ fn literal(url: &Url) -> Option<IpAddr> {
 fn is_public(address: IpAddr) -> bool {
     let v4 = |high: u16, low: u16| Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low));
     match address.to_canonical() {
-        IpAddr::V4(v4) => match v4.octets() {
-            [0 | 10 | 127, ..] | [172, 16..=31, ..] | [192, 168, ..] => false, // this network, private, loopback
-            [100, 64..=127, ..] => false,                                      // shared by customers of a provider
-            [169, 254, ..] => false,                                           // link-local, such as cloud metadata
-            [192, 0, 0, _] => false,                                           // protocol assignments
-            [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => false,    // documentation
-            [192, 88, 99, _] | [198, 18 | 19, ..] => false,                    // relays of 6to4, benchmarks
-            [224..=255, ..] => false,                                          // multicast, reserved, broadcast
-            _ => true,
-        },
+        IpAddr::V4(v4) if v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_documentation() => false,
+        // This network, customers of one provider, protocols, relays of 6to4, benchmarks, multicast and reserved.
+        IpAddr::V4(v4) => !matches!(
+            v4.octets(),
+            [0, ..] | [100, 64..=127, ..] | [192, 0, 0, _] | [192, 88, 99, _] | [198, 18 | 19, ..] | [224..=255, ..]
+        ),
         IpAddr::V6(v6) => match v6.segments() {
             [0x64, 0xff9b, 0, 0, 0, 0, high, low] => is_public(v4(high, low).into()), // NAT64
             [0x2002, high, low, ..] => is_public(v4(high, low).into()),               // 6to4
@@ -76,7 +66,7 @@ impl Resolve for PublicOnly {
             let mut addresses: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             addresses.retain(|address| !is_judged || is_public(address.ip()));
             if addresses.is_empty() {
-                return Err(NotPublic.into());
+                return Err(Problem::NotPublic.into());
             }
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
@@ -85,7 +75,6 @@ impl Resolve for PublicOnly {
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::Problem;
     use super::super::transport;
     use super::*;
 

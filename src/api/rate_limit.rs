@@ -58,10 +58,11 @@ pub(super) struct RateLimits {
     spacing: Duration,
     /// When the next request may go. Whoever asked first goes first.
     next: tokio::sync::Mutex<Option<Instant>>,
-    endpoints: Mutex<HashMap<String, Arc<Queue>>>,
+    endpoints: Mutex<HashMap<&'static str, Arc<Queue>>>,
 }
 
 /// The requests to one endpoint.
+#[derive(Default)]
 struct Queue {
     /// Whoever asked first goes first. Only the first in line looks at the limit and at the bound for all, so that the
     /// endpoints take turns whatever the length of their lines.
@@ -97,44 +98,50 @@ impl RateLimits {
     }
 
     /// Waits until a request to `endpoint`, a path pattern, may go.
-    pub(super) async fn enter(&self, endpoint: &str) -> Permit<'_> {
+    pub(super) async fn enter(&self, endpoint: &'static str) -> Permit<'_> {
         let endpoint = self.endpoint(endpoint);
         let first_in_line = endpoint.line.lock().await;
         loop {
-            let blocked = locked(&endpoint.limit).blocked(Instant::now());
-            match blocked {
-                Some(Blocked::Until(moment)) => tokio::time::sleep_until(moment).await,
-                Some(Blocked::Full) => endpoint.freed.notified().await,
-                None => {
-                    // The semaphore is never closed, so there is always a permit in the end.
-                    let permit = self.permits.acquire().await.ok();
-                    let mut next = self.next.lock().await;
-                    if let Some(next) = *next {
-                        tokio::time::sleep_until(next).await;
-                    }
-                    let sent_at = Instant::now();
-                    // A pause may have begun meanwhile.
-                    if locked(&endpoint.limit).take(sent_at) {
-                        *next = (!self.spacing.is_zero()).then(|| sent_at + self.spacing);
-                        drop(first_in_line);
-                        return Permit { policy: &self.policy, endpoint, _permit: permit, sent_at };
-                    }
-                }
+            endpoint.until_open().await;
+            // The semaphore is never closed, so there is always a permit in the end.
+            let permit = self.permits.acquire().await.ok();
+            let mut next = self.next.lock().await;
+            if let Some(next) = *next {
+                tokio::time::sleep_until(next).await;
+            }
+            let sent_at = Instant::now();
+            // A pause may have begun meanwhile.
+            if locked(&endpoint.limit).take(sent_at) {
+                *next = (!self.spacing.is_zero()).then(|| sent_at + self.spacing);
+                drop(first_in_line);
+                return Permit { policy: &self.policy, endpoint, _permit: permit, sent_at };
             }
         }
     }
 
-    fn endpoint(&self, name: &str) -> Arc<Queue> {
+    fn endpoint(&self, name: &'static str) -> Arc<Queue> {
         let mut endpoints = locked(&self.endpoints);
-        if let Some(endpoint) = endpoints.get(name) {
-            return Arc::clone(endpoint);
+        let is_limited_in_time = endpoints.values().any(|queue| locked(&queue.limit).is_in_force_by_time());
+        let most = if is_limited_in_time { 1.0 } else { self.workers };
+        let new = || Limit { workers: self.workers, most, ..Limit::default() };
+        let queue = || Arc::new(Queue { limit: Mutex::new(new()), ..Queue::default() });
+        Arc::clone(endpoints.entry(name).or_insert_with(queue))
+    }
+}
+
+impl Queue {
+    /// Waits until the limit holds nothing back.
+    async fn until_open(&self) {
+        loop {
+            let pause = locked(&self.limit).pause(Instant::now());
+            if let Some(until) = pause {
+                tokio::time::sleep_until(until).await;
+            } else if locked(&self.limit).is_full() {
+                self.freed.notified().await;
+            } else {
+                return;
+            }
         }
-        let is_other_limited = endpoints.values().any(|other| locked(&other.limit).is_in_force_by_time());
-        let most = if is_other_limited { 1.0 } else { self.workers };
-        let limit = Mutex::new(Limit { workers: self.workers, most, ..Limit::default() });
-        let endpoint = Arc::new(Queue { line: tokio::sync::Mutex::default(), limit, freed: Notify::new() });
-        endpoints.insert(name.to_owned(), Arc::clone(&endpoint));
-        endpoint
     }
 }
 
@@ -166,14 +173,6 @@ impl Drop for Permit<'_> {
         locked(&self.endpoint.limit).in_flight -= 1;
         self.endpoint.freed.notify_one();
     }
-}
-
-/// What holds a request back.
-enum Blocked {
-    /// A pause, or the gap between two requests.
-    Until(Instant),
-    /// As many requests are in flight as may be.
-    Full,
 }
 
 /// The limit of one endpoint.
@@ -209,18 +208,19 @@ impl Limit {
         self.is_in_force() && self.is_by_time
     }
 
-    fn blocked(&self, now: Instant) -> Option<Blocked> {
-        if let Some(paused_until) = self.paused_until.filter(|until| *until > now) {
-            return Some(Blocked::Until(paused_until));
-        }
-        // Without a limit in force, the bound for all is the only one.
-        let is_full = self.is_in_force() && self.in_flight >= (self.most as usize).max(1);
-        is_full.then_some(Blocked::Full)
+    /// Until when there is a pause, or the gap between two requests.
+    fn pause(&self, now: Instant) -> Option<Instant> {
+        self.paused_until.filter(|until| *until > now)
+    }
+
+    /// Whether as many requests are in flight as may be. Without a limit in force, the bound for all is the only one.
+    fn is_full(&self) -> bool {
+        self.is_in_force() && self.in_flight >= (self.most as usize).max(1)
     }
 
     /// Counts a request as in flight, unless something holds it back.
     fn take(&mut self, now: Instant) -> bool {
-        if self.blocked(now).is_some() {
+        if self.pause(now).is_some() || self.is_full() {
             return false;
         }
         self.in_flight += 1;

@@ -3,49 +3,54 @@
 use chrono::{DateTime, Utc};
 use reqwest::Url;
 
-use super::endpoint::{Endpoint, SMALL_PAGE};
+use super::endpoint::{Endpoint, PAGE_SIZE, SMALL_PAGE};
 
 /// A GET below `/v2`.
-pub(super) struct Get<'a> {
-    pub(super) endpoint: Endpoint,
-    /// The path, with `{id}` where the id stands, such as `templates/{id}/settings`.
-    pub(super) pattern: &'a str,
-    pub(super) id: Option<&'a str>,
+#[derive(Clone)]
+pub struct Get<'a> {
+    pub endpoint: Endpoint,
+    /// Stands where the path has `{id}`.
+    pub id: Option<&'a str>,
     /// Of a list: items a page. Less is requested when an answer is too large.
-    pub(super) limit: Option<u64>,
+    pub limit: Option<u64>,
     /// The other pairs of the query, escaped when the URL is built.
-    pub(super) query: Vec<(&'static str, String)>,
+    pub query: Vec<(&'static str, String)>,
+    /// Of a list: the token to go on with.
+    pub start: Option<&'a str>,
+    /// Whether no further page will be requested, so that it does not matter whether the list goes on.
+    pub is_probe: bool,
     /// Another pair.
-    pub(super) late: Option<Late<'a>>,
+    pub late: Option<Late<'a>>,
 }
 
 /// Makes a pair of the query that depends on when the request is sent, by the clock of 100ms.
 type Late<'a> = &'a (dyn Fn(DateTime<Utc>) -> Option<(&'static str, String)> + Send + Sync);
 
 impl<'a> Get<'a> {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, pattern: endpoint.path, id: None, limit: None, query: Vec::new(), late: None }
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, id: None, limit: None, query: Vec::new(), start: None, is_probe: false, late: None }
     }
 
     /// An item, or what belongs to it.
-    pub(super) fn of(endpoint: Endpoint, id: &'a str) -> Self {
+    pub fn of(endpoint: Endpoint, id: &'a str) -> Self {
         Self { id: Some(id), ..Self::new(endpoint) }
     }
 
-    /// A page of a list.
-    pub(super) fn page(endpoint: Endpoint, limit: u64) -> Self {
-        Self { limit: Some(limit), ..Self::new(endpoint) }
+    /// A page of a list. The `flag` is `active` of sessions and `enabled` of rooms: what unset means is not documented,
+    /// so a list that has one always gets it.
+    pub fn page(list: Endpoint, flag: Option<bool>) -> Self {
+        Self { limit: Some(PAGE_SIZE), ..Self::new(list) }.with(list.flag, flag)
     }
 
     /// With one more pair in its query for each value.
-    pub(super) fn with(mut self, name: &'static str, values: impl IntoIterator<Item = impl ToString>) -> Self {
+    pub fn with(mut self, name: &'static str, values: impl IntoIterator<Item = impl ToString>) -> Self {
         self.query.extend(values.into_iter().map(|value| (name, value.to_string())));
         self
     }
 
     fn segments(&self) -> impl Iterator<Item = &'a str> {
         let id = self.id;
-        self.pattern.split('/').map(move |segment| id.filter(|_| segment == "{id}").unwrap_or(segment))
+        self.endpoint.path.split('/').map(move |segment| id.filter(|_| segment == "{id}").unwrap_or(segment))
     }
 
     /// Whether the id can stand in a path: `..` would request another one.
@@ -65,9 +70,9 @@ impl<'a> Get<'a> {
             path.pop_if_empty().push("v2").extend(self.segments());
         }
         let limit = self.limit.map(|limit| ("limit", limit.to_string()));
-        let late = self.late.and_then(|late| late(now));
+        let (start, late) = (self.start.map(|start| ("start", start)), self.late.and_then(|late| late(now)));
         if limit.is_some() || !self.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(limit).extend_pairs(&self.query).extend_pairs(late);
+            url.query_pairs_mut().extend_pairs(limit).extend_pairs(&self.query).extend_pairs(start).extend_pairs(late);
         }
         url
     }
@@ -92,11 +97,8 @@ mod tests {
     #[test]
     fn paths_and_queries_are_escaped() {
         let url = |get: Get<'_>| get.url(&"https://api.example/".parse().unwrap(), Utc::now()).to_string();
-        assert_eq!(
-            url(Get { pattern: "recordings/{id}", ..Get::of(Endpoint::ITEM, "a/b?c") }),
-            "https://api.example/v2/recordings/a%2Fb%3Fc"
-        );
-        let list = Get::page(Endpoint::RECORDING_ASSETS, 100).with("room_id", ["a&b"]);
+        assert_eq!(url(Get::of(Endpoint::RECORDING, "a/b?c")), "https://api.example/v2/recordings/a%2Fb%3Fc");
+        let list = Get::page(Endpoint::RECORDING_ASSETS, None).with("room_id", ["a&b"]);
         assert_eq!(list.path(), "/v2/recording-assets");
         assert_eq!(url(list), "https://api.example/v2/recording-assets?limit=100&room_id=a%26b");
     }
@@ -113,9 +115,9 @@ mod tests {
 
     #[test]
     fn pages_shrink_step_by_step() {
-        let mut list = Get::page(Endpoint::SESSIONS, 100);
+        let mut list = Get::page(Endpoint::SESSIONS, Some(true));
         let limits: Vec<_> = std::iter::from_fn(|| list.ask_for_less().then_some(list.limit)).flatten().collect();
         assert_eq!(limits, [50, 25, SMALL_PAGE]);
-        assert!(!Get::of(Endpoint::ITEM, "a").ask_for_less());
+        assert!(!Get::of(Endpoint::RECORDING, "a").ask_for_less());
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::error::{GiveUpReason, Problem};
+use super::error::Problem;
 
 /// How long and how often to try.
 #[derive(Debug, Clone)]
@@ -93,23 +93,23 @@ pub(super) struct Retry<'p> {
     spent: Duration,
 }
 
-/// What to do after a failed try.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Decision {
-    /// Send it again after this wait.
-    Wait(Duration),
-    /// Send it again when the limiter lets it: the pause is not this request's alone.
-    Pause,
-    GiveUp(GiveUpReason),
-}
-
 impl<'p> Retry<'p> {
     pub(super) fn new(policy: &'p Policy) -> Self {
         Self { policy, tries: 0, limited: 0, unauthorized: 0, spent: Duration::ZERO }
     }
 
-    /// Decides after a try that took `took` and ended with `problem`, which deserves `tries` of its kind.
-    pub(super) fn after(&mut self, problem: &Problem, took: Duration, tries: u32) -> Decision {
+    /// Decides after a try that took `took` and ended with `problem`, which deserves `tries` of its kind: how long to
+    /// wait before the next one. After a 429 that is for the limiter to say, because the pause is not this request's
+    /// alone.
+    ///
+    /// # Errors
+    /// When there is no further try; with the wait that the server asked for, if that is the reason.
+    pub(super) fn after(
+        &mut self,
+        problem: &Problem,
+        took: Duration,
+        tries: u32,
+    ) -> Result<Duration, Option<Duration>> {
         self.tried(took);
         let (status, retry_after) = match problem {
             Problem::Refused { status, retry_after, .. } => (*status, *retry_after),
@@ -117,32 +117,26 @@ impl<'p> Retry<'p> {
         };
         let (is_unauthorized, is_limited) = (matches!(status, 401 | 403), status == 429);
         if !(is_unauthorized || problem.is_retryable()) || is_limited && !self.policy.waits_for_limits {
-            return Decision::GiveUp(GiveUpReason::NotRetryable);
+            return Err(None);
         }
         let max_elapsed = self.policy.scale(self.policy.max_elapsed);
         let named = self.policy.scale(retry_after.unwrap_or_default());
-        if let Some(retry_after) = retry_after.filter(|_| named > max_elapsed) {
+        if named > max_elapsed {
             // A pause that nobody can sit out would hold the other requests back.
-            return Decision::GiveUp(GiveUpReason::WaitTooLong(retry_after));
+            return Err(retry_after);
         }
         self.limited += u32::from(is_limited);
         self.unauthorized += u32::from(is_unauthorized);
         let failures = if is_unauthorized { self.unauthorized } else { self.tries - self.limited - self.unauthorized };
-        if !is_limited && failures >= tries {
-            return Decision::GiveUp(GiveUpReason::TriesExhausted);
-        }
         let wait = match failures {
             _ if is_limited => Duration::ZERO,
+            failures if failures >= tries => return Err(None),
             1 if is_unauthorized => Duration::ZERO,
             // The longer of the two: a server in trouble that names no time, or one that has passed, is not asked six
             // times in a blink.
             failures => named.max(self.policy.scale(self.policy.backoff(failures))),
         };
-        match self.spent.saturating_add(wait) {
-            spent if spent > max_elapsed => Decision::GiveUp(GiveUpReason::PatienceExhausted),
-            _ if is_limited => Decision::Pause,
-            _ => Decision::Wait(wait),
-        }
+        if self.spent.saturating_add(wait) > max_elapsed { Err(None) } else { Ok(wait) }
     }
 
     /// Counts a try.
@@ -168,17 +162,15 @@ mod tests {
     }
 
     /// All decisions about a request that ends the same way each time, up to the last.
-    fn decisions(policy: &Policy, problem: &Problem, took: Duration) -> Vec<Decision> {
+    fn decisions(policy: &Policy, problem: &Problem, took: Duration) -> Vec<Result<Duration, Option<Duration>>> {
         let mut retry = Retry::new(policy);
         let mut decisions = Vec::new();
         loop {
             let decision = retry.after(problem, took, policy.tries);
-            if let Decision::Wait(wait) = decision {
-                retry.spend(wait);
-            }
             decisions.push(decision);
-            if matches!(decisions.last(), Some(Decision::GiveUp(_))) || decisions.len() > 5_000 {
-                return decisions;
+            match decision {
+                Ok(wait) if decisions.len() < 5_000 => retry.spend(wait),
+                _ => return decisions,
             }
         }
     }
@@ -200,7 +192,7 @@ mod tests {
         for problem in [Problem::NoAnswer("reset".into()), Problem::TooSlow(SECOND), refused(503, None)] {
             let decisions = decisions(&policy, &problem, SECOND);
             assert_eq!(decisions.len(), 6);
-            assert_eq!(decisions[5], Decision::GiveUp(GiveUpReason::TriesExhausted));
+            assert_eq!(decisions[5], Err(None));
         }
     }
 
@@ -208,7 +200,7 @@ mod tests {
     fn what_stays_is_tried_once() {
         for problem in [refused(400, None), Problem::Certificate("unknown".into()), Problem::TooLarge(1)] {
             let decisions = decisions(&Policy::for_sync(), &problem, SECOND);
-            assert_eq!(decisions, [Decision::GiveUp(GiveUpReason::NotRetryable)]);
+            assert_eq!(decisions, [Err(None)]);
         }
     }
 
@@ -217,8 +209,8 @@ mod tests {
         let policy = Policy::for_sync();
         let waits = |named| {
             let problem = refused(503, Some(named));
-            let sum = |decisions: Vec<Decision>| -> Duration {
-                decisions.iter().map(|decision| if let Decision::Wait(wait) = decision { *wait } else { SECOND }).sum()
+            let sum = |decisions: Vec<Result<Duration, _>>| -> Duration {
+                decisions.into_iter().map(|decision| decision.unwrap_or(SECOND)).sum()
             };
             (0..50).map(|_| sum(decisions(&policy, &problem, Duration::ZERO))).collect::<Vec<_>>()
         };
@@ -234,7 +226,7 @@ mod tests {
             let mut retry = Retry::new(&policy);
             retry.spend(Duration::MAX);
             let decision = retry.after(&longest, Duration::MAX, policy.tries);
-            assert!(matches!(decision, Decision::GiveUp(_)), "{scale}: {decision:?}");
+            assert!(decision.is_err(), "{scale}: {decision:?}");
             assert!(tokio::time::Instant::now().checked_add(policy.scale(Duration::MAX)).is_some());
         }
     }
@@ -245,7 +237,7 @@ mod tests {
         for status in [429, 503] {
             let wait = Duration::from_secs(20_000);
             let decisions = decisions(&policy, &refused(status, Some(wait)), SECOND);
-            assert_eq!(decisions, [Decision::GiveUp(GiveUpReason::WaitTooLong(wait))]);
+            assert_eq!(decisions, [Err(Some(wait))]);
         }
     }
 
@@ -253,7 +245,7 @@ mod tests {
     fn patience_ends_what_is_limited_for_ever() {
         let policy = Policy::for_sync();
         let decisions = decisions(&policy, &refused(429, Some(SECOND)), SECOND);
-        assert_eq!(decisions.last(), Some(&Decision::GiveUp(GiveUpReason::PatienceExhausted)));
+        assert_eq!(decisions.last(), Some(&Err(None)));
         assert_eq!(decisions.len(), 3601, "a second for each try");
     }
 
@@ -262,13 +254,13 @@ mod tests {
         let policy = Policy::for_sync();
         let mut retry = Retry::new(&policy);
         for _ in 0..20 {
-            assert_eq!(retry.after(&refused(429, None), SECOND, policy.tries), Decision::Pause);
+            assert_eq!(retry.after(&refused(429, None), SECOND, policy.tries), Ok(Duration::ZERO));
         }
         for _ in 0..5 {
-            assert!(matches!(retry.after(&refused(500, None), SECOND, policy.tries), Decision::Wait(_)));
+            assert!(retry.after(&refused(500, None), SECOND, policy.tries).is_ok());
         }
         let last = retry.after(&refused(500, None), SECOND, policy.tries);
-        assert_eq!(last, Decision::GiveUp(GiveUpReason::TriesExhausted));
+        assert_eq!(last, Err(None));
     }
 
     #[test]
@@ -276,9 +268,9 @@ mod tests {
         for status in [401, 403] {
             let decisions = decisions(&Policy::for_sync(), &refused(status, None), SECOND);
             assert_eq!(decisions.len(), 6);
-            assert_eq!(decisions[0], Decision::Wait(Duration::ZERO));
-            assert!(decisions[1..5].iter().all(|decision| matches!(decision, Decision::Wait(_))));
-            assert_eq!(decisions[5], Decision::GiveUp(GiveUpReason::TriesExhausted));
+            assert_eq!(decisions[0], Ok(Duration::ZERO));
+            assert!(decisions[1..5].iter().all(Result::is_ok));
+            assert_eq!(decisions[5], Err(None));
         }
     }
 
@@ -286,8 +278,8 @@ mod tests {
     fn a_fault_before_it_does_not_use_up_the_other_try_of_a_refused_token() {
         let policy = Policy::for_sync();
         let mut retry = Retry::new(&policy);
-        assert!(matches!(retry.after(&refused(503, None), SECOND, 6), Decision::Wait(_)));
-        assert_eq!(retry.after(&refused(401, None), SECOND, 2), Decision::Wait(Duration::ZERO));
-        assert_eq!(retry.after(&refused(401, None), SECOND, 2), Decision::GiveUp(GiveUpReason::TriesExhausted));
+        assert!(retry.after(&refused(503, None), SECOND, 6).is_ok());
+        assert_eq!(retry.after(&refused(401, None), SECOND, 2), Ok(Duration::ZERO));
+        assert_eq!(retry.after(&refused(401, None), SECOND, 2), Err(None));
     }
 }

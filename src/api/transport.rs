@@ -1,13 +1,10 @@
 //! What comes over the wire: the body of an answer within bounds, and what breaks on the way.
 
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
-use reqwest::header::{CONTENT_LENGTH, HeaderMap};
+use reqwest::Response;
 use serde_json::error::Category;
 use tokio::sync::Semaphore;
 
 use super::error::Problem;
-use super::private_hosts::NotPublic;
 use super::tls;
 
 /// No answer may be larger, after decompression.
@@ -33,17 +30,12 @@ impl Bodies {
         Self { large: Semaphore::new(LARGE_AT_ONCE), huge: Semaphore::new(HUGE_AT_ONCE) }
     }
 
-    /// The whole body of an answer with these `headers`, of which `chunks` are coming, up to `largest` bytes.
-    pub(super) async fn read(
-        &self,
-        headers: &HeaderMap,
-        mut chunks: impl Stream<Item = Result<Bytes, Problem>> + Unpin,
-        largest: usize,
-    ) -> Result<Vec<u8>, Problem> {
-        let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        let mut body = Vec::with_capacity(announced.unwrap_or_default().min(LARGE));
+    /// The whole body of an answer, up to `largest` bytes.
+    pub(super) async fn read(&self, answer: &mut Response, largest: usize) -> Result<Vec<u8>, Problem> {
+        let announced = answer.content_length().unwrap_or_default() as usize;
+        let mut body = Vec::with_capacity(announced.min(LARGE));
         let (mut is_large, mut is_huge) = (None, None);
-        while let Some(chunk) = chunks.next().await.transpose()? {
+        while let Some(chunk) = answer.chunk().await.map_err(|error| problem(&error))? {
             let length = body.len() + chunk.len();
             if length > largest {
                 return Err(Problem::TooLarge(largest as u64));
@@ -64,8 +56,8 @@ impl Bodies {
 /// What a failed exchange means.
 pub(super) fn problem(error: &reqwest::Error) -> Problem {
     for cause in causes(error) {
-        if cause.is::<NotPublic>() {
-            return Problem::NotPublic;
+        if let Some(problem) = cause.downcast_ref::<Problem>() {
+            return problem.clone();
         }
         if let Some(rustls::Error::InvalidCertificate(error)) = cause.downcast_ref() {
             return tls::problem(error);
@@ -117,7 +109,6 @@ mod tests {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivateSec1KeyDer};
 
     use super::super::endpoint::Endpoint;
-    use super::super::error::GiveUpReason;
     use super::super::request::Get;
     use super::super::test_server::{client, serve, serve_raw};
     use super::*;
@@ -148,18 +139,18 @@ mod tests {
             while tls.is_handshaking() && tls.complete_io(connection).is_ok() {}
         });
         url.set_scheme("https").unwrap();
-        let error = client(url, 1.0).get(Get::of(Endpoint::ITEM, "a"), |_| Ok(())).await.unwrap_err();
+        let error = client(url, 1.0).get(Get::of(Endpoint::RECORDING, "a"), |_| Ok(())).await.unwrap_err();
         assert!(matches!(&error.problem, Problem::Certificate(what) if what.contains("UnknownIssuer")), "{error}");
-        assert_eq!((error.tries, error.gave_up), (1, GiveUpReason::NotRetryable));
+        assert_eq!(error.tries, 1);
     }
 
     #[tokio::test]
     async fn nobody_there_is_no_matter_of_certificates() {
         let (url, _) = serve(|_, _, _| ());
-        let error = client(url, 0.001).get(Get::of(Endpoint::ITEM, "a"), |_| Ok(())).await.unwrap_err();
+        let error = client(url, 0.001).get(Get::of(Endpoint::RECORDING, "a"), |_| Ok(())).await.unwrap_err();
         assert!(matches!(error.problem, Problem::Closed(_)), "{error}");
         let error = client("http://127.0.0.1:1".parse().unwrap(), 0.001);
-        let error = error.get(Get::of(Endpoint::ITEM, "a"), |_| Ok(())).await.unwrap_err();
+        let error = error.get(Get::of(Endpoint::RECORDING, "a"), |_| Ok(())).await.unwrap_err();
         assert_eq!(error.problem, Problem::NotSent("Connection refused".into()));
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Abort, Ending, Environment, Typed, connect};
 use crate::airbyte::{FailureType, Level, Message};
-use crate::api::{ApiError, Client, Endpoint, ListFilter, Policy, SMALL_PAGE, WebhookFilter};
+use crate::api::{ApiError, Client, Endpoint, Get, Policy, SMALL_PAGE, WebhookFilter};
 use crate::failure::{Failure, Occasion, Reach};
 use crate::sync::Output;
 
@@ -71,8 +71,8 @@ impl Question {
     async fn ask(&self, client: &Client) -> Result<(), ApiError> {
         match self {
             Self::List(list, flag) => {
-                let few = ListFilter { flag: *flag, limit: Some(SMALL_PAGE), is_probe: true, ..ListFilter::default() };
-                client.list::<&'static RawValue, _>(*list, &few, |_| ()).await.map(drop)
+                let few = Get { limit: Some(SMALL_PAGE), is_probe: true, ..Get::page(*list, *flag) };
+                client.list::<&'static RawValue, _>(few, |_| ()).await.map(drop)
             }
             Self::Webhooks => {
                 let few = WebhookFilter { limit: SMALL_PAGE, ..WebhookFilter::default() };
@@ -81,7 +81,8 @@ impl Question {
             Self::PeerStats => {
                 // Nobody's: that they are not found is answered only to those who may ask.
                 let (session, peer) = ("000000000000000000000000", "00000000-0000-0000-0000-000000000000");
-                match client.peer_stats::<&'static RawValue, _>(session, peer, |_| ()).await {
+                let get = Get::new(Endpoint::PEER_STATS).with("session_id", [session]).with("peer_id", [peer]);
+                match client.one::<&'static RawValue, _>(get, |_| ()).await {
                     Err(error) if matches!(error.status(), Some(400 | 422)) => Ok(()),
                     answer => answer.map(drop),
                 }

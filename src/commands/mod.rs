@@ -276,13 +276,13 @@ async fn connect(
     for doubt in Config::doubts(typed) {
         output.log(Level::Warn, doubt).await?;
     }
-    let config = Config::read(typed, now).map_err(Failure::from)?;
+    let config = Config::read(typed, now).map_err(Failure::config)?;
     let time_scale = environment.time_scale.clone()?;
     if let Credentials::Token(token) = &config.credentials
         && let Some(expires) =
-            api::expiry(token, now).map_err(Failure::from)?.filter(|expires| *expires < now + EXPIRES_SOON)
+            api::expiry(token, now).map_err(Failure::config)?.filter(|expires| *expires < now + EXPIRES_SOON)
     {
-        let day = expires.format("%-d %B %Y at %H:%M UTC");
+        let day = api::day(expires);
         let warning = format!("The management token expires on {day}: use app credentials, which do not expire.");
         output.log(Level::Warn, warning).await?;
     }

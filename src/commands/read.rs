@@ -68,14 +68,14 @@ pub(super) async fn of_values(
 ) -> Result<Ending, Abort> {
     let (config, client) = connect(typed, Policy::for_sync(), environment, output).await?;
     let names: Vec<&str> = streams::every().map(|description| description.name).collect();
-    let selected = &airbyte::read_catalog(catalog).map_err(|error| Failure::config(error.to_string()))?;
-    let saved = airbyte::read_states(states, &names).map_err(|error| Failure::config(error.to_string()))?;
+    let selected = &airbyte::read_catalog(catalog).map_err(Failure::config)?;
+    let saved = airbyte::read_states(states, &names).map_err(Failure::config)?;
     Sync { selected, config: &config, client: &client, saved, folder: None, output }.run(|_| (), |_, _| (), stop).await
 }
 
 /// The states to resume from: those of `--state`, or those in the folder.
 async fn saved_states(arguments: &ReadArguments, folder: Option<&Folder>) -> Result<SavedStates, Failure> {
-    let in_folder = folder.map_or(Ok(None), Folder::state).map_err(|error| Failure::config(error.to_string()))?;
+    let in_folder = folder.map_or(Ok(None), Folder::state).map_err(Failure::config)?;
     let (role, path) = match (&arguments.state, in_folder) {
         (Some(path), _) => (Role::State, path.clone()),
         (None, Some(path)) => (Role::FolderState, path),

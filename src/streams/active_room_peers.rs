@@ -14,7 +14,7 @@ use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::Map;
 
 use super::stream::{Sampled, Skipped, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
-use crate::api::{Client, Endpoint, Keyed, ListFilter};
+use crate::api::{Client, Endpoint, Get, Keyed};
 use crate::records::Kind::{Text, Time};
 use crate::records::{Fields, Record, RecordError, Rows, Table, added_fields, as_bool, column, readable_id};
 use crate::seams::locked;
@@ -52,8 +52,8 @@ impl Stream for ActiveRoomPeers {
     fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
         Box::pin(async move {
             let shape = |page: Vec<Fields<'_>>| live_rooms(&page);
-            let live = slice.filter(Some(true));
-            let page = self.context.client.list::<Fields<'static>, _>(Endpoint::SESSIONS, &live, shape).await?;
+            let live = slice.page_of(Endpoint::SESSIONS, Some(true));
+            let page = self.context.client.list::<Fields<'static>, _>(live, shape).await?;
             let mut rows = Rows::default();
             let rooms = self.not_asked_yet(page.content?);
             for peers in try_join_all(rooms.iter().map(|(room, session)| self.peers_of(room, session))).await? {
@@ -70,9 +70,9 @@ impl Stream for ActiveRoomPeers {
 
 fn sample(client: &Client) -> Sampled<'_> {
     Box::pin(async move {
-        let live = ListFilter { flag: Some(true), ..ListFilter::default() };
+        let live = Get::page(Endpoint::SESSIONS, Some(true));
         let shape = |page: Vec<Fields<'_>>| page.iter().find_map(|session| session.text("room_id").map(String::from));
-        let room = client.list::<Fields<'static>, _>(Endpoint::SESSIONS, &live, shape).await?.content;
+        let room = client.list::<Fields<'static>, _>(live, shape).await?.content;
         let Some(room) = room else { return Ok(Map::new()) };
         let added = |peers: Keyed<'_, Fields<'_>>| {
             let peers: Vec<_> = peers.into_iter().map(|(_, peer)| peer).collect();

@@ -29,7 +29,7 @@ use super::stream::{
     AnalyticsRooms, PageStats, SETTLING, Sampled, Scope, Skipped, Slice, Step, Stream, StreamContext, StreamError,
     StreamInfo, SyncBounds,
 };
-use crate::api::{ApiError, Client, Endpoint, EventFilter, Keyed, ListFilter, Members, Problem, Raw};
+use crate::api::{ApiError, Client, Endpoint, Get, Keyed, Members, Problem, Raw};
 use crate::records::Kind::{Object, Text, Time};
 use crate::records::{Fields, Record, RecordError, Rows, Table, Times, Timestamp, added_fields, column, readable_id};
 use crate::seams::locked;
@@ -181,13 +181,13 @@ impl Stream for AnalyticsEvents {
 
 fn sample(client: &Client) -> Sampled<'_> {
     Box::pin(async move {
-        let newest = ListFilter { flag: Some(true), ..ListFilter::default() };
+        let newest = Get::page(Endpoint::ROOMS, Some(true));
         let shape = |rooms: Vec<Fields<'_>>| rooms.first().and_then(|room| room.text("id")).map(String::from);
-        let room = client.list::<Fields<'static>, _>(Endpoint::ROOMS, &newest, shape).await?.content;
+        let room = client.list::<Fields<'static>, _>(newest, shape).await?.content;
         let Some(room) = room else { return Ok(Map::new()) };
-        let filter = EventFilter { room: &room, ..EventFilter::default() };
+        let of_room = Get::page(Endpoint::EVENTS, None).with("room_id", [room]);
         let added = |events: Vec<Fields<'_>>| added_fields(&TABLE, &events);
-        Ok(client.analytics_events::<Fields<'static>, _>(&filter, added).await?.content)
+        Ok(client.list::<Fields<'static>, _>(of_room, added).await?.content)
     })
 }
 
@@ -244,9 +244,9 @@ impl AnalyticsEvents {
 
     /// A page of sessions: joins and leaves, and where to ask for events.
     async fn sessions(&self, slice: Slice) -> Result<Step, StreamError> {
-        let filter = slice.filter(Some(slice.phase == ACTIVE));
+        let get = slice.page_of(Endpoint::SESSIONS, Some(slice.phase == ACTIVE));
         let shape = |page: Vec<Fields<'_>>| self.step_of_sessions(&slice, page);
-        let page = self.context.client.list::<Fields<'static>, _>(Endpoint::SESSIONS, &filter, shape).await?;
+        let page = self.context.client.list::<Fields<'static>, _>(get, shape).await?;
         Ok(Step { rest: slice.rest(page.next), ..page.content? })
     }
 
@@ -304,9 +304,10 @@ impl AnalyticsEvents {
 
     /// A page of rooms: each becomes a slice of its own, before the next page of rooms.
     async fn rooms(&self, slice: Slice) -> Result<Step, StreamError> {
-        let filter = slice.filter(Some(matches!(slice.phase.as_str(), ENABLED | NEW_ENABLED | SWITCHED)));
+        let is_enabled = matches!(slice.phase.as_str(), ENABLED | NEW_ENABLED | SWITCHED);
+        let get = slice.page_of(Endpoint::ROOMS, Some(is_enabled));
         let shape = |rooms: Vec<Fields<'_>>| self.choose(rooms, &slice.phase);
-        let page = self.context.client.list::<Fields<'static>, _>(Endpoint::ROOMS, &filter, shape).await?;
+        let page = self.context.client.list::<Fields<'static>, _>(get, shape).await?;
         let children = page.content?.into_iter().map(|room| Slice::new(&slice.phase, Scope::Room { room })).collect();
         Ok(Step { children, rest: slice.rest(page.next), ..Step::default() })
     }
@@ -381,13 +382,18 @@ impl AnalyticsEvents {
         let errors_only = session.is_none() && !is_whole_room && !is_of_sweep(&slice.phase);
         let of_session = session.map(|session| format!("&session_id={session}")).unwrap_or_default();
         let item = format!("room_id={room}{of_session}");
-        let filter = EventFilter { room, session, errors_only, types: &types, start: slice.token.as_deref() };
+        let get = Get::page(Endpoint::EVENTS, None)
+            .with("room_id", [room])
+            .with("session_id", session)
+            .with("error", errors_only.then_some(true))
+            .with("type", types);
+        let get = Get { start: slice.token.as_deref(), ..get };
         let request = format!("{} {item}", slice.phase);
         // A page of a whole room is dropped when there is another one: then what is on it comes with other requests.
         let comes_alone = is_whole_room || is_of_sweep(&slice.phase);
         let shape =
             |events: Vec<Fields<'_>>| self.rows(events, room, &slice.phase, Some(&*request).filter(|_| !comes_alone));
-        let page = match self.context.client.analytics_events::<Fields<'static>, _>(&filter, shape).await {
+        let page = match self.context.client.list::<Fields<'static>, _>(get, shape).await {
             // The token has outlived its 24 h: read the room again, from a snapshot of now.
             Err(error) if slice.token.is_some() && error.status().is_some_and(|s| TOKEN_REFUSED.contains(&s)) => {
                 self.restart(request, error)?;

@@ -1,6 +1,6 @@
 //! The list of files, read newest first and a little ahead of those who need them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::asset::File;
 use super::stream::{Slice, StreamError};
-use crate::api::{Client, Endpoint, ListFilter, SeenTokens, repeated_token};
+use crate::api::{Client, Endpoint, Get, repeated_token};
 use crate::records::{RecordError, Timestamp};
 
 /// A file is younger than its item; allow for clocks.
@@ -171,10 +171,10 @@ impl PagesAhead {
         let (send, pages) = mpsc::channel(PAGES_AHEAD);
         let mut task = JoinSet::new();
         task.spawn(async move {
-            let (mut token, mut seen_tokens) = (None, SeenTokens::default());
+            let (mut token, mut seen_tokens) = (None, HashSet::new());
             loop {
                 let page = files_page(&client, token.as_deref()).await.and_then(|page| match &page.next {
-                    Some(next) if !seen_tokens.follow(next) => {
+                    Some(next) if !seen_tokens.insert(next.clone()) => {
                         Err(repeated_token("/v2/recording-assets".into()).into())
                     }
                     _ => Ok(page),
@@ -212,9 +212,9 @@ pub(super) struct ListedFile {
 
 /// The page of files at `token`.
 pub(super) async fn files_page(client: &Client, token: Option<&str>) -> Result<FilePage, StreamError> {
-    let filter = ListFilter { start: token, ..ListFilter::default() };
+    let get = Get { start: token, ..Get::page(Endpoint::RECORDING_ASSETS, None) };
     let shape = |items: Vec<&RawValue>| items.into_iter().map(listed).collect::<Result<Vec<_>, _>>();
-    let page = client.list::<&'static RawValue, _>(Endpoint::RECORDING_ASSETS, &filter, shape).await?;
+    let page = client.list::<&'static RawValue, _>(get, shape).await?;
     Ok(FilePage { token: token.map(String::from), files: page.content?, next: page.next })
 }
 

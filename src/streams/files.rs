@@ -31,7 +31,7 @@ use super::file_links::{FileLinks, Linked, MEMORY};
 use super::file_list::{CLOCKS, FileList, files_page, is_newest_first};
 use super::recheck::RECHECK;
 use super::stream::{Remark, Sampled, Scope, Skipped, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
-use crate::api::{Client, Endpoint, Members};
+use crate::api::{Client, Endpoint, Get, Members};
 use crate::records::Kind::{Entries, Integer, Number, Text, Time};
 use crate::records::{Column, Fields, Record, RecordError, Rows, Table, Times, Value, all_of, column};
 use crate::seams::locked;
@@ -101,6 +101,8 @@ pub(super) struct WithFiles {
     context: StreamContext,
     table: &'static Table,
     list: Endpoint,
+    /// One item of it.
+    item: Endpoint,
     /// Sets what is computed of an item itself.
     prepare: fn(&mut Record<'_>),
     files: tokio::sync::Mutex<FileList>,
@@ -179,7 +181,7 @@ impl WithFiles {
     pub(super) fn open(
         context: StreamContext,
         table: &'static Table,
-        list: Endpoint,
+        [list, item]: [Endpoint; 2],
         prepare: fn(&mut Record<'_>),
     ) -> Arc<dyn Stream> {
         Arc::new(Self {
@@ -192,6 +194,7 @@ impl WithFiles {
             context,
             table,
             list,
+            item,
             prepare,
         })
     }
@@ -307,7 +310,8 @@ impl WithFiles {
 
     /// An item with its files. There is none when the file that tells of it belongs to an item of another list.
     async fn item(&self, id: &str) -> Result<Step, StreamError> {
-        let answer = self.context.client.item::<&'static RawValue, _>(self.list, id, Parent::of).await;
+        let get = Get::of(self.item, id);
+        let answer = self.context.client.one::<&'static RawValue, _>(get, Parent::of).await;
         let is_refused = answer.is_err();
         // That an item is not there is no wonder, even if none of them is: its files tell of another list.
         let Some(parent) = self.items.note(id, answer.map(Some))?.flatten() else {
@@ -322,7 +326,7 @@ impl WithFiles {
 
     async fn page(&self, slice: &Slice) -> Result<(Vec<Parent>, Option<String>), StreamError> {
         let shape = |items: Vec<&RawValue>| items.into_iter().map(Parent::of).collect::<Result<Vec<_>, _>>();
-        let page = self.context.client.list::<&'static RawValue, _>(self.list, &slice.filter(None), shape).await?;
+        let page = self.context.client.list::<&'static RawValue, _>(slice.page_of(self.list, None), shape).await?;
         Ok((page.content?, page.next))
     }
 

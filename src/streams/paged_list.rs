@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
 use super::stream::{PageStats, Sampled, Slice, Step, Stream, StreamContext, StreamError};
-use crate::api::{ApiError, Client, Endpoint, ListFilter};
+use crate::api::{ApiError, Client, Endpoint, Get};
 use crate::records::{Fields, PersonalData, Record, RecordError, Rows, Table, Times, added_fields};
 
 /// Makes the records of an item: mostly one, the item itself, whose computed columns it sets. Personal data is written as
@@ -37,7 +37,7 @@ impl Stream for PagedList {
         Box::pin(async move {
             let flag = (self.phases.len() == 2).then(|| slice.phase == self.phases[0]);
             let shape = |page: Vec<Fields<'_>>| self.rows(&slice, page);
-            let page = self.context.client.list::<Fields<'static>, _>(self.list, &slice.filter(flag), shape).await?;
+            let page = self.context.client.list::<Fields<'static>, _>(slice.page_of(self.list, flag), shape).await?;
             let (rows, seen) = page.content?;
             let seen = seen.filter(|_| flag.is_some());
             Ok(Step { rows, rest: slice.rest(page.next), seen, ..Step::default() })
@@ -63,8 +63,9 @@ impl PagedList {
 /// Fields of a list's first page that `table` does not know, each with its schema.
 pub(super) fn sample<'c>(client: &'c Client, list: Endpoint, flag: Option<bool>, table: &'static Table) -> Sampled<'c> {
     Box::pin(async move {
-        let first = ListFilter { flag, ..ListFilter::default() };
         let added = |page: Vec<Fields<'_>>| added_fields(table, &page);
-        Ok::<Map<String, Value>, ApiError>(client.list::<Fields<'static>, _>(list, &first, added).await?.content)
+        Ok::<Map<String, Value>, ApiError>(
+            client.list::<Fields<'static>, _>(Get::page(list, flag), added).await?.content,
+        )
     })
 }

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use super::session::{LONGEST, Session};
 use super::stream::{DeferredRows, Remark, Skipped, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
-use crate::api::{Endpoint, Keyed, ListFilter, Members, Raw};
+use crate::api::{Endpoint, Get, Keyed, Members, Raw};
 use crate::records::Kind::{Integer, Number, Object, Text, Time};
 use crate::records::{
     Column, Fields, PersonalData, Record, RecordError, Rows, Table, Times, Timestamp, Value, column, number,
@@ -100,12 +100,12 @@ impl Stream for PeerQuality {
 
     fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
         Box::pin(async move {
-            let filter = ListFilter { limit: Some(SESSIONS_PER_PAGE), ..slice.filter(Some(false)) };
+            let get = Get { limit: Some(SESSIONS_PER_PAGE), ..slice.page_of(Endpoint::SESSIONS, Some(false)) };
             let shape = |page: Vec<Fields<'_>>| {
                 let sessions = page.iter().map(|session| Ended::of(session, &self.context.format.personal));
                 sessions.collect::<Result<Vec<_>, _>>()
             };
-            let page = self.context.client.list::<Fields<'static>, _>(Endpoint::SESSIONS, &filter, shape).await?;
+            let page = self.context.client.list::<Fields<'static>, _>(get, shape).await?;
             let due: Vec<_> = page.content?.into_iter().filter(|session| self.context.is_due(&session.times)).collect();
             self.without_id.fetch_add(due.iter().map(|session| session.without_id).sum(), Ordering::Relaxed);
             Ok(Step { rest: slice.rest(page.next), later: Some(self.measure(due)), ..Step::default() })
@@ -146,7 +146,8 @@ impl PeerQuality {
 
     async fn rows_of(&self, session: &Ended, peer: &str) -> Result<Rows, StreamError> {
         let shape = |stats: Fields<'_>| self.rows_in(&stats, session, peer);
-        let stats = self.context.client.peer_stats::<Fields<'static>, _>(&session.id, peer, shape).await;
+        let get = Get::new(Endpoint::PEER_STATS).with("session_id", [&session.id]).with("peer_id", [peer]);
+        let stats = self.context.client.one::<Fields<'static>, _>(get, shape).await;
         let item = format!("session_id={}&peer_id={peer}", session.id);
         self.skipped.note(&item, stats)?.unwrap_or_else(|| Ok(Rows::default()))
     }

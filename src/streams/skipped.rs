@@ -199,16 +199,11 @@ impl Remark {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::api::GiveUpReason;
 
     fn refusal(status: u16) -> Result<Option<()>, ApiError> {
         let problem = Problem::Refused { status, message: "why".into(), retry_after: None };
-        let gave_up = GiveUpReason::NotRetryable;
-        let endpoint = "/v2/x".to_owned();
-        Err(ApiError { problem, gave_up, endpoint, tries: 1, elapsed: Duration::ZERO, clocks: None, is_minted: true })
+        Err(ApiError::unsent(problem, "/v2/x".to_owned()))
     }
 
     fn sentences(skipped: &Skipped) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::ListFilter;
+use crate::api::{Endpoint, Get};
 use crate::records::Timestamp;
 
 /// A piece of what is left to read, exactly as it stands in a saved state.
@@ -142,16 +142,12 @@ impl Slice {
         }
     }
 
-    /// What to ask a list for: this slice. What an unset flag means is not documented, so a list that has one gets it.
-    pub fn filter(&self, flag: Option<bool>) -> ListFilter<'_> {
+    /// The next page of this slice of a list, with its `flag`, if it has one. 100ms compares both times inclusively, with
+    /// the creation of an item.
+    pub fn page_of(&self, list: Endpoint, flag: Option<bool>) -> Get<'_> {
         let Window { after, before } = self.window();
-        ListFilter {
-            flag,
-            after: after.map(Timestamp::to_filter),
-            before: before.map(Timestamp::to_filter),
-            start: self.token.as_deref(),
-            ..ListFilter::default()
-        }
+        let [after, before] = [after, before].map(|time| time.map(Timestamp::to_filter));
+        Get { start: self.token.as_deref(), ..Get::page(list, flag).with("after", after).with("before", before) }
     }
 
     /// What 100ms gave it and a saved state would hold: its page tokens and its ids.

@@ -42,7 +42,7 @@ where
     F: Future<Output = Result<Rows, StreamError>> + 'r,
 {
     let shape = |page: Vec<Fields<'_>>| page.into_iter().map(Parent::of).collect::<Result<Vec<_>, _>>();
-    let page = context.client.list::<Fields<'static>, _>(Endpoint::TEMPLATES, &slice.filter(None), shape).await?;
+    let page = context.client.list::<Fields<'static>, _>(slice.page_of(Endpoint::TEMPLATES, None), shape).await?;
     let due = page.content?.into_iter().filter(|parent| parent.updated_at >= context.changed_since);
     let mut rows = Rows::default();
     for of_one in try_join_all(due.map(rows_of)).await? {

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::stream::{Skipped, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
 use super::template_parents::{self, PHASES, Parent};
-use crate::api::Endpoint;
+use crate::api::{Endpoint, Get};
 use crate::records::Kind::{Object, Text, Time};
 use crate::records::{Record, Rows, Table, column};
 
@@ -56,7 +56,8 @@ impl TemplateSettings {
             rows.push(&self.context.format, &record_of(&parent, settings), None);
             rows
         };
-        let settings = self.context.client.template_part(&parent.id, Endpoint::TEMPLATE_SETTINGS, shape).await;
+        let get = Get::of(Endpoint::TEMPLATE_SETTINGS, &parent.id);
+        let settings = self.context.client.one::<&'static RawValue, _>(get, shape).await;
         Ok(self.skipped.note(&parent.id, settings)?.unwrap_or_default())
     }
 }

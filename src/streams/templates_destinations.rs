@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 
 use super::stream::{Skipped, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
 use super::template_parents::{self, PHASES, Parent};
-use crate::api::{Endpoint, Keyed, Members};
+use crate::api::{Endpoint, Get, Keyed, Members};
 use crate::records::Kind::{Object, Text};
 use crate::records::{Fields, MASK, Place, Record, RecordError, Rows, Table, Value, column, snake_case};
 
@@ -78,8 +78,8 @@ impl TemplatesDestinations {
         let recordings =
             |answer: &RawValue| self.rows_of_kind(&parent.id, "recording", Place::Open, (0, answer), &mut Known::new());
         let (by_kind, recordings) = join(
-            client.template_part(&parent.id, Endpoint::TEMPLATE_DESTINATIONS, by_kind),
-            client.template_part(&parent.id, Endpoint::TEMPLATE_RECORDINGS, recordings),
+            client.one::<&'static RawValue, _>(Get::of(Endpoint::TEMPLATE_DESTINATIONS, &parent.id), by_kind),
+            client.one::<&'static RawValue, _>(Get::of(Endpoint::TEMPLATE_RECORDINGS, &parent.id), recordings),
         )
         .await;
         let mut rows = Rows::default();

@@ -3,11 +3,11 @@
 //!
 //! Nothing here waits or makes requests: the driver takes slices, fetches their pages, and reports what came of it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::window::{self, Pace};
-use crate::api::{PAGE_SIZE, SeenTokens};
+use crate::api::PAGE_SIZE;
 use crate::seams;
 use crate::streams::{PageStats, Slice, Step};
 
@@ -45,14 +45,14 @@ struct PendingSlice {
     /// How many pages it may have left.
     pages_left: f64,
     /// The page tokens it has been read with.
-    seen_tokens: SeenTokens,
+    seen_tokens: HashSet<String>,
     /// The page that gave rise to this slice, if one did.
     parent: Option<Arc<Slice>>,
 }
 
 impl PendingSlice {
     fn new(slice: Slice, parent: Option<Arc<Slice>>) -> Self {
-        Self { slice, pace: Pace::default(), pages_left: 0.0, seen_tokens: SeenTokens::default(), parent }
+        Self { slice, pace: Pace::default(), pages_left: 0.0, seen_tokens: HashSet::new(), parent }
     }
 }
 
@@ -134,9 +134,9 @@ impl Backlog {
         if let Some(rest) = rest {
             if rest.phase != origin.phase {
                 // It continues in another list, whose tokens may be those of this one.
-                seen_tokens = SeenTokens::default();
+                seen_tokens = HashSet::new();
             }
-            if rest.token.as_deref().is_some_and(|token| !seen_tokens.follow(token)) {
+            if rest.token.as_deref().is_some_and(|token| !seen_tokens.insert(token.to_owned())) {
                 return None;
             }
             let rest = PendingSlice { pace, seen_tokens, ..PendingSlice::new(rest, parent) };

@@ -439,6 +439,6 @@ impl Driver {
         .map(|(count, one, many)| format!(", {}", counted(count, one, many)))
         .collect();
         let records = counted(self.checkpointer.records, "record", "records");
-        format!("{records} ({}{repeated})", counted(self.job.client.requests(), "request", "requests"))
+        format!("{records} ({}{repeated})", counted(stats.requests, "request", "requests"))
     }
 }

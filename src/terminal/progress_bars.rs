@@ -119,7 +119,7 @@ impl Stream {
             return;
         }
         self.bar.tick();
-        let requests = self.client.upgrade().map(|client| client.requests());
+        let requests = self.client.upgrade().map(|client| client.retry_stats().requests);
         let wait = self.limited_until - chrono::Utc::now().timestamp_millis();
         let share = *locked(&self.share);
         self.bar.set_message(words(self.bar.position(), self.bar.elapsed(), requests, share, wait));

@@ -11,7 +11,9 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use source_100ms::api::{Exchange, Problem, Received};
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use source_100ms::api::{Exchange, Problem};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 use url::Url;
@@ -127,7 +129,7 @@ impl Scene {
         }
     }
 
-    async fn answer(self: Arc<Self>, url: Url, authorization: HeaderValue) -> Result<Received, Problem> {
+    async fn answer(self: Arc<Self>, url: Url, authorization: HeaderValue) -> Result<reqwest::Response, Problem> {
         self.state().requests += 1;
         if self.state().requests > MOST_REQUESTS {
             // Whoever goes round in a circle without a wait does so for ever.
@@ -177,15 +179,17 @@ impl Scene {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_str(&value).expect("a header"));
         }
         let rest = body.split_off(half.min(body.len()));
-        let chunks = [Ok(body), error.map_or(Ok(rest), |error| Err(Problem::NoAnswer(error.to_owned())))];
+        let chunks = [Ok(body), error.map_or(Ok(rest), |error| Err(std::io::Error::other(error)))];
         let body = stream::iter(chunks.into_iter().enumerate()).then(move |(number, chunk)| async move {
             if number > 0 && !pause.is_zero() {
                 sleep(pause).await;
             }
-            chunk
+            chunk.map(Frame::data)
         });
-        let status = StatusCode::from_u16(answered.status).expect("a status");
-        Ok(Received { status, headers, body: body.boxed() })
+        let mut response = http::Response::new(reqwest::Body::wrap(StreamBody::new(body)));
+        *response.status_mut() = StatusCode::from_u16(answered.status).expect("a status");
+        *response.headers_mut() = headers;
+        Ok(response.into())
     }
 }
 
@@ -193,7 +197,7 @@ impl Scene {
 pub struct Wire(pub Arc<Scene>);
 
 impl Exchange for Wire {
-    fn get(&self, url: Url, authorization: HeaderValue) -> BoxFuture<'_, Result<Received, Problem>> {
+    fn get(&self, url: Url, authorization: HeaderValue) -> BoxFuture<'_, Result<reqwest::Response, Problem>> {
         Box::pin(Arc::clone(&self.0).answer(url, authorization))
     }
 }
