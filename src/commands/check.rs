@@ -27,7 +27,7 @@ pub(super) async fn run(
     };
     let problem = match proven {
         Ok(()) => None,
-        Err(Abort::Failure(Failure { kind: FailureType::ConfigError, message, internal, .. })) => {
+        Err(Some(Failure { kind: FailureType::ConfigError, message, internal, .. })) => {
             output.log(Level::Debug, internal).await?;
             Some(message)
         }

@@ -127,21 +127,12 @@ pub enum Ending {
     Stopped,
 }
 
-/// Why a command ends before its time.
-enum Abort {
-    Failure(Failure),
-    OutputClosed,
-}
-
-impl From<Failure> for Abort {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
-    }
-}
+/// Why a command ends before its time: what has failed, or `None` when nobody reads its output any more.
+type Abort = Option<Failure>;
 
 impl From<OutputClosed> for Abort {
-    fn from(OutputClosed: OutputClosed) -> Self {
-        Self::OutputClosed
+    fn from(_: OutputClosed) -> Self {
+        None
     }
 }
 
@@ -210,10 +201,11 @@ pub async fn read(
 async fn reported(ended: Result<Ending, Abort>, output: &Output) -> Ending {
     match ended {
         Ok(ending) => ending,
-        Err(Abort::OutputClosed) => Ending::Failed,
-        Err(Abort::Failure(failure)) => {
-            // A closed output is found out by whoever waits for the writer.
-            let _ = output.message(failure.to_message(None)).await;
+        Err(abort) => {
+            if let Some(failure) = abort {
+                // A closed output is found out by whoever waits for the writer.
+                let _ = output.message(failure.to_message(None)).await;
+            }
             Ending::Failed
         }
     }
