@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Abort, Ending, Environment, Typed, connect};
+use super::{Abort, Ending, Environment, connect};
 use crate::airbyte::{FailureType, Level, Message};
 use crate::api::{ApiError, Client, Endpoint, ListFilter, Policy, SMALL_PAGE, WebhookFilter};
 use crate::failure::{Failure, Occasion, Reach};
@@ -16,7 +16,7 @@ use crate::sync::Output;
 ///
 /// The protocol wants exit code 0 for FAILED, too; `with_exit_code` is for scripts and people.
 pub(super) async fn run(
-    typed: Typed,
+    typed: Result<Map<String, Value>, Failure>,
     with_exit_code: bool,
     environment: &Environment,
     output: &Output,

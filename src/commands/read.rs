@@ -13,7 +13,7 @@ use super::arguments::ReadArguments;
 use super::files::{File, Role};
 use super::presentation::Presentation;
 use super::selection::{self, unknown};
-use super::{Abort, Ending, Environment, connect};
+use super::{Abort, Ending, Environment, connect, refuse_other_channels};
 use crate::airbyte::{self, ConfiguredStream, Level, SavedStates, StreamStatus, SyncMode};
 use crate::api::{Client, Policy, RetryStats};
 use crate::config::Config;
@@ -30,7 +30,7 @@ pub(super) async fn run(
     output: &Output,
     stop: CancellationToken,
 ) -> Result<Ending, Abort> {
-    environment.data_channel.clone()?;
+    refuse_other_channels()?;
     let (config, client) = connect(&typed, Policy::for_sync(), environment, output).await?;
     let folder = presentation.folder.clone().transpose()?;
     let summary = presentation.summary.clone().transpose()?;
@@ -68,8 +68,8 @@ pub(super) async fn of_values(
 ) -> Result<Ending, Abort> {
     let (config, client) = connect(typed, Policy::for_sync(), environment, output).await?;
     let names: Vec<&str> = streams::every().map(|description| description.name).collect();
-    let selected = &airbyte::read_catalog(catalog).map_err(|error| Failure::config(error.to_string()))?;
-    let saved = airbyte::read_states(states, &names).map_err(|error| Failure::config(error.to_string()))?;
+    let selected = &airbyte::read_catalog(catalog).map_err(Failure::config)?;
+    let saved = airbyte::read_states(states, &names).map_err(Failure::config)?;
     Sync { selected, config: &config, client: &client, saved, folder: None, output }.run(|_| (), |_, _| (), stop).await
 }
 
@@ -81,8 +81,8 @@ async fn saved_states(arguments: &ReadArguments, folder: Option<&Folder>) -> Res
         (None, Some(path)) => (Role::FolderState, path),
         (None, None) => return Ok(SavedStates::default()),
     };
-    let streams = streams::every().map(|description| description.name).collect();
-    let saved = File { role, path }.states(streams).await?;
+    let streams: Vec<&str> = streams::every().map(|description| description.name).collect();
+    let saved = File { role, path }.states(&streams).await?;
     folder.iter().for_each(|folder| folder.remember(&saved));
     Ok(saved)
 }

@@ -25,7 +25,7 @@ pub(super) async fn of_catalog(file: &File, is_incremental: bool) -> Result<Sele
     let catalog = the_catalog(file.values().await?).ok_or_else(|| {
         file.failure("holds messages, but no CATALOG among them: save the whole output of `discover`")
     })?;
-    let read = |catalog: &Value| airbyte::read_catalog(catalog).map_err(|error| file.failure(&error.to_string()));
+    let read = |catalog: &Value| airbyte::read_catalog(catalog).map_err(|problem| file.failure(&problem));
     let Some(catalog_of_all) = all_of_discovered(&catalog) else {
         let remark = "`--incremental` has no effect on a configured catalog, which says how each stream is read.";
         let remarks = is_incremental.then(|| (Level::Warn, remark.to_owned())).into_iter().collect();

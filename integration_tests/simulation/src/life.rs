@@ -309,8 +309,7 @@ async fn run(scene: Arc<Scene>, plan: &Plan, config: &Map<String, Value>, state:
             }
         }
     });
-    let mut environment = Environment::from_variables();
-    environment.exchange = Some(Arc::new(Wire(Arc::clone(&scene))));
+    let environment = Environment { exchange: Some(Arc::new(Wire(Arc::clone(&scene)))), ..Environment::default() };
     let stop = CancellationToken::new();
     let command = async {
         let ending = read(config, &catalog, state, &environment, &output, stop.clone()).await;
