@@ -28,7 +28,7 @@ use crate::api::{self, Client, Credentials, Exchange, Policy};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::redact::Redactor;
-use crate::seams;
+use crate::seams::{self, locked};
 use crate::sync::{Output, OutputClosed};
 
 pub use arguments::Arguments;
@@ -159,8 +159,8 @@ pub async fn run<W: Write + Send + 'static>(
     if ending == Ending::Stopped {
         presentation.say_how_to_continue();
     }
-    if let Some(Ok(summary)) = &presentation.summary
-        && let Err(error) = summary.save(ending == Ending::Well)
+    if let Ok(Some(summary)) = &presentation.summary
+        && let Err(error) = locked(summary).save(ending == Ending::Well)
     {
         let sentence = format!("source-100ms: the file of `--summary` cannot be written: {error}");
         return (Ending::Failed, writeln!(std::io::stderr(), "{sentence}"));

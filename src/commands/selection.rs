@@ -8,14 +8,8 @@ use crate::failure::Failure;
 use crate::nearest::nearest;
 use crate::streams::{self, StreamInfo};
 
-/// What is to be read.
-#[derive(Debug)]
-pub(super) struct Selection {
-    /// The streams, in the order they were named.
-    pub(super) streams: Vec<ConfiguredStream>,
-    /// What the log should say of the choice.
-    pub(super) remarks: Vec<(Level, String)>,
-}
+/// The streams to read, in the order they were named, and what the log should say of the choice.
+pub(super) type Selection = (Vec<ConfiguredStream>, Option<(Level, String)>);
 
 /// The streams of the file of `--catalog`.
 ///
@@ -28,8 +22,7 @@ pub(super) async fn of_catalog(file: &File, is_incremental: bool) -> Result<Sele
     let read = |catalog: &Value| airbyte::read_catalog(catalog).map_err(|problem| file.failure(&problem));
     let Some(catalog_of_all) = all_of_discovered(&catalog) else {
         let remark = "`--incremental` has no effect on a configured catalog, which says how each stream is read.";
-        let remarks = is_incremental.then(|| (Level::Warn, remark.to_owned())).into_iter().collect();
-        return Ok(Selection { streams: read(&catalog)?, remarks });
+        return Ok((read(&catalog)?, is_incremental.then(|| (Level::Warn, remark.to_owned()))));
     };
     let mut streams = read(&catalog_of_all)?;
     for stream in &mut streams {
@@ -37,7 +30,7 @@ pub(super) async fn of_catalog(file: &File, is_incremental: bool) -> Result<Sele
     }
     let how = if is_incremental { "incrementally where they have a cursor" } else { "in full" };
     let remark = format!("The catalog is what `discover` printed, so all its streams are read {how}.");
-    Ok(Selection { streams, remarks: vec![(Level::Info, remark)] })
+    Ok((streams, Some((Level::Info, remark))))
 }
 
 /// The streams named on the command line, with all their columns. Somebody who names a stream wants it, even if it is
@@ -57,10 +50,12 @@ pub(super) fn of_names(names: &[String], is_incremental: bool) -> Result<Selecti
         }
     }
     if streams.is_empty() {
-        Err(Failure::config(format!("`--streams` names no stream: choose among {}.", names_of(streams::every()))))
-    } else {
-        Ok(Selection { streams, remarks: Vec::new() })
+        return Err(Failure::config(format!(
+            "`--streams` names no stream: choose among {}.",
+            names_of(streams::every())
+        )));
     }
+    Ok((streams, None))
 }
 
 /// Why there is no stream `name`, and what to do about it.
