@@ -44,7 +44,8 @@ impl Endpoint {
     pub const EXTERNAL_STREAMS: Self = Self::list("external-streams", "");
     pub(super) const EVENTS: Self =
         Self { own: &["events", "limit"], is_of_one_item: true, ..Self::list("analytics/events", "") };
-    pub(super) const WEBHOOK_EVENTS: Self =
+    /// What was delivered to the workspace's webhook.
+    pub const WEBHOOK_EVENTS: Self =
         Self { own: &["events", "pagination", "summary"], is_cautious: true, ..Self::list("analytics/webhooks", "") };
     pub(super) const ITEM: Self =
         Self { own: &["id", "_id"], is_closed: true, no_content: "", is_of_one_item: true, ..Self::list("{id}", "") };
@@ -57,7 +58,8 @@ impl Endpoint {
     };
     pub(super) const ACTIVE_ROOM_PEERS: Self =
         Self { path: "active-rooms/{id}/peers", own: &["peers"], may_be_empty: true, no_content: "null", ..Self::ITEM };
-    pub(super) const PEER_STATS: Self = Self {
+    /// Measurements of a peer.
+    pub const PEER_STATS: Self = Self {
         path: "analytics/peer-stats",
         own: &["publisher", "subscriber", "peer_id", "session_id", "room_id"],
         ..Self::ACTIVE_ROOM_PEERS

@@ -114,14 +114,14 @@ impl File {
 ///
 /// # Errors
 /// When it is no object, and when standard input would be read twice: the first file would take all of it.
-pub(super) async fn configuration(files: &[&Path]) -> Result<Map<String, Value>, Failure> {
+pub(super) async fn configuration(files: &[&PathBuf]) -> Result<Map<String, Value>, Failure> {
     let Some(path) = files.first() else { return Ok(Map::new()) };
     if files.iter().filter(|path| is_stdin(path)).count() > 1 {
         return Err(Failure::config(
             "Only one of `--config`, `--catalog` and `--state` can be `-` (standard input): name a file for the others.",
         ));
     }
-    let file = File { role: Role::Config, path: path.to_path_buf() };
+    let file = File { role: Role::Config, path: (*path).clone() };
     match &mut file.values().await?[..] {
         [Value::Object(settings)] => Ok(std::mem::take(settings)),
         _ => Err(file.failure("is not a JSON object: write it as `{…}`")),

@@ -32,6 +32,8 @@ use crate::seams::{self, locked};
 use crate::sync::{Output, OutputClosed};
 
 pub use arguments::Arguments;
+pub use read::read_values;
+
 use arguments::Command;
 use presentation::Presentation;
 
@@ -141,8 +143,7 @@ pub async fn run<W: Write + Send + 'static>(
     let Some(typed) = stop.run_until_cancelled(files::configuration(&arguments.command.files())).await else {
         return (Ending::Stopped, Ok(()));
     };
-    let is_verbose = arguments.debug || environment.is_verbose;
-    let level = if is_verbose { Level::Debug } else { Level::Info };
+    let level = if arguments.debug || environment.is_verbose { Level::Debug } else { Level::Info };
     // What must never be printed is known before anything is.
     let redactor = Redactor::new(typed.iter().flat_map(Config::secrets));
     typed.iter().filter_map(Config::salt).for_each(|salt| redactor.add_salt(salt));
@@ -170,19 +171,6 @@ pub async fn run<W: Write + Send + 'static>(
         // The writer panicked.
         Err(_) => (Ending::Failed, Err(std::io::Error::other("the writer stopped"))),
     }
-}
-
-/// `read` with `catalog` and `state` at hand, and with an output that is written somewhere: the command without
-/// files, terminal and threads.
-pub async fn read(
-    config: &Map<String, Value>,
-    catalog: &Value,
-    state: &Value,
-    environment: &Environment,
-    output: &Output,
-    stop: CancellationToken,
-) -> Ending {
-    reported(read::of_values(config, catalog, state, environment, output, stop).await, output).await
 }
 
 async fn reported(ended: Result<Ending, Abort>, output: &Output) -> Ending {

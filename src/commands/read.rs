@@ -13,13 +13,13 @@ use super::arguments::ReadArguments;
 use super::files::{File, Role};
 use super::presentation::Presentation;
 use super::selection::{self, unknown};
-use super::{Abort, Ending, Environment, connect, refuse_other_channels};
+use super::{Abort, Ending, Environment, connect, refuse_other_channels, reported};
 use crate::airbyte::{self, ConfiguredStream, Level, SavedStates, StreamStatus, SyncMode};
 use crate::api::{Client, Policy, RetryStats};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::seams::locked;
-use crate::streams::{self, Format, Options, StreamContext, StreamInfo, Timestamp, WrittenHashes};
+use crate::streams::{self, Format, StreamContext, StreamInfo, Timestamp, WrittenHashes};
 use crate::sync::{self, Job, Output, Share, StartPoint, state};
 use crate::terminal::{Folder, ProgressBars, Shared, View};
 
@@ -54,21 +54,25 @@ pub(super) async fn run(
     Sync { selected, config, client, saved, presentation, output }.run(stop).await
 }
 
-/// The same with everything at hand, for nobody who looks on.
-pub(super) async fn of_values(
+/// Reads with catalog and states at hand, and with an output that is written somewhere: the command without files,
+/// terminal and threads.
+pub async fn read_values(
     typed: &Map<String, Value>,
     catalog: &Value,
     states: &Value,
     environment: &Environment,
     output: &Output,
     stop: CancellationToken,
-) -> Result<Ending, Abort> {
-    let (config, client) = connect(typed, Policy::for_sync(), environment, output).await?;
-    let selected = airbyte::read_catalog(catalog).map_err(Failure::config)?;
-    let saved = airbyte::read_states(states, &names()).map_err(Failure::config)?;
-    let progress = ProgressBars::new(false);
-    let presentation = &Presentation { progress, folder: Ok(None), summary: Ok(None), view: View::Messages };
-    Sync { selected, config, client, saved, presentation, output }.run(stop).await
+) -> Ending {
+    let ended = async {
+        let (config, client) = connect(typed, Policy::for_sync(), environment, output).await?;
+        let selected = airbyte::read_catalog(catalog).map_err(Failure::config)?;
+        let saved = airbyte::read_states(states, &names()).map_err(Failure::config)?;
+        let progress = ProgressBars::new(false);
+        let presentation = &Presentation { progress, folder: Ok(None), summary: Ok(None), view: View::Messages };
+        Sync { selected, config, client, saved, presentation, output }.run(stop).await
+    };
+    reported(ended.await, output).await
 }
 
 fn names() -> Vec<&'static str> {
@@ -210,27 +214,19 @@ impl Sync<'_> {
     }
 
     fn job(&self, description: &'static StreamInfo, stream: &ConfiguredStream, start: StartPoint) -> Job {
-        let (config, client) = (&self.config, Arc::new(self.client.another()));
+        let client = Arc::new(self.client.another());
         let written = WrittenHashes::new(start.hashes.clone());
-        let format = Format::new(
-            if self.folder().is_some() { Vec::new() } else { airbyte::record_prefix(description.name) },
-            description.table,
-            description.primary_key,
-            stream.columns.as_deref(),
-            Arc::clone(&written),
-            config.personal_data.clone(),
-        );
+        let StreamInfo { table, primary_key, .. } = description;
+        let prefix = self.folder().map_or_else(|| airbyte::record_prefix(description.name), |_| Vec::new());
+        let (columns, personal_data) = (stream.columns.as_deref(), self.config.personal_data.clone());
+        let format = Format::new(prefix, table, primary_key, columns, Arc::clone(&written), personal_data);
         let stream = (description.open)(StreamContext {
             client: Arc::clone(&client),
             format: format.clone(),
             changed_since: start.bounds.changed_since(description.look_back),
             since: start.bounds,
             memory: start.memory.clone(),
-            options: Options {
-                rooms: config.analytics_rooms,
-                event_types: config.analytics_event_types.clone(),
-                recording_urls: config.recording_urls,
-            },
+            options: self.config.options.clone(),
         });
         Job { description, stream, client, format, written, start, share: Share::default() }
     }

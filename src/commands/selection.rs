@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::files::File;
 use crate::airbyte::{self, ConfiguredStream, Level, SyncMode};
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::nearest::nearest;
 use crate::streams::{self, StreamInfo};
@@ -39,23 +40,38 @@ pub(super) async fn of_catalog(file: &File, is_incremental: bool) -> Result<Sele
 /// # Errors
 /// When there is no such stream.
 pub(super) fn of_names(names: &[String], is_incremental: bool) -> Result<Selection, Failure> {
-    let mut streams: Vec<ConfiguredStream> = Vec::new();
-    for name in names.iter().filter(|name| !name.is_empty()) {
-        if streams::named(name).is_none() {
-            return Err(Failure::config(unknown(name)));
-        }
-        if streams.iter().all(|stream| stream.name != *name) {
-            let sync_mode = mode(name, is_incremental);
-            streams.push(ConfiguredStream { name: name.clone(), sync_mode, columns: None });
-        }
-    }
+    let configured = |stream: &'static StreamInfo| ConfiguredStream {
+        name: stream.name.to_owned(),
+        sync_mode: mode(stream.name, is_incremental),
+        columns: None,
+    };
+    let streams: Vec<_> = named(names)?.into_iter().map(configured).collect();
     if streams.is_empty() {
-        return Err(Failure::config(format!(
-            "`--streams` names no stream: choose among {}.",
-            names_of(streams::every())
-        )));
+        let names = names_of(streams::every());
+        return Err(Failure::config(format!("`--streams` names no stream: choose among {names}.")));
     }
     Ok((streams, None))
+}
+
+/// The streams with these names, each once, in this order.
+///
+/// # Errors
+/// When there is no such stream.
+pub(super) fn named(names: &[String]) -> Result<Vec<&'static StreamInfo>, Failure> {
+    let mut found: Vec<&'static StreamInfo> = Vec::new();
+    for name in names.iter().filter(|name| !name.is_empty()) {
+        let stream = streams::named(name).ok_or_else(|| Failure::config(unknown(name)))?;
+        if found.iter().all(|other| other.name != stream.name) {
+            found.push(stream);
+        }
+    }
+    Ok(found)
+}
+
+/// The streams that the configuration offers.
+pub(super) fn offered(config: &Config) -> impl Iterator<Item = &'static StreamInfo> {
+    let is_chosen = |stream: &&StreamInfo| config.extra_streams.iter().any(|name| name == stream.name);
+    streams::ALL.iter().chain(streams::EXTRA.iter().filter(is_chosen))
 }
 
 /// Why there is no stream `name`, and what to do about it.
