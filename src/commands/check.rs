@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::selection::offered;
-use super::{Abort, Ending, Environment, connect};
+use super::{Abort, Ending};
 use crate::airbyte::{FailureType, Level, Message};
-use crate::api::{ApiError, Client, Endpoint, ListFilter, Policy, SMALL_PAGE, WebhookFilter};
+use crate::api::{ApiError, Client, Endpoint, ListFilter, SMALL_PAGE, WebhookFilter};
+use crate::config::Config;
 use crate::failure::{Failure, Occasion, Reach};
 use crate::sync::Output;
 
@@ -37,12 +37,11 @@ const PROBES: [Probe; 9] = [
 ///
 /// The protocol wants exit code 0 for FAILED, too; `with_exit_code` is for scripts and people.
 pub(super) async fn run(
-    typed: Result<Map<String, Value>, Failure>,
+    connected: Result<(Config, Client), Abort>,
     with_exit_code: bool,
-    environment: &Environment,
     output: &Output,
 ) -> Result<Ending, Abort> {
-    let problem = match prove(typed, environment, output).await {
+    let problem = match prove(connected, output).await {
         Ok(()) => None,
         Err(Some(Failure { kind: FailureType::ConfigError, message, internal, .. })) => {
             output.log(Level::Debug, internal).await?;
@@ -56,12 +55,8 @@ pub(super) async fn run(
 }
 
 /// A token may be allowed to read one thing and not another: it is of use as long as it may read any.
-async fn prove(
-    typed: Result<Map<String, Value>, Failure>,
-    environment: &Environment,
-    output: &Output,
-) -> Result<(), Abort> {
-    let (config, client) = connect(&typed?, Policy::for_check(), environment, output).await?;
+async fn prove(connected: Result<(Config, Client), Abort>, output: &Output) -> Result<(), Abort> {
+    let (config, client) = connected?;
     let names: Vec<String> = offered(&config).map(|stream| format!("`{}`", stream.name)).collect();
     let is_needed = |(streams, ..): &Probe| names.iter().any(|name| streams.contains(name));
     let probes: Vec<Probe> = PROBES.into_iter().filter(is_needed).collect();

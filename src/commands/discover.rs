@@ -4,25 +4,20 @@ use futures_util::future::join_all;
 use serde_json::{Map, Value};
 
 use super::selection::{self, offered};
-use super::{Abort, Ending, Environment, connect};
+use super::{Abort, Ending};
 use crate::airbyte::{Level, Message, Stream, SyncMode};
-use crate::api::Policy;
+use crate::api::Client;
+use crate::config::Config;
 use crate::failure::{Failure, Occasion, Reach};
 use crate::streams::{self, StreamInfo};
 use crate::sync::Output;
 
-pub(super) async fn run(
-    typed: Map<String, Value>,
-    names: &[String],
-    environment: &Environment,
-    output: &Output,
-) -> Result<Ending, Abort> {
-    let (config, client) = connect(&typed, Policy::for_check(), environment, output).await?;
+pub(super) async fn run(config: &Config, client: &Client, names: &[String], output: &Output) -> Result<Ending, Abort> {
     let named = selection::named(names)?;
     let is_named = |stream: &&StreamInfo| named.iter().any(|named| named.name == stream.name);
     let chosen: Vec<_> =
-        if names.is_empty() { offered(&config).collect() } else { streams::every().filter(is_named).collect() };
-    let samples = join_all(chosen.iter().map(|description| (description.sample)(&client))).await;
+        if names.is_empty() { offered(config).collect() } else { streams::every().filter(is_named).collect() };
+    let samples = join_all(chosen.iter().map(|description| (description.sample)(client))).await;
     let (mut streams, mut missing) = (Vec::with_capacity(chosen.len()), Vec::new());
     for (description, sample) in chosen.into_iter().zip(samples) {
         let added = sample.unwrap_or_else(|error| {

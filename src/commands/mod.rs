@@ -194,17 +194,24 @@ async fn dispatch(
     output: &Output,
     stop: CancellationToken,
 ) -> Result<Ending, Abort> {
+    let connected = |policy| connect(typed, policy, environment, output);
     let ended = match command {
         Command::Completions { .. } => Some(Ok(Ending::Well)),
         Command::Spec => Some(spec(output).await),
         Command::Check { exit_code, .. } => {
             let with_exit_code = exit_code || presentation.has_sentences();
-            stop.run_until_cancelled(check::run(typed, with_exit_code, environment, output)).await
+            let connected = connected(Policy::for_check()).await;
+            stop.run_until_cancelled(check::run(connected, with_exit_code, output)).await
         }
         Command::Discover { streams, .. } => {
-            stop.run_until_cancelled(discover::run(typed?, &streams, environment, output)).await
+            let (config, client) = connected(Policy::for_check()).await?;
+            stop.run_until_cancelled(discover::run(&config, &client, &streams, output)).await
         }
-        Command::Read(read) => Some(read::run(typed?, &read, presentation, environment, output, stop).await),
+        Command::Read(read) => {
+            refuse_other_channels()?;
+            let connected = connected(Policy::for_sync()).await?;
+            Some(read::run(connected, &read, presentation, output, stop).await)
+        }
     };
     ended.unwrap_or(Ok(Ending::Stopped))
 }
@@ -216,17 +223,17 @@ async fn spec(output: &Output) -> Result<Ending, Abort> {
 
 /// Checks the configuration and makes a client of it; warns of what has no effect, and of a token that ends soon.
 async fn connect(
-    typed: &Map<String, Value>,
+    typed: Result<Map<String, Value>, Failure>,
     policy: Policy,
     environment: &Environment,
     output: &Output,
 ) -> Result<(Config, Client), Abort> {
-    let now = seams::now();
+    let (typed, now) = (typed?, seams::now());
     // Before any fault: a mistyped key is often why another one is missing.
-    for doubt in Config::doubts(typed) {
+    for doubt in Config::doubts(&typed) {
         output.log(Level::Warn, doubt).await?;
     }
-    let config = Config::read(typed, now).map_err(Failure::from)?;
+    let config = Config::read(&typed, now).map_err(Failure::from)?;
     let time_scale = time_scale()?;
     if let Credentials::Token(token) = &config.credentials
         && let Some(expires) =

@@ -13,7 +13,7 @@ use super::arguments::ReadArguments;
 use super::files::{File, Role};
 use super::presentation::Presentation;
 use super::selection::{self, unknown};
-use super::{Abort, Ending, Environment, connect, refuse_other_channels, reported};
+use super::{Abort, Ending, Environment, connect, reported};
 use crate::airbyte::{self, ConfiguredStream, Level, SavedStates, StreamStatus, SyncMode};
 use crate::api::{Client, Policy, RetryStats};
 use crate::config::Config;
@@ -24,15 +24,12 @@ use crate::sync::{self, Job, Output, Share, StartPoint, state};
 use crate::terminal::{Folder, ProgressBars, Shared, View};
 
 pub(super) async fn run(
-    typed: Map<String, Value>,
+    (config, client): (Config, Client),
     arguments: &ReadArguments,
     presentation: &Presentation,
-    environment: &Environment,
     output: &Output,
     stop: CancellationToken,
 ) -> Result<Ending, Abort> {
-    refuse_other_channels()?;
-    let (config, client) = connect(&typed, Policy::for_sync(), environment, output).await?;
     let folder = presentation.folder.clone()?;
     presentation.summary.clone()?;
     // Catalog and state may come from a pipe that nobody writes to.
@@ -57,7 +54,7 @@ pub(super) async fn run(
 /// Reads with catalog and states at hand, and with an output that is written somewhere: the command without files,
 /// terminal and threads.
 pub async fn read_values(
-    typed: &Map<String, Value>,
+    typed: Map<String, Value>,
     catalog: &Value,
     states: &Value,
     environment: &Environment,
@@ -65,7 +62,7 @@ pub async fn read_values(
     stop: CancellationToken,
 ) -> Ending {
     let ended = async {
-        let (config, client) = connect(typed, Policy::for_sync(), environment, output).await?;
+        let (config, client) = connect(Ok(typed), Policy::for_sync(), environment, output).await?;
         let selected = airbyte::read_catalog(catalog).map_err(Failure::config)?;
         let saved = airbyte::read_states(states, &names()).map_err(Failure::config)?;
         let progress = ProgressBars::new(false);

@@ -312,7 +312,7 @@ async fn run(scene: Arc<Scene>, plan: &Plan, config: &Map<String, Value>, state:
     let environment = Environment { exchange: Some(Arc::new(Wire(Arc::clone(&scene)))), ..Environment::default() };
     let stop = CancellationToken::new();
     let command = async {
-        let ending = read_values(config, &catalog, state, &environment, &output, stop.clone()).await;
+        let ending = read_values(config.clone(), &catalog, state, &environment, &output, stop.clone()).await;
         drop(output);
         // A writer that has panicked has ended, too.
         let _ = writer.await;
