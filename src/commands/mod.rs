@@ -42,8 +42,6 @@ use presentation::Presentation;
 const DOCUMENTATION: &str = "https://www.100ms.live/docs/concepts/v2/concepts/security-and-tokens";
 /// A pasted token that expires sooner is worth a warning.
 const EXPIRES_SOON: chrono::TimeDelta = chrono::TimeDelta::days(3);
-/// The largest factor for waits; more would be a sync that never ends.
-const LARGEST_TIME_SCALE: f64 = 1_000.0;
 
 /// What the process finds around it. By default nobody sees what is written.
 #[derive(Clone, Default)]
@@ -77,11 +75,11 @@ fn variable(name: &str) -> String {
     std::env::var_os(name).unwrap_or_default().to_string_lossy().trim().to_ascii_lowercase()
 }
 
-/// `SOURCE_100MS_TIME_SCALE`: multiplies every wait, for tests.
+/// `SOURCE_100MS_TIME_SCALE`: multiplies every wait, for tests. A larger one would be a sync that never ends.
 fn time_scale() -> Result<f64, Failure> {
     let typed = variable("SOURCE_100MS_TIME_SCALE");
     let scale = if typed.is_empty() { Some(1.0) } else { typed.parse::<f64>().ok() };
-    scale.filter(|scale| *scale > 0.0 && *scale <= LARGEST_TIME_SCALE).ok_or_else(|| {
+    scale.filter(|scale| *scale > 0.0 && *scale <= 1_000.0).ok_or_else(|| {
         let typed = crate::airbyte::shown(&typed);
         Failure::config(format!(
             "The environment variable `SOURCE_100MS_TIME_SCALE` is `{typed}`, which is not a number above 0 and up to 1000: leave it out unless you test the connector."
@@ -156,34 +154,26 @@ pub async fn run<W: Write + Send + 'static>(
         let _ = output.log(Level::Info, sentence).await;
     }
     drop(output);
-    let written = written.await;
+    // Without a report the writer has panicked.
+    let written = written.await.unwrap_or_else(|_| Err(std::io::Error::other("the writer stopped")));
     if ending == Ending::Stopped {
         presentation.say_how_to_continue();
     }
-    if let Ok(Some(summary)) = &presentation.summary
+    if let Some(summary) = &presentation.summary
         && let Err(error) = locked(summary).save(ending == Ending::Well)
     {
         let sentence = format!("source-100ms: the file of `--summary` cannot be written: {error}");
         return (Ending::Failed, writeln!(std::io::stderr(), "{sentence}"));
     }
-    match written {
-        Ok(written) => (ending, written),
-        // The writer panicked.
-        Err(_) => (Ending::Failed, Err(std::io::Error::other("the writer stopped"))),
-    }
+    (ending, written)
 }
 
 async fn reported(ended: Result<Ending, Abort>, output: &Output) -> Ending {
-    match ended {
-        Ok(ending) => ending,
-        Err(abort) => {
-            if let Some(failure) = abort {
-                // A closed output is found out by whoever waits for the writer.
-                let _ = output.message(failure.to_message(None)).await;
-            }
-            Ending::Failed
-        }
+    if let Err(Some(failure)) = &ended {
+        // A closed output is found out by whoever waits for the writer.
+        let _ = output.message(failure.to_message(None)).await;
     }
+    ended.unwrap_or(Ending::Failed)
 }
 
 async fn dispatch(
@@ -197,7 +187,10 @@ async fn dispatch(
     let connected = |policy| connect(typed, policy, environment, output);
     let ended = match command {
         Command::Completions { .. } => Some(Ok(Ending::Well)),
-        Command::Spec => Some(spec(output).await),
+        Command::Spec => {
+            output.message(Message::Spec { documentation_url: DOCUMENTATION, form: Config::schema() }).await?;
+            Some(Ok(Ending::Well))
+        }
         Command::Check { exit_code, .. } => {
             let with_exit_code = exit_code || presentation.has_sentences();
             let connected = connected(Policy::for_check()).await;
@@ -214,11 +207,6 @@ async fn dispatch(
         }
     };
     ended.unwrap_or(Ok(Ending::Stopped))
-}
-
-async fn spec(output: &Output) -> Result<Ending, Abort> {
-    output.message(Message::Spec { documentation_url: DOCUMENTATION, form: Config::schema() }).await?;
-    Ok(Ending::Well)
 }
 
 /// Checks the configuration and makes a client of it; warns of what has no effect, and of a token that ends soon.

@@ -17,9 +17,11 @@ pub(super) struct Presentation {
     /// Where the requests of each stream are shown.
     pub(super) progress: ProgressBars,
     /// Where records and states are kept, if not on standard output.
-    pub(super) folder: Result<Option<Shared<Folder>>, Failure>,
+    pub(super) folder: Option<Shared<Folder>>,
     /// What a read has done, if somebody wants to know.
-    pub(super) summary: Result<Option<Shared<Summary>>, Failure>,
+    pub(super) summary: Option<Shared<Summary>>,
+    /// Whether there is what was asked for of these two.
+    pub(super) opened: Result<(), Failure>,
     pub(super) view: View,
 }
 
@@ -52,6 +54,8 @@ impl Presentation {
             ),
             _ => (Ok(None), Ok(None)),
         };
+        let opened = folder.as_ref().and(summary.as_ref()).map(drop).map_err(Failure::clone);
+        let (folder, summary) = (folder.unwrap_or_default(), summary.unwrap_or_default());
         let is_waited_for = environment.is_watched && matches!(view, View::Read | View::MessagesAndProgress);
         let progress = ProgressBars::new(is_waited_for);
         let above = progress.clone();
@@ -63,13 +67,8 @@ impl Presentation {
                 Box::new(Screen { answer: stdout, remarks: std::io::stderr(), view, progress: above })
             }
         };
-        let terminal = Terminal {
-            progress: progress.clone(),
-            summary: summary.clone().unwrap_or_default(),
-            folder: folder.clone().unwrap_or_default(),
-            rest,
-        };
-        (Self { progress, folder, summary, view }, terminal)
+        let terminal = Terminal { progress: progress.clone(), summary: summary.clone(), folder: folder.clone(), rest };
+        (Self { progress, folder, summary, opened, view }, terminal)
     }
 
     /// Whether sentences take the place of messages.
@@ -79,7 +78,7 @@ impl Presentation {
 
     /// Where the records are, if in a folder.
     pub(super) fn where_the_records_are(&self) -> Option<String> {
-        let folder = locked(self.folder.as_ref().ok()?.as_ref()?).path.display().to_string();
+        let folder = locked(self.folder.as_ref()?).path.display().to_string();
         Some(format!("The records are in `{folder}`, one file for each stream."))
     }
 
@@ -91,10 +90,10 @@ impl Presentation {
         let saved = self.progress.saved();
         let how = match (&self.folder, saved.is_empty()) {
             (_, true) => "Stopped before anything was saved. Run the command again to start over.".to_owned(),
-            (Ok(Some(_)), false) => {
+            (Some(_), false) => {
                 format!("Stopped. Saved with their state: {saved}. Run the same command again to continue from there.")
             }
-            (_, false) => format!(
+            (None, false) => format!(
                 "Stopped. Written with their state: {saved}. Give the file with these messages to `--state` of the next read to continue from there."
             ),
         };

@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::seams::locked;
 use crate::streams::{self, Format, StreamContext, StreamInfo, Timestamp, WrittenHashes};
 use crate::sync::{self, Job, Output, Share, StartPoint, state};
-use crate::terminal::{Folder, ProgressBars, Shared, View};
+use crate::terminal::{Folder, ProgressBars, Shared, View, counted};
 
 pub(super) async fn run(
     (config, client): (Config, Client),
@@ -30,8 +30,7 @@ pub(super) async fn run(
     output: &Output,
     stop: CancellationToken,
 ) -> Result<Ending, Abort> {
-    let folder = presentation.folder.clone()?;
-    presentation.summary.clone()?;
+    presentation.opened.clone()?;
     // Catalog and state may come from a pipe that nobody writes to.
     let inputs = async {
         let selection = match &arguments.catalog {
@@ -41,7 +40,7 @@ pub(super) async fn run(
             }
             None => selection::of_names(&arguments.streams, arguments.incremental)?,
         };
-        Ok::<_, Failure>((selection, saved_states(arguments, folder.as_ref()).await?))
+        Ok::<_, Failure>((selection, saved_states(arguments, presentation.folder.as_ref()).await?))
     };
     let Some(inputs) = stop.run_until_cancelled(inputs).await else { return Ok(Ending::Stopped) };
     let ((selected, remark), saved) = inputs?;
@@ -66,7 +65,8 @@ pub async fn read_values(
         let selected = airbyte::read_catalog(catalog).map_err(Failure::config)?;
         let saved = airbyte::read_states(states, &names()).map_err(Failure::config)?;
         let progress = ProgressBars::new(false);
-        let presentation = &Presentation { progress, folder: Ok(None), summary: Ok(None), view: View::Messages };
+        let (folder, summary, opened) = (None, None, Ok(()));
+        let presentation = &Presentation { progress, folder, summary, opened, view: View::Messages };
         Sync { selected, config, client, saved, presentation, output }.run(stop).await
     };
     reported(ended.await, output).await
@@ -144,16 +144,12 @@ impl Sync<'_> {
         for (name, client) in clients {
             let stats = client.retry_stats();
             (total.requests, total.waits) = (total.requests + stats.requests, total.waits + stats.waits);
-            if let Ok(Some(summary)) = summary {
+            if let Some(summary) = summary {
                 locked(summary).note(name, &stats);
             }
         }
         self.output.log(Level::Info, requests_made(&total, began.elapsed())).await?;
         Ok(is_complete)
-    }
-
-    fn folder(&self) -> Option<&Shared<Folder>> {
-        self.presentation.folder.as_ref().ok()?.as_ref()
     }
 
     async fn warn(&self, warning: String) -> Result<(), Abort> {
@@ -190,7 +186,7 @@ impl Sync<'_> {
         };
         let mut saved = self.saved.by_stream.get(name);
         let mut start = read(saved)?;
-        if let Some(folder) = self.folder() {
+        if let Some(folder) = &self.presentation.folder {
             let is_full = description.cursor.is_none() || stream.sync_mode == SyncMode::FullRefresh;
             let prepared = locked(folder).prepare(name, start.is_continued, is_full);
             let (goes_on, remark) = prepared.map_err(Failure::config)?;
@@ -214,7 +210,8 @@ impl Sync<'_> {
         let client = Arc::new(self.client.another());
         let written = WrittenHashes::new(start.hashes.clone());
         let StreamInfo { table, primary_key, .. } = description;
-        let prefix = self.folder().map_or_else(|| airbyte::record_prefix(description.name), |_| Vec::new());
+        let is_in_folder = self.presentation.folder.is_some();
+        let prefix = if is_in_folder { Vec::new() } else { airbyte::record_prefix(description.name) };
         let (columns, personal_data) = (stream.columns.as_deref(), self.config.personal_data.clone());
         let format = Format::new(prefix, table, primary_key, columns, Arc::clone(&written), personal_data);
         let stream = (description.open)(StreamContext {
@@ -230,17 +227,14 @@ impl Sync<'_> {
 }
 
 /// How many requests a sync has made, and how fast: whoever shares the limit of the workspace wants to know.
-fn requests_made(RetryStats { requests, waits, .. }: &RetryStats, took: Duration) -> String {
-    let noun = if *requests == 1 { "request" } else { "requests" };
-    let refused = match waits {
+fn requests_made(total: &RetryStats, took: Duration) -> String {
+    let refused = match total.waits {
         0 => "none of them was refused".to_owned(),
         1 => "1 of them was refused".to_owned(),
-        waits => format!("{} of them were refused", HumanCount(*waits)),
+        waits => format!("{} of them were refused", HumanCount(waits)),
     };
+    let (requests, took) = (counted(total.requests, "request"), took.as_secs_f64());
     // Between so many requests lie as many gaps but one.
-    let per_second = requests.saturating_sub(1) as f64 / took.as_secs_f64().max(0.01);
-    let (requests, took) = (HumanCount(*requests), took.as_secs_f64());
-    format!(
-        "The sync made {requests} {noun} in {took:.2} s ({per_second:.1} a second); {refused} because of a rate limit."
-    )
+    let per_second = total.requests.saturating_sub(1) as f64 / took.max(0.01);
+    format!("The sync made {requests} in {took:.2} s ({per_second:.1} a second); {refused} because of a rate limit.")
 }

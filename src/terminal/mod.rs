@@ -19,7 +19,7 @@ use crate::airbyte::{Message, Sink};
 use crate::seams::locked;
 
 pub use folder::Folder;
-pub use progress_bars::ProgressBars;
+pub use progress_bars::{ProgressBars, counted};
 pub use screen::{Screen, View};
 pub use summary::Summary;
 
