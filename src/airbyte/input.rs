@@ -1,15 +1,6 @@
-//! Parses files that somebody else wrote, and says what is wrong with them.
+//! Parses files that somebody else wrote, and says what is wrong with them: as the end of a sentence about the file.
 
 use serde_json::Value;
-
-/// Something in a file that cannot be read, worded as the end of a sentence about it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InputError(pub String);
-
-pub(super) fn unreadable<T>(problem: impl Into<String>) -> Result<T, InputError> {
-    Err(InputError(problem.into()))
-}
 
 /// A name from somebody's file, short enough for a sentence and on one line.
 pub fn shown(name: &str) -> String {
@@ -20,12 +11,12 @@ pub fn shown(name: &str) -> String {
 ///
 /// # Errors
 /// When it is not JSON, with the place.
-pub fn parse_json(text: &str) -> Result<Value, InputError> {
+pub fn parse_json(text: &str) -> Result<Value, String> {
     if text.starts_with('\u{feff}') {
-        return unreadable("begins with a byte order mark: save it as UTF-8 without one");
+        return Err("begins with a byte order mark: save it as UTF-8 without one".into());
     }
     if text.trim().is_empty() {
-        return unreadable("is empty: check the path");
+        return Err("is empty: check the path".into());
     }
     serde_json::from_str(text).map_err(|error| {
         // The library tells these two from broken JSON in its text only; the text may quote the file.
@@ -35,6 +26,6 @@ pub fn parse_json(text: &str) -> Result<Value, InputError> {
             () if reason.starts_with("number out of range") => "contains a number that is too large",
             () => "is not JSON",
         };
-        InputError(format!("{what}: look at line {}, column {}", error.line(), error.column()))
+        format!("{what}: look at line {}, column {}", error.line(), error.column())
     })
 }

@@ -8,43 +8,22 @@ use serde_json::{Value, json};
 /// A message of the protocol, except for records: those are made as finished lines.
 #[derive(Debug, Clone)]
 pub enum Message {
-    Log {
-        level: Level,
-        text: String,
-    },
+    /// A line of the log.
+    Log { level: Level, text: String },
     /// The answer to `spec`: the form is the JSON schema of the configuration.
-    Spec {
-        documentation_url: &'static str,
-        form: Value,
-    },
+    Spec { documentation_url: &'static str, form: Value },
     /// The answer to `check`: why the configuration does not work, as a sentence to act on, or `None` if it works.
-    ConnectionStatus {
-        problem: Option<String>,
-    },
+    ConnectionStatus { problem: Option<String> },
     /// The answer to `discover`.
     Catalog(Vec<Stream>),
-    /// The state of a stream, which covers all of its records that were written before.
-    State {
-        stream: String,
-        state: Value,
-        /// How many of those records came after the previous state of the stream.
-        records: u64,
-    },
-    Status {
-        stream: String,
-        status: StreamStatus,
-        /// When the rate limit lets the stream go on, in milliseconds since 1970.
-        limited_until: Option<i64>,
-    },
-    /// Something went wrong, in `stream` or in general.
-    Error {
-        kind: FailureType,
-        /// For the person who set up the connection.
-        message: String,
-        /// For somebody who looks for the cause.
-        internal: String,
-        stream: Option<String>,
-    },
+    /// The state of a stream, which covers all of its records that were written before; `records` is how many of them
+    /// came after the previous state of the stream.
+    State { stream: String, state: Value, records: u64 },
+    /// A step in the life of a stream, which a limit on the rate may hold up, until so many milliseconds since 1970.
+    Status { stream: String, status: StreamStatus, limited_until: Option<i64> },
+    /// Something went wrong, in `stream` or in general: `message` is for the person who set up the connection,
+    /// `internal` for somebody who looks for the cause.
+    Error { kind: FailureType, message: String, internal: String, stream: Option<String> },
 }
 
 /// How important a line of the log is.

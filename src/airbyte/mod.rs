@@ -16,6 +16,6 @@ mod messages;
 mod states;
 
 pub use catalog::{ConfiguredStream, read_catalog};
-pub use input::{InputError, parse_json, shown};
+pub use input::{parse_json, shown};
 pub use messages::*;
 pub use states::{SavedStates, read_states};

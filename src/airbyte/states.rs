@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::input::{InputError, shown, unreadable};
+use super::input::shown;
 
 /// The form that every platform keeps, for sentences about files that are not understood.
 const FORM: &str = r#"[{"type":"STREAM","stream":{"stream_descriptor":{"name":"…"},"stream_state":{…}}}]"#;
@@ -38,7 +38,7 @@ pub struct SavedStates {
 ///
 /// # Errors
 /// When it is none of these: a state that is not understood must not become a full read.
-pub fn read_states(states: &Value, streams: &[&str]) -> Result<SavedStates, InputError> {
+pub fn read_states(states: &Value, streams: &[&str]) -> Result<SavedStates, String> {
     let mut saved = SavedStates::default();
     saved.add(states, streams)?;
     Ok(saved)
@@ -49,7 +49,7 @@ impl SavedStates {
     ///
     /// # Errors
     /// As for [`read_states`].
-    pub fn add(&mut self, states: &Value, streams: &[&str]) -> Result<(), InputError> {
+    pub fn add(&mut self, states: &Value, streams: &[&str]) -> Result<(), String> {
         match states {
             Value::Null => Ok(()),
             Value::Object(nothing) if nothing.is_empty() => Ok(()),
@@ -58,21 +58,20 @@ impl SavedStates {
         }
     }
 
-    fn add_entry(&mut self, entry: &Value, streams: &[&str]) -> Result<(), InputError> {
-        let inner = |key: &str, other: &str| given(entry, key).or(given(entry, other));
+    fn add_entry(&mut self, entry: &Value, streams: &[&str]) -> Result<(), String> {
         match entry["type"].as_str() {
             // A whole message, as the connector wrote it.
-            Some("STATE") => match inner("state", "value") {
+            Some("STATE") => match given(entry, "state").or(given(entry, "value")) {
                 Some(state) => self.add(state, streams),
                 None => unusable("has a message of type STATE without `state`"),
             },
-            Some("GLOBAL") => match inner("global", "global_") {
+            Some("GLOBAL") => match given(entry, "global").or(given(entry, "global_")) {
                 Some(global) => self.add_global(global),
                 None => unusable("has a state of type GLOBAL without `global`"),
             },
-            Some("LEGACY") => match entry["data"].as_object() {
-                Some(by_stream) => self.add_map(by_stream),
-                None => unusable("has a state of type LEGACY without `data`"),
+            Some("LEGACY") => match &entry["data"] {
+                Value::Object(by_stream) => self.add_map(by_stream),
+                _ => unusable("has a state of type LEGACY without `data`"),
             },
             Some("STREAM") | None => self.add_untold(entry, streams),
             Some(other) => unusable(&format!("has an entry with the unknown `type` `{}`", shown(other))),
@@ -80,7 +79,7 @@ impl SavedStates {
     }
 
     /// Adds the state of a stream, or an entry whose form only its keys tell.
-    fn add_untold(&mut self, entry: &Value, streams: &[&str]) -> Result<(), InputError> {
+    fn add_untold(&mut self, entry: &Value, streams: &[&str]) -> Result<(), String> {
         if let Some(stream) = given(entry, "stream").or(descriptor(entry).map(|_| entry)) {
             let name = self.add_stream(stream)?;
             self.files.extend(given(entry, "file").map(|file| (name, file.clone())));
@@ -93,19 +92,20 @@ impl SavedStates {
         }
     }
 
-    fn add_global(&mut self, global: &Value) -> Result<(), InputError> {
+    fn add_global(&mut self, global: &Value) -> Result<(), String> {
         if given(global, "shared_state").is_some_and(|shared| *shared != json!({})) {
             let warning = "The state has the shared part of a global state, which this connector does not use.";
             self.warnings.push(warning.into());
         }
-        match given(global, "stream_states") {
-            None => Ok(()),
-            Some(Value::Array(streams)) => streams.iter().try_for_each(|stream| self.add_stream(stream).map(drop)),
-            Some(_) => unusable("has `global.stream_states` that is not a list"),
+        match &global["stream_states"] {
+            Value::Null => Ok(()),
+            Value::Array(streams) => streams.iter().try_for_each(|stream| self.add_stream(stream).map(drop)),
+            _ => unusable("has `global.stream_states` that is not a list"),
         }
     }
 
-    fn add_stream(&mut self, stream: &Value) -> Result<String, InputError> {
+    /// Adds the state of one stream; returns its name.
+    fn add_stream(&mut self, stream: &Value) -> Result<String, String> {
         let Some(name) = descriptor(stream).and_then(|descriptor| descriptor["name"].as_str()) else {
             return unusable("has a state without `stream_descriptor.name`");
         };
@@ -115,9 +115,9 @@ impl SavedStates {
             // Some writers leave a null out. Where there is something else, a state may be meant.
             None if stream.as_object().is_none_or(is_alone) => &Value::Null,
             None => {
-                let name = shown(name);
                 return unusable(&format!(
-                    "has a state of the stream `{name}` without `stream_state` (it looks like `{FORM}`)"
+                    "has a state of the stream `{}` without `stream_state` (it looks like `{FORM}`)",
+                    shown(name)
                 ));
             }
         };
@@ -125,12 +125,12 @@ impl SavedStates {
         Ok(name.to_owned())
     }
 
-    fn add_map(&mut self, by_stream: &Map<String, Value>) -> Result<(), InputError> {
+    fn add_map(&mut self, by_stream: &Map<String, Value>) -> Result<(), String> {
         by_stream.iter().try_for_each(|(name, state)| self.keep(name, state))
     }
 
     /// Null asks for everything again: the platform's way to fill a new column.
-    fn keep(&mut self, name: &str, state: &Value) -> Result<(), InputError> {
+    fn keep(&mut self, name: &str, state: &Value) -> Result<(), String> {
         match state {
             Value::Null => _ = self.by_stream.remove(name),
             Value::Object(_) => _ = self.by_stream.insert(name.to_owned(), state.clone()),
@@ -140,8 +140,8 @@ impl SavedStates {
     }
 }
 
-fn unusable<T>(problem: &str) -> Result<T, InputError> {
-    unreadable(format!("{problem}: use what the last sync wrote"))
+fn unusable<T>(problem: &str) -> Result<T, String> {
+    Err(format!("{problem}: use what the last sync wrote"))
 }
 
 /// The value under `key`, unless it is null.

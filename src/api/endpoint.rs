@@ -45,7 +45,8 @@ impl Endpoint {
     /// The events of a room in the last 30 days, in no documented order.
     pub const EVENTS: Self =
         Self { own: &["events", "limit"], is_of_one_item: true, ..Self::list("analytics/events", "") };
-    pub(super) const WEBHOOK_EVENTS: Self =
+    /// What was delivered to the workspace's webhook.
+    pub const WEBHOOK_EVENTS: Self =
         Self { own: &["events", "pagination", "summary"], is_cautious: true, ..Self::list("analytics/webhooks", "") };
     pub const RECORDING: Self = Self {
         own: &["id", "_id"],

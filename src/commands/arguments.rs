@@ -1,7 +1,7 @@
 //! What can be typed: commands, flags, their help and examples.
 
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -104,16 +104,12 @@ pub(super) struct ReadArguments {
 
 impl Command {
     /// The files that are read, with the configuration first.
-    pub(super) fn files(&self) -> Vec<&Path> {
+    pub(super) fn files(&self) -> Vec<&PathBuf> {
         match self {
             Self::Spec | Self::Completions { .. } => Vec::new(),
             Self::Check { config, .. } | Self::Discover { config, .. } => vec![&config.path],
             Self::Read(ReadArguments { config, catalog, state, .. }) => {
-                [Some(&config.path), catalog.as_ref(), state.as_ref()]
-                    .into_iter()
-                    .flatten()
-                    .map(PathBuf::as_path)
-                    .collect()
+                [Some(&config.path), catalog.as_ref(), state.as_ref()].into_iter().flatten().collect()
             }
         }
     }

@@ -3,24 +3,21 @@
 use futures_util::future::join_all;
 use serde_json::{Map, Value};
 
-use super::selection::unknown;
-use super::{Abort, Ending, Environment, connect};
+use super::selection::{self, offered};
+use super::{Abort, Ending};
 use crate::airbyte::{Level, Message, Stream, SyncMode};
-use crate::api::Policy;
+use crate::api::Client;
 use crate::config::Config;
 use crate::failure::{Failure, Occasion, Reach};
 use crate::streams::{self, StreamInfo};
 use crate::sync::Output;
 
-pub(super) async fn run(
-    typed: Map<String, Value>,
-    names: &[String],
-    environment: &Environment,
-    output: &Output,
-) -> Result<Ending, Abort> {
-    let (config, client) = connect(&typed, Policy::for_check(), environment, output).await?;
-    let chosen = chosen(names, &config)?;
-    let samples = join_all(chosen.iter().map(|description| (description.sample)(&client))).await;
+pub(super) async fn run(config: &Config, client: &Client, names: &[String], output: &Output) -> Result<Ending, Abort> {
+    let named = selection::named(names)?;
+    let is_named = |stream: &&StreamInfo| named.iter().any(|named| named.name == stream.name);
+    let chosen: Vec<_> =
+        if names.is_empty() { offered(config).collect() } else { streams::every().filter(is_named).collect() };
+    let samples = join_all(chosen.iter().map(|description| (description.sample)(client))).await;
     let (mut streams, mut missing) = (Vec::with_capacity(chosen.len()), Vec::new());
     for (description, sample) in chosen.into_iter().zip(samples) {
         let added = sample.unwrap_or_else(|error| {
@@ -38,19 +35,6 @@ pub(super) async fn run(
     }
     output.message(Message::Catalog(streams)).await?;
     Ok(Ending::Well)
-}
-
-/// The streams named, also those that are offered only on request; else those that the configuration offers.
-fn chosen(names: &[String], config: &Config) -> Result<Vec<&'static StreamInfo>, Failure> {
-    if let Some(name) = names.iter().find(|name| !name.is_empty() && streams::named(name).is_none()) {
-        return Err(Failure::config(unknown(name)));
-    }
-    let is_extra = |stream: &&StreamInfo| config.extra_streams.iter().any(|name| name == stream.name);
-    Ok(if names.is_empty() {
-        streams::ALL.iter().chain(streams::EXTRA.iter().filter(is_extra)).collect()
-    } else {
-        streams::every().filter(|stream| names.iter().any(|name| name == stream.name)).collect()
-    })
 }
 
 /// One warning for each reason, however many streams it concerns.
@@ -76,12 +60,11 @@ fn warnings(missing: &[(&'static str, Failure)], streams: usize) -> Vec<String> 
 
 fn offer(description: &StreamInfo, added: Map<String, Value>) -> Stream {
     let has_cursor = description.cursor.is_some();
-    let mut supported_sync_modes = vec![SyncMode::FullRefresh];
-    supported_sync_modes.extend(has_cursor.then_some(SyncMode::Incremental));
+    let incremental = has_cursor.then_some(SyncMode::Incremental);
     Stream {
         name: description.name,
         json_schema: description.json_schema(added),
-        supported_sync_modes,
+        supported_sync_modes: [SyncMode::FullRefresh].into_iter().chain(incremental).collect(),
         source_defined_cursor: has_cursor,
         default_cursor_field: description.cursor.into_iter().collect(),
         source_defined_primary_key: description.primary_key.iter().map(|key| [*key]).collect(),

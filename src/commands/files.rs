@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
-use crate::airbyte::{InputError, SavedStates, parse_json};
+use crate::airbyte::{SavedStates, parse_json};
 use crate::failure::Failure;
 
 /// How a line with a record begins.
@@ -44,17 +44,16 @@ impl Role {
     }
 
     /// Refuses the content of a file that is made for another role.
-    fn refuse(self, value: &Value) -> Result<(), InputError> {
+    fn refuse(self, value: &Value) -> Result<(), String> {
         let (_, wanted, advice) = self.words();
         match role_of(value).map(Self::words) {
-            Some((_, is, _)) if is != wanted => Err(InputError(format!("is {is}, not {wanted}: {advice}"))),
+            Some((_, is, _)) if is != wanted => Err(format!("is {is}, not {wanted}: {advice}")),
             _ => Ok(()),
         }
     }
 }
 
 /// A file in its role; `-` is standard input.
-#[derive(Debug, Clone)]
 pub(super) struct File {
     pub(super) role: Role,
     pub(super) path: PathBuf,
@@ -72,83 +71,60 @@ impl File {
     /// # Errors
     /// When it cannot be read, holds no JSON, or is a file in another role.
     pub(super) async fn values(&self) -> Result<Vec<Value>, Failure> {
-        let role = self.role;
-        let read = move |file: &mut dyn BufRead| {
-            let mut values = Vec::new();
-            read_values(file, role, |value| {
-                values.push(value);
-                Ok(())
-            })?;
-            values.first().map_or(Ok(()), |value| role.refuse(value)).map(|()| values)
-        };
-        self.on_a_thread(read).await
-    }
-
-    /// The only object it holds.
-    ///
-    /// # Errors
-    /// As for `values`, and when it holds something else.
-    pub(super) async fn object(&self) -> Result<Map<String, Value>, Failure> {
-        let mut values = self.values().await?;
-        match (values.pop(), values.is_empty()) {
-            (Some(Value::Object(object)), true) => Ok(object),
-            _ => Err(self.failure("is not a JSON object: write it as `{…}`")),
-        }
+        let (values, _) = self.read().await?;
+        let fits = values.first().map_or(Ok(()), |value| self.role.refuse(value));
+        fits.map(|()| values).map_err(|problem| self.failure(&problem))
     }
 
     /// The states it holds, in any form, or among all the messages of a read. `streams` are those of this connector.
     ///
     /// # Errors
     /// When it cannot be read, or holds something else.
-    pub(super) async fn states(&self, streams: Vec<&'static str>) -> Result<SavedStates, Failure> {
-        let role = self.role;
-        let read = move |file: &mut dyn BufRead| {
-            let (mut saved, mut has_state) = (SavedStates::default(), false);
-            let torn = read_values(file, role, |value| {
-                role.refuse(&value)?;
-                if is_message_without_state(&value) {
-                    return Ok(());
-                }
-                has_state = true;
-                saved.add(&value, &streams)
-            })?;
-            Ok((saved, has_state, torn))
-        };
-        let (mut saved, has_state, torn) = self.on_a_thread(read).await?;
+    pub(super) async fn states(&self, streams: &[&str]) -> Result<SavedStates, Failure> {
+        let (values, torn) = self.read().await?;
+        let mut saved = SavedStates::default();
+        for value in &values {
+            let added = self.role.refuse(value).and_then(|()| saved.add(value, streams));
+            added.map_err(|problem| self.failure(&problem))?;
+        }
         if torn > 0 {
             let lines = if torn == 1 { "1 line that is" } else { &format!("{torn} lines that are") };
             saved.warnings.push(self.failure(&format!("has {lines} no whole message, and not used")).message);
         }
-        if !has_state {
+        if values.is_empty() {
             saved.warnings.push(self.failure("holds messages, but no STATE, so everything is read").message);
         }
         Ok(saved)
     }
 
-    async fn on_a_thread<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&mut dyn BufRead) -> Result<T, InputError> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let path = self.path.clone();
+    /// The JSON values it holds, and how many lines are none.
+    async fn read(&self) -> Result<(Vec<Value>, usize), Failure> {
+        let (role, path) = (self.role, self.path.clone());
         let (report, done) = oneshot::channel();
         // Not one of the runtime's threads: where none can be started, it panics.
-        let thread =
-            std::thread::Builder::new().spawn(move || report.send(open(&path).and_then(|mut file| read(&mut file))));
+        let thread = std::thread::Builder::new()
+            .spawn(move || report.send(open(&path).and_then(|file| read_values(file, role))));
         thread.map_err(|error| Failure::thread(&error))?;
-        match done.await {
-            Ok(done) => done.map_err(|error| self.failure(&error.to_string())),
-            Err(_) => Err(self.failure("cannot be read: check the path")),
-        }
+        let read = done.await.unwrap_or_else(|_| Err("cannot be read: check the path".into()));
+        read.map_err(|problem| self.failure(&problem))
     }
 }
 
-/// Refuses a command line that reads standard input twice: the first file would take all of it.
-pub(super) fn refuse_second_stdin(files: &[&Path]) -> Result<(), Failure> {
-    match files.iter().filter(|path| is_stdin(path)).count() {
-        0 | 1 => Ok(()),
-        _ => Err(Failure::config(
+/// The configuration: the first of the `files` of a command line. Commands without any need none.
+///
+/// # Errors
+/// When it is no object, and when standard input would be read twice: the first file would take all of it.
+pub(super) async fn configuration(files: &[&PathBuf]) -> Result<Map<String, Value>, Failure> {
+    let Some(path) = files.first() else { return Ok(Map::new()) };
+    if files.iter().filter(|path| is_stdin(path)).count() > 1 {
+        return Err(Failure::config(
             "Only one of `--config`, `--catalog` and `--state` can be `-` (standard input): name a file for the others.",
-        )),
+        ));
+    }
+    let file = File { role: Role::Config, path: (*path).clone() };
+    match &mut file.values().await?[..] {
+        [Value::Object(settings)] => Ok(std::mem::take(settings)),
+        _ => Err(file.failure("is not a JSON object: write it as `{…}`")),
     }
 }
 
@@ -156,7 +132,7 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-fn open(path: &Path) -> Result<Box<dyn BufRead>, InputError> {
+fn open(path: &Path) -> Result<Box<dyn BufRead>, String> {
     if is_stdin(path) {
         return Ok(Box::new(BufReader::new(std::io::stdin())));
     }
@@ -164,49 +140,47 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, InputError> {
     Ok(Box::new(BufReader::new(file)))
 }
 
-fn unreadable(error: std::io::Error) -> InputError {
+fn unreadable(error: std::io::Error) -> String {
     let problem = match error.kind() {
         ErrorKind::NotFound => "does not exist: check the path",
         ErrorKind::IsADirectory => "is a directory: name a file",
         ErrorKind::PermissionDenied => "cannot be read: you do not have permission to read it",
         _ => "cannot be read: check the path",
     };
-    InputError(problem.into())
+    problem.into()
 }
 
-/// Hands the JSON values of a file to `take`: the only one, or an object on each line, as messages are saved. Records
-/// are left out, because they are of use in no role and may be many. Returns how many lines are no whole object: in
-/// the output of a read the last one may be torn, and others where it was put behind that of another read. But when
-/// even the first is no object, the file holds no messages.
-fn read_values(
-    mut file: impl BufRead,
-    role: Role,
-    mut take: impl FnMut(Value) -> Result<(), InputError>,
-) -> Result<usize, InputError> {
+/// The JSON values of a file: the only one, or the objects on its lines, as messages are saved. Messages that are of
+/// use in no role are left out, because they may be many. Also how many lines are no whole object: in the output of a
+/// read the last one may be torn, and others where it was put behind that of another read. But when even the first is
+/// no object, the file holds no messages.
+fn read_values(mut file: impl BufRead, role: Role) -> Result<(Vec<Value>, usize), String> {
+    let is_of_use = |value: &Value| !(role.is_state() && is_message_without_state(value));
     let mut head = Vec::new();
     file.by_ref().take(LARGEST).read_to_end(&mut head).map_err(unreadable)?;
     let problem = if head.len() as u64 == LARGEST {
         let (_, wanted, _) = role.words();
-        InputError(format!("is too large for {wanted}, and holds no messages: check the path"))
+        format!("is too large for {wanted}, and holds no messages: check the path")
     } else if head.trim_ascii().is_empty() {
         // Some callers create the file of a state before there is one.
         let nothing = if role.is_state() { Ok(Value::Null) } else { parse_json("") };
-        return nothing.and_then(take).map(|()| 0);
+        return nothing.map(|value| (vec![value], 0));
     } else {
-        let text = std::str::from_utf8(&head).map_err(|_| InputError("is not UTF-8 text: save it as UTF-8".into()));
+        let text = std::str::from_utf8(&head).map_err(|_| "is not UTF-8 text: save it as UTF-8".to_owned());
         match text.and_then(parse_json) {
-            Ok(value) => return take(value).map(|()| 0),
+            Ok(value) => return Ok((Some(value).filter(is_of_use).into_iter().collect(), 0)),
             Err(problem) => problem,
         }
     };
-    let (mut lines, mut line, mut torn, mut is_first) = (Cursor::new(head).chain(file), Vec::new(), 0, true);
+    let (mut values, mut torn, mut is_first) = (Vec::new(), 0, true);
+    let (mut lines, mut line) = (Cursor::new(head).chain(file), Vec::new());
     while lines.by_ref().take(LARGEST).read_until(b'\n', &mut line).map_err(unreadable)? > 0 {
         if line.len() as u64 == LARGEST {
             lines.skip_until(b'\n').map_err(unreadable)?;
         }
         if !line.trim_ascii().is_empty() && !line.starts_with(RECORD) {
             match serde_json::from_slice::<Value>(&line).ok().filter(Value::is_object) {
-                Some(value) => take(value)?,
+                Some(value) => values.extend(Some(value).filter(is_of_use)),
                 None if is_first || !role.is_state() => return Err(problem),
                 None => torn += 1,
             }
@@ -214,7 +188,7 @@ fn read_values(
         }
         line.clear();
     }
-    Ok(torn)
+    Ok((values, torn))
 }
 
 /// Whether it is one of the messages that a read writes beside its states.
@@ -263,14 +237,7 @@ mod tests {
 
     #[test]
     fn lines_of_objects_are_values_and_broken_json_is_not() {
-        let values = |text: &str, role| {
-            let mut values = Vec::new();
-            let take = |value| {
-                values.push(value);
-                Ok(())
-            };
-            read_values(text.as_bytes(), role, take).map(|torn| (values, torn)).map_err(|error| error.to_string())
-        };
+        let values = |text: &str, role| read_values(text.as_bytes(), role);
         let catalog = |text: &str| values(text, Role::Catalog);
         assert_eq!(catalog("{\n\"a\": 1}\n").unwrap().0, [json!({"a": 1})]);
         assert_eq!(catalog("{\"a\": 1}\n\n{\"b\": 2}\n").unwrap().0, [json!({"a": 1}), json!({"b": 2})]);

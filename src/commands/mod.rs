@@ -28,12 +28,13 @@ use crate::api::{self, Client, Credentials, Exchange, Policy};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::redact::Redactor;
-use crate::seams;
+use crate::seams::{self, locked};
 use crate::sync::{Output, OutputClosed};
 
 pub use arguments::Arguments;
+pub use read::read_values;
+
 use arguments::Command;
-use files::{File, Role};
 use presentation::Presentation;
 
 /// The page that platforms link beside the form. This project has no web site, so the link leads to what the
@@ -41,20 +42,14 @@ use presentation::Presentation;
 const DOCUMENTATION: &str = "https://www.100ms.live/docs/concepts/v2/concepts/security-and-tokens";
 /// A pasted token that expires sooner is worth a warning.
 const EXPIRES_SOON: chrono::TimeDelta = chrono::TimeDelta::days(3);
-/// The largest factor for waits; more would be a sync that never ends.
-const LARGEST_TIME_SCALE: f64 = 1_000.0;
 
-/// What the process finds around it.
-#[derive(Clone)]
+/// What the process finds around it. By default nobody sees what is written.
+#[derive(Clone, Default)]
 pub struct Environment {
     /// `DEPLOYMENT_MODE=cloud`: private addresses are refused.
     pub is_cloud: bool,
     /// `LOG_LEVEL=debug`.
     pub is_verbose: bool,
-    /// `SOURCE_100MS_TIME_SCALE`: multiplies every wait, for tests.
-    pub time_scale: Result<f64, Failure>,
-    /// `DATA_CHANNEL_MEDIUM` and `DATA_CHANNEL_FORMAT`: how a platform wants the records.
-    pub data_channel: Result<(), Failure>,
     /// Somebody sees what is written to standard output.
     pub is_seen: bool,
     /// Somebody sees what is written to standard error.
@@ -64,38 +59,28 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// What the variables say, for a program that keeps the output for itself.
-    pub fn from_variables() -> Self {
-        let variable = |name: &str| std::env::var(name).unwrap_or_default().to_ascii_lowercase();
+    pub fn of_process() -> Self {
         Self {
             is_cloud: variable("DEPLOYMENT_MODE") == "cloud",
             is_verbose: matches!(variable("LOG_LEVEL").as_str(), "debug" | "trace"),
-            time_scale: time_scale(variable("SOURCE_100MS_TIME_SCALE").trim()),
-            data_channel: data_channel("DATA_CHANNEL_MEDIUM", "STDIO")
-                .and_then(|()| data_channel("DATA_CHANNEL_FORMAT", "JSONL")),
-            is_seen: false,
-            is_watched: false,
-            exchange: None,
-        }
-    }
-
-    /// The same, and who sees what is written to standard output and standard error.
-    pub fn of_process() -> Self {
-        Self {
             is_seen: std::io::stdout().is_terminal(),
             is_watched: std::io::stderr().is_terminal(),
-            ..Self::from_variables()
+            exchange: None,
         }
     }
 }
 
-fn time_scale(typed: &str) -> Result<f64, Failure> {
-    if typed.is_empty() {
-        return Ok(1.0);
-    }
-    let scale = typed.parse::<f64>().ok();
-    scale.filter(|scale| *scale > 0.0 && *scale <= LARGEST_TIME_SCALE).ok_or_else(|| {
-        let typed = crate::airbyte::shown(typed);
+/// What an environment variable says, in lower case; empty when it is not set.
+fn variable(name: &str) -> String {
+    std::env::var_os(name).unwrap_or_default().to_string_lossy().trim().to_ascii_lowercase()
+}
+
+/// `SOURCE_100MS_TIME_SCALE`: multiplies every wait, for tests. A larger one would be a sync that never ends.
+fn time_scale() -> Result<f64, Failure> {
+    let typed = variable("SOURCE_100MS_TIME_SCALE");
+    let scale = if typed.is_empty() { Some(1.0) } else { typed.parse::<f64>().ok() };
+    scale.filter(|scale| *scale > 0.0 && *scale <= 1_000.0).ok_or_else(|| {
+        let typed = crate::airbyte::shown(&typed);
         Failure::config(format!(
             "The environment variable `SOURCE_100MS_TIME_SCALE` is `{typed}`, which is not a number above 0 and up to 1000: leave it out unless you test the connector."
         ))
@@ -103,15 +88,17 @@ fn time_scale(typed: &str) -> Result<f64, Failure> {
 }
 
 /// Refuses another way to hand records over than the one of this connector: nobody would read them.
-fn data_channel(name: &str, ours: &str) -> Result<(), Failure> {
-    let wanted = std::env::var_os(name).unwrap_or_default().to_string_lossy().trim().to_ascii_uppercase();
-    if wanted.is_empty() || wanted == ours {
-        return Ok(());
+fn refuse_other_channels() -> Result<(), Failure> {
+    for (name, ours) in [("DATA_CHANNEL_MEDIUM", "STDIO"), ("DATA_CHANNEL_FORMAT", "JSONL")] {
+        let wanted = variable(name).to_ascii_uppercase();
+        if !wanted.is_empty() && wanted != ours {
+            return Err(Failure::config(format!(
+                "The environment variable `{name}` is `{}`, but this connector writes its records as JSON to standard output: set it to `{ours}`, or leave it out.",
+                crate::airbyte::shown(&wanted)
+            )));
+        }
     }
-    Err(Failure::config(format!(
-        "The environment variable `{name}` is `{}`, but this connector writes its records as JSON to standard output: set it to `{ours}`, or leave it out.",
-        crate::airbyte::shown(&wanted)
-    )))
+    Ok(())
 }
 
 /// How a command ended.
@@ -127,21 +114,12 @@ pub enum Ending {
     Stopped,
 }
 
-/// Why a command ends before its time.
-enum Abort {
-    Failure(Failure),
-    OutputClosed,
-}
-
-impl From<Failure> for Abort {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
-    }
-}
+/// Why a command ends before its time: what has failed, or `None` when nobody reads its output any more.
+type Abort = Option<Failure>;
 
 impl From<OutputClosed> for Abort {
-    fn from(OutputClosed: OutputClosed) -> Self {
-        Self::OutputClosed
+    fn from(_: OutputClosed) -> Self {
+        None
     }
 }
 
@@ -160,11 +138,10 @@ pub async fn run<W: Write + Send + 'static>(
     if let Some(advice) = presentation::misuse(&arguments, &environment) {
         return (Ending::Misused, writeln!(std::io::stderr(), "{advice}"));
     }
-    let Some(typed) = stop.run_until_cancelled(configuration(&arguments.command)).await else {
+    let Some(typed) = stop.run_until_cancelled(files::configuration(&arguments.command.files())).await else {
         return (Ending::Stopped, Ok(()));
     };
-    let is_verbose = arguments.debug || environment.is_verbose;
-    let level = if is_verbose { Level::Debug } else { Level::Info };
+    let level = if arguments.debug || environment.is_verbose { Level::Debug } else { Level::Info };
     // What must never be printed is known before anything is.
     let redactor = Redactor::new(typed.iter().flat_map(Config::secrets));
     typed.iter().filter_map(Config::salt).for_each(|salt| redactor.add_salt(salt));
@@ -177,107 +154,75 @@ pub async fn run<W: Write + Send + 'static>(
         let _ = output.log(Level::Info, sentence).await;
     }
     drop(output);
-    let written = written.await;
+    // Without a report the writer has panicked.
+    let written = written.await.unwrap_or_else(|_| Err(std::io::Error::other("the writer stopped")));
     if ending == Ending::Stopped {
         presentation.say_how_to_continue();
     }
-    if let Some(Ok(summary)) = &presentation.summary
-        && let Err(error) = summary.save(ending == Ending::Well)
+    if let Some(summary) = &presentation.summary
+        && let Err(error) = locked(summary).save(ending == Ending::Well)
     {
         let sentence = format!("source-100ms: the file of `--summary` cannot be written: {error}");
         return (Ending::Failed, writeln!(std::io::stderr(), "{sentence}"));
     }
-    match written {
-        Ok(written) => (ending, written),
-        // The writer panicked.
-        Err(_) => (Ending::Failed, Err(std::io::Error::other("the writer stopped"))),
-    }
-}
-
-/// `read` with `catalog` and `state` at hand, and with an output that is written somewhere: the command without
-/// files, terminal and threads.
-pub async fn read(
-    config: &Map<String, Value>,
-    catalog: &Value,
-    state: &Value,
-    environment: &Environment,
-    output: &Output,
-    stop: CancellationToken,
-) -> Ending {
-    reported(read::of_values(config, catalog, state, environment, output, stop).await, output).await
+    (ending, written)
 }
 
 async fn reported(ended: Result<Ending, Abort>, output: &Output) -> Ending {
-    match ended {
-        Ok(ending) => ending,
-        Err(Abort::OutputClosed) => Ending::Failed,
-        Err(Abort::Failure(failure)) => {
-            // A closed output is found out by whoever waits for the writer.
-            let _ = output.message(failure.to_message(None)).await;
-            Ending::Failed
-        }
+    if let Err(Some(failure)) = &ended {
+        // A closed output is found out by whoever waits for the writer.
+        let _ = output.message(failure.to_message(None)).await;
     }
-}
-
-type Typed = Result<Map<String, Value>, Failure>;
-
-/// What stands in the file of `--config`; nothing for the commands that need none.
-async fn configuration(command: &Command) -> Typed {
-    let files = command.files();
-    let Some(config) = files.first() else { return Ok(Map::new()) };
-    files::refuse_second_stdin(&files)?;
-    File { role: Role::Config, path: config.to_path_buf() }.object().await
+    ended.unwrap_or(Ending::Failed)
 }
 
 async fn dispatch(
     command: Command,
-    typed: Typed,
+    typed: Result<Map<String, Value>, Failure>,
     environment: &Environment,
     presentation: &Presentation,
     output: &Output,
     stop: CancellationToken,
 ) -> Result<Ending, Abort> {
-    match command {
-        Command::Completions { .. } => Ok(Ending::Well),
-        Command::Spec => spec(output).await,
+    let connected = |policy| connect(typed, policy, environment, output);
+    let ended = match command {
+        Command::Completions { .. } => Some(Ok(Ending::Well)),
+        Command::Spec => {
+            output.message(Message::Spec { documentation_url: DOCUMENTATION, form: Config::schema() }).await?;
+            Some(Ok(Ending::Well))
+        }
         Command::Check { exit_code, .. } => {
             let with_exit_code = exit_code || presentation.has_sentences();
-            stoppable(check::run(typed, with_exit_code, environment, output), &stop).await
+            let connected = connected(Policy::for_check()).await;
+            stop.run_until_cancelled(check::run(connected, with_exit_code, output)).await
         }
         Command::Discover { streams, .. } => {
-            stoppable(discover::run(typed?, &streams, environment, output), &stop).await
+            let (config, client) = connected(Policy::for_check()).await?;
+            stop.run_until_cancelled(discover::run(&config, &client, &streams, output)).await
         }
-        Command::Read(read) => read::run(typed?, &read, presentation, environment, output, stop).await,
-    }
-}
-
-/// Ends `command` at once when asked to stop: it has nothing to save.
-async fn stoppable(
-    command: impl Future<Output = Result<Ending, Abort>>,
-    stop: &CancellationToken,
-) -> Result<Ending, Abort> {
-    stop.run_until_cancelled(command).await.unwrap_or(Ok(Ending::Stopped))
-}
-
-async fn spec(output: &Output) -> Result<Ending, Abort> {
-    output.message(Message::Spec { documentation_url: DOCUMENTATION, form: Config::schema() }).await?;
-    Ok(Ending::Well)
+        Command::Read(read) => {
+            refuse_other_channels()?;
+            let connected = connected(Policy::for_sync()).await?;
+            Some(read::run(connected, &read, presentation, output, stop).await)
+        }
+    };
+    ended.unwrap_or(Ok(Ending::Stopped))
 }
 
 /// Checks the configuration and makes a client of it; warns of what has no effect, and of a token that ends soon.
 async fn connect(
-    typed: &Map<String, Value>,
+    typed: Result<Map<String, Value>, Failure>,
     policy: Policy,
     environment: &Environment,
     output: &Output,
 ) -> Result<(Config, Client), Abort> {
-    let now = seams::now();
+    let (typed, now) = (typed?, seams::now());
     // Before any fault: a mistyped key is often why another one is missing.
-    for doubt in Config::doubts(typed) {
+    for doubt in Config::doubts(&typed) {
         output.log(Level::Warn, doubt).await?;
     }
-    let config = Config::read(typed, now).map_err(Failure::config)?;
-    let time_scale = environment.time_scale.clone()?;
+    let config = Config::read(&typed, now).map_err(Failure::config)?;
+    let time_scale = time_scale()?;
     if let Credentials::Token(token) = &config.credentials
         && let Some(expires) =
             api::expiry(token, now).map_err(Failure::config)?.filter(|expires| *expires < now + EXPIRES_SOON)

@@ -2,49 +2,40 @@
 
 use std::io::{ErrorKind, Write};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
+use super::Environment;
 use super::arguments::{Arguments, Command};
-use super::{Environment, Failure};
 use crate::airbyte::Sink;
+use crate::failure::Failure;
+use crate::seams::locked;
 use crate::sync::JsonLines;
-use crate::terminal::{CatalogAs, Folder, ProgressBars, Screen, Summary, Terminal};
+use crate::terminal::{Folder, ProgressBars, Screen, Shared, Summary, Terminal, View};
 
 /// What a command must know of how its output is shown.
 pub(super) struct Presentation {
     /// Where the requests of each stream are shown.
     pub(super) progress: ProgressBars,
     /// Where records and states are kept, if not on standard output.
-    pub(super) folder: Option<Result<Folder, Failure>>,
+    pub(super) folder: Option<Shared<Folder>>,
     /// What a read has done, if somebody wants to know.
-    pub(super) summary: Option<Result<Summary, Failure>>,
-    view: View,
+    pub(super) summary: Option<Shared<Summary>>,
+    /// Whether there is what was asked for of these two.
+    pub(super) opened: Result<(), Failure>,
+    pub(super) view: View,
 }
 
-/// What is seen of a command, and by whom.
-#[derive(Clone, Copy, PartialEq)]
-enum View {
-    /// Messages of the protocol, for a program.
-    Messages,
-    /// The messages of a read, and progress for the person who started it.
-    MessagesAndProgress,
-    /// Sentences about a read, whose records go to a folder.
-    Read,
-    /// The answer of another command, for a person.
-    Answer(CatalogAs),
-}
-
-impl View {
-    fn of(arguments: &Arguments, environment: &Environment) -> Self {
-        let Environment { is_seen, is_watched, .. } = *environment;
-        match &arguments.command {
-            Command::Read(read) if !arguments.json && (is_seen || read.output.is_some()) => Self::Read,
-            // Whoever wants messages on the screen wants nothing else there.
-            Command::Read(_) if is_watched && !(arguments.json && is_seen) => Self::MessagesAndProgress,
-            Command::Discover { configured: true, .. } => Self::Answer(CatalogAs::Configured),
-            _ if arguments.json || !is_seen => Self::Messages,
-            Command::Discover { streams, .. } if !streams.is_empty() => Self::Answer(CatalogAs::Columns),
-            _ => Self::Answer(CatalogAs::Table),
-        }
+/// What is seen of the command.
+fn view(arguments: &Arguments, environment: &Environment) -> View {
+    let Environment { is_seen, is_watched, .. } = *environment;
+    match &arguments.command {
+        Command::Read(read) if !arguments.json && (is_seen || read.output.is_some()) => View::Read,
+        // Whoever wants messages on the screen wants nothing else there.
+        Command::Read(_) if is_watched && !(arguments.json && is_seen) => View::MessagesAndProgress,
+        Command::Discover { configured: true, .. } => View::ConfiguredCatalog,
+        _ if arguments.json || !is_seen => View::Messages,
+        Command::Discover { streams, .. } if !streams.is_empty() => View::Columns,
+        _ => View::Answer,
     }
 }
 
@@ -55,45 +46,40 @@ impl Presentation {
         environment: &Environment,
         stdout: impl Write + Send + 'static,
     ) -> (Self, Terminal) {
-        let view = View::of(arguments, environment);
+        let view = view(arguments, environment);
         let (folder, summary) = match &arguments.command {
-            Command::Read(read) => (read.output.as_deref().map(open_folder), read.summary.as_deref().map(open_summary)),
-            _ => (None, None),
+            Command::Read(read) => (
+                read.output.as_deref().map(|path| open_folder(path, read.overwrite)).transpose(),
+                read.summary.as_deref().map(open_summary).transpose(),
+            ),
+            _ => (Ok(None), Ok(None)),
         };
+        let opened = folder.as_ref().and(summary.as_ref()).map(drop).map_err(Failure::clone);
+        let (folder, summary) = (folder.unwrap_or_default(), summary.unwrap_or_default());
         let is_waited_for = environment.is_watched && matches!(view, View::Read | View::MessagesAndProgress);
         let progress = ProgressBars::new(is_waited_for);
         let above = progress.clone();
         let rest: Box<dyn Sink> = match view {
             View::Messages | View::MessagesAndProgress => Box::new(JsonLines(stdout)),
             // A read has no answer but its records; what is said of them is all there is to see.
-            View::Read => Box::new(Screen {
-                answer: std::io::sink(),
-                remarks: stdout,
-                catalog_as: CatalogAs::Table,
-                progress: above,
-            }),
-            View::Answer(catalog_as) => {
-                Box::new(Screen { answer: stdout, remarks: std::io::stderr(), catalog_as, progress: above })
+            View::Read => Box::new(Screen { answer: std::io::sink(), remarks: stdout, view, progress: above }),
+            View::Answer | View::Columns | View::ConfiguredCatalog => {
+                Box::new(Screen { answer: stdout, remarks: std::io::stderr(), view, progress: above })
             }
         };
-        let terminal = Terminal {
-            progress: progress.clone(),
-            summary: summary.as_ref().and_then(|summary| summary.as_ref().ok()).cloned(),
-            folder: folder.as_ref().and_then(|folder| folder.as_ref().ok()).cloned(),
-            rest,
-        };
-        (Self { progress, folder, summary, view }, terminal)
+        let terminal = Terminal { progress: progress.clone(), summary: summary.clone(), folder: folder.clone(), rest };
+        (Self { progress, folder, summary, opened, view }, terminal)
     }
 
     /// Whether sentences take the place of messages.
     pub(super) fn has_sentences(&self) -> bool {
-        matches!(self.view, View::Read | View::Answer(_))
+        !matches!(self.view, View::Messages | View::MessagesAndProgress)
     }
 
     /// Where the records are, if in a folder.
     pub(super) fn where_the_records_are(&self) -> Option<String> {
-        let folder = self.folder.as_ref()?.as_ref().ok()?;
-        Some(format!("The records are in `{}`, one file for each stream.", folder.path().display()))
+        let folder = locked(self.folder.as_ref()?).path.display().to_string();
+        Some(format!("The records are in `{folder}`, one file for each stream."))
     }
 
     /// After a signal: what is safe, and what to do to get the rest.
@@ -115,15 +101,15 @@ impl Presentation {
     }
 }
 
-fn open_summary(path: &Path) -> Result<Summary, Failure> {
-    Summary::at(path).map_err(|error| {
+fn open_summary(path: &Path) -> Result<Shared<Summary>, Failure> {
+    Summary::at(path).map(Mutex::new).map(Arc::new).map_err(|error| {
         let problem = format!("cannot be written ({}): name one that you may write to", error.kind());
         Failure::file("summary", &path.display().to_string(), &problem)
     })
 }
 
-fn open_folder(path: &Path) -> Result<Folder, Failure> {
-    Folder::at(path).map_err(|error| {
+fn open_folder(path: &Path, overwrite: bool) -> Result<Shared<Folder>, Failure> {
+    Folder::at(path, overwrite).map(Mutex::new).map(Arc::new).map_err(|error| {
         let (path, kind) = (path.display(), error.kind());
         Failure::config(match kind {
             ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {

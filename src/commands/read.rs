@@ -13,27 +13,24 @@ use super::arguments::ReadArguments;
 use super::files::{File, Role};
 use super::presentation::Presentation;
 use super::selection::{self, unknown};
-use super::{Abort, Ending, Environment, connect};
+use super::{Abort, Ending, Environment, connect, reported};
 use crate::airbyte::{self, ConfiguredStream, Level, SavedStates, StreamStatus, SyncMode};
 use crate::api::{Client, Policy, RetryStats};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::streams::{self, Format, Options, StreamContext, StreamInfo, Timestamp, WrittenHashes};
+use crate::seams::locked;
+use crate::streams::{self, Format, StreamContext, StreamInfo, Timestamp, WrittenHashes};
 use crate::sync::{self, Job, Output, Share, StartPoint, state};
-use crate::terminal::{Folder, Wanted};
+use crate::terminal::{Folder, ProgressBars, Shared, View, counted};
 
 pub(super) async fn run(
-    typed: Map<String, Value>,
+    (config, client): (Config, Client),
     arguments: &ReadArguments,
     presentation: &Presentation,
-    environment: &Environment,
     output: &Output,
     stop: CancellationToken,
 ) -> Result<Ending, Abort> {
-    environment.data_channel.clone()?;
-    let (config, client) = connect(&typed, Policy::for_sync(), environment, output).await?;
-    let folder = presentation.folder.clone().transpose()?;
-    let summary = presentation.summary.clone().transpose()?;
+    presentation.opened.clone()?;
     // Catalog and state may come from a pipe that nobody writes to.
     let inputs = async {
         let selection = match &arguments.catalog {
@@ -43,70 +40,70 @@ pub(super) async fn run(
             }
             None => selection::of_names(&arguments.streams, arguments.incremental)?,
         };
-        Ok::<_, Failure>((selection, saved_states(arguments, folder.as_ref()).await?))
+        Ok::<_, Failure>((selection, saved_states(arguments, presentation.folder.as_ref()).await?))
     };
     let Some(inputs) = stop.run_until_cancelled(inputs).await else { return Ok(Ending::Stopped) };
-    let (selection, saved) = inputs?;
-    for (level, remark) in selection.remarks {
+    let ((selected, remark), saved) = inputs?;
+    if let Some((level, remark)) = remark {
         output.log(level, remark).await?;
     }
-    let folder = folder.as_ref().map(|folder| (folder, arguments.overwrite));
-    let sync = Sync { selected: &selection.streams, config: &config, client: &client, saved, folder, output };
-    let watch = |job: &Job| presentation.progress.watch(job.description.name, &job.client, &job.share);
-    let note = |stream: &str, stats: &RetryStats| summary.iter().for_each(|summary| summary.note(stream, stats));
-    sync.run(watch, note, stop).await
+    Sync { selected, config, client, saved, presentation, output }.run(stop).await
 }
 
-/// The same with everything at hand.
-pub(super) async fn of_values(
-    typed: &Map<String, Value>,
+/// Reads with catalog and states at hand, and with an output that is written somewhere: the command without files,
+/// terminal and threads.
+pub async fn read_values(
+    typed: Map<String, Value>,
     catalog: &Value,
     states: &Value,
     environment: &Environment,
     output: &Output,
     stop: CancellationToken,
-) -> Result<Ending, Abort> {
-    let (config, client) = connect(typed, Policy::for_sync(), environment, output).await?;
-    let names: Vec<&str> = streams::every().map(|description| description.name).collect();
-    let selected = &airbyte::read_catalog(catalog).map_err(Failure::config)?;
-    let saved = airbyte::read_states(states, &names).map_err(Failure::config)?;
-    Sync { selected, config: &config, client: &client, saved, folder: None, output }.run(|_| (), |_, _| (), stop).await
+) -> Ending {
+    let ended = async {
+        let (config, client) = connect(Ok(typed), Policy::for_sync(), environment, output).await?;
+        let selected = airbyte::read_catalog(catalog).map_err(Failure::config)?;
+        let saved = airbyte::read_states(states, &names()).map_err(Failure::config)?;
+        let progress = ProgressBars::new(false);
+        let (folder, summary, opened) = (None, None, Ok(()));
+        let presentation = &Presentation { progress, folder, summary, opened, view: View::Messages };
+        Sync { selected, config, client, saved, presentation, output }.run(stop).await
+    };
+    reported(ended.await, output).await
+}
+
+fn names() -> Vec<&'static str> {
+    streams::every().map(|description| description.name).collect()
 }
 
 /// The states to resume from: those of `--state`, or those in the folder.
-async fn saved_states(arguments: &ReadArguments, folder: Option<&Folder>) -> Result<SavedStates, Failure> {
-    let in_folder = folder.map_or(Ok(None), Folder::state).map_err(Failure::config)?;
-    let (role, path) = match (&arguments.state, in_folder) {
+async fn saved_states(arguments: &ReadArguments, folder: Option<&Shared<Folder>>) -> Result<SavedStates, Failure> {
+    let in_folder = folder.map_or(Ok(None), |folder| locked(folder).state());
+    let (role, path) = match (&arguments.state, in_folder.map_err(|error| Failure::config(error.to_string()))?) {
         (Some(path), _) => (Role::State, path.clone()),
         (None, Some(path)) => (Role::FolderState, path),
         (None, None) => return Ok(SavedStates::default()),
     };
-    let streams = streams::every().map(|description| description.name).collect();
-    let saved = File { role, path }.states(streams).await?;
-    folder.iter().for_each(|folder| folder.remember(&saved));
+    let saved = File { role, path }.states(&names()).await?;
+    if let Some(folder) = folder {
+        locked(folder).remember(&saved);
+    }
     Ok(saved)
 }
 
 /// A sync that is being prepared.
 struct Sync<'a> {
-    selected: &'a [ConfiguredStream],
-    config: &'a Config,
-    client: &'a Client,
+    selected: Vec<ConfiguredStream>,
+    config: Config,
+    client: Client,
     saved: SavedStates,
-    /// The folder for the rows, and whether files in it may be replaced that it has no state of.
-    folder: Option<(&'a Folder, bool)>,
+    presentation: &'a Presentation,
     output: &'a Output,
 }
 
 impl Sync<'_> {
-    /// Reads the selected streams that there are; each other one is reported as an error. `note` gets the requests that
-    /// each has made.
-    async fn run(
-        &self,
-        watch: impl Fn(&Job),
-        note: impl Fn(&str, &RetryStats),
-        stop: CancellationToken,
-    ) -> Result<Ending, Abort> {
+    /// Reads the selected streams that there are; each other one is reported as an error.
+    async fn run(&self, stop: CancellationToken) -> Result<Ending, Abort> {
         for warning in &self.saved.warnings {
             self.warn(warning.clone()).await?;
         }
@@ -117,7 +114,7 @@ impl Sync<'_> {
         }
         let attempt_began = self.attempt_began();
         let mut jobs = Vec::with_capacity(self.selected.len());
-        for stream in self.selected {
+        for stream in &self.selected {
             if let Some(description) = streams::named(&stream.name) {
                 let start = self.start(description, stream, attempt_began).await?;
                 jobs.push(self.job(description, stream, start));
@@ -127,21 +124,32 @@ impl Sync<'_> {
                 self.output.status(&stream.name, StreamStatus::Incomplete).await?;
             }
         }
-        jobs.iter().for_each(watch);
-        let clients: Vec<_> = jobs.iter().map(|job| (job.description.name, Arc::clone(&job.client))).collect();
-        let began = Instant::now();
         let is_each_known = jobs.len() == self.selected.len();
-        let is_complete = sync::run(jobs, self.config.num_workers, self.output.clone(), stop.clone()).await;
-        let stats: Vec<_> = clients.into_iter().map(|(name, client)| (name, client.retry_stats())).collect();
-        stats.iter().for_each(|(name, stats)| note(name, stats));
-        let sum = |count: fn(&RetryStats) -> u64| stats.iter().map(|(_, stats)| count(stats)).sum();
-        let sentence = requests_made(sum(|stats| stats.requests), sum(|stats| stats.waits), began.elapsed());
-        self.output.log(Level::Info, sentence).await?;
+        let is_complete = self.read(jobs, stop.clone()).await?;
         Ok(match is_complete && is_each_known {
             _ if stop.is_cancelled() => Ending::Stopped,
             true => Ending::Well,
             false => Ending::Failed,
         })
+    }
+
+    /// Reads these streams and says what that took; true when all are complete.
+    async fn read(&self, jobs: Vec<Job>, stop: CancellationToken) -> Result<bool, Abort> {
+        let Presentation { progress, summary, .. } = self.presentation;
+        jobs.iter().for_each(|job| progress.watch(job.description.name, &job.client, &job.share));
+        let clients: Vec<_> = jobs.iter().map(|job| (job.description.name, Arc::clone(&job.client))).collect();
+        let began = Instant::now();
+        let is_complete = sync::run(jobs, self.config.num_workers, self.output.clone(), stop).await;
+        let mut total = RetryStats::default();
+        for (name, client) in clients {
+            let stats = client.retry_stats();
+            (total.requests, total.waits) = (total.requests + stats.requests, total.waits + stats.waits);
+            if let Some(summary) = summary {
+                locked(summary).note(name, &stats);
+            }
+        }
+        self.output.log(Level::Info, requests_made(&total, began.elapsed())).await?;
+        Ok(is_complete)
     }
 
     async fn warn(&self, warning: String) -> Result<(), Abort> {
@@ -178,14 +186,14 @@ impl Sync<'_> {
         };
         let mut saved = self.saved.by_stream.get(name);
         let mut start = read(saved)?;
-        if let Some((folder, overwrite)) = self.folder {
+        if let Some(folder) = &self.presentation.folder {
             let is_full = description.cursor.is_none() || stream.sync_mode == SyncMode::FullRefresh;
-            let wanted = Wanted { goes_on: start.is_continued, is_full, overwrite };
-            let prepared = folder.prepare(name, wanted).map_err(Failure::config)?;
-            if let Some((level, remark)) = prepared.remark {
+            let prepared = locked(folder).prepare(name, start.is_continued, is_full);
+            let (goes_on, remark) = prepared.map_err(Failure::config)?;
+            if let Some((level, remark)) = remark {
                 self.output.log(level, remark).await?;
             }
-            if prepared.goes_on != start.is_continued {
+            if goes_on != start.is_continued {
                 (saved, start) = (None, read(None)?);
             }
         }
@@ -199,44 +207,34 @@ impl Sync<'_> {
     }
 
     fn job(&self, description: &'static StreamInfo, stream: &ConfiguredStream, start: StartPoint) -> Job {
-        let (config, client) = (self.config, Arc::new(self.client.another()));
+        let client = Arc::new(self.client.another());
         let written = WrittenHashes::new(start.hashes.clone());
-        let format = Format::new(
-            if self.folder.is_some() { Vec::new() } else { airbyte::record_prefix(description.name) },
-            description.table,
-            description.primary_key,
-            stream.columns.as_deref(),
-            Arc::clone(&written),
-            config.personal_data.clone(),
-        );
+        let StreamInfo { table, primary_key, .. } = description;
+        let is_in_folder = self.presentation.folder.is_some();
+        let prefix = if is_in_folder { Vec::new() } else { airbyte::record_prefix(description.name) };
+        let (columns, personal_data) = (stream.columns.as_deref(), self.config.personal_data.clone());
+        let format = Format::new(prefix, table, primary_key, columns, Arc::clone(&written), personal_data);
         let stream = (description.open)(StreamContext {
             client: Arc::clone(&client),
             format: format.clone(),
             changed_since: start.bounds.changed_since(description.look_back),
             since: start.bounds,
             memory: start.memory.clone(),
-            options: Options {
-                rooms: config.analytics_rooms,
-                event_types: config.analytics_event_types.clone(),
-                recording_urls: config.recording_urls,
-            },
+            options: self.config.options.clone(),
         });
         Job { description, stream, client, format, written, start, share: Share::default() }
     }
 }
 
 /// How many requests a sync has made, and how fast: whoever shares the limit of the workspace wants to know.
-fn requests_made(requests: u64, refused: u64, took: Duration) -> String {
-    let noun = if requests == 1 { "request" } else { "requests" };
-    let refused = match refused {
+fn requests_made(total: &RetryStats, took: Duration) -> String {
+    let refused = match total.waits {
         0 => "none of them was refused".to_owned(),
         1 => "1 of them was refused".to_owned(),
-        refused => format!("{} of them were refused", HumanCount(refused)),
+        waits => format!("{} of them were refused", HumanCount(waits)),
     };
+    let (requests, took) = (counted(total.requests, "request"), took.as_secs_f64());
     // Between so many requests lie as many gaps but one.
-    let per_second = requests.saturating_sub(1) as f64 / took.as_secs_f64().max(0.01);
-    let (requests, took) = (HumanCount(requests), took.as_secs_f64());
-    format!(
-        "The sync made {requests} {noun} in {took:.2} s ({per_second:.1} a second); {refused} because of a rate limit."
-    )
+    let per_second = total.requests.saturating_sub(1) as f64 / took.max(0.01);
+    format!("The sync made {requests} in {took:.2} s ({per_second:.1} a second); {refused} because of a rate limit.")
 }

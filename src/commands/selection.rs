@@ -4,18 +4,13 @@ use serde_json::{Value, json};
 
 use super::files::File;
 use crate::airbyte::{self, ConfiguredStream, Level, SyncMode};
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::nearest::nearest;
 use crate::streams::{self, StreamInfo};
 
-/// What is to be read.
-#[derive(Debug)]
-pub(super) struct Selection {
-    /// The streams, in the order they were named.
-    pub(super) streams: Vec<ConfiguredStream>,
-    /// What the log should say of the choice.
-    pub(super) remarks: Vec<(Level, String)>,
-}
+/// The streams to read, in the order they were named, and what the log should say of the choice.
+pub(super) type Selection = (Vec<ConfiguredStream>, Option<(Level, String)>);
 
 /// The streams of the file of `--catalog`.
 ///
@@ -25,11 +20,10 @@ pub(super) async fn of_catalog(file: &File, is_incremental: bool) -> Result<Sele
     let catalog = the_catalog(file.values().await?).ok_or_else(|| {
         file.failure("holds messages, but no CATALOG among them: save the whole output of `discover`")
     })?;
-    let read = |catalog: &Value| airbyte::read_catalog(catalog).map_err(|error| file.failure(&error.to_string()));
+    let read = |catalog: &Value| airbyte::read_catalog(catalog).map_err(|problem| file.failure(&problem));
     let Some(catalog_of_all) = all_of_discovered(&catalog) else {
         let remark = "`--incremental` has no effect on a configured catalog, which says how each stream is read.";
-        let remarks = is_incremental.then(|| (Level::Warn, remark.to_owned())).into_iter().collect();
-        return Ok(Selection { streams: read(&catalog)?, remarks });
+        return Ok((read(&catalog)?, is_incremental.then(|| (Level::Warn, remark.to_owned()))));
     };
     let mut streams = read(&catalog_of_all)?;
     for stream in &mut streams {
@@ -37,7 +31,7 @@ pub(super) async fn of_catalog(file: &File, is_incremental: bool) -> Result<Sele
     }
     let how = if is_incremental { "incrementally where they have a cursor" } else { "in full" };
     let remark = format!("The catalog is what `discover` printed, so all its streams are read {how}.");
-    Ok(Selection { streams, remarks: vec![(Level::Info, remark)] })
+    Ok((streams, Some((Level::Info, remark))))
 }
 
 /// The streams named on the command line, with all their columns. Somebody who names a stream wants it, even if it is
@@ -46,21 +40,38 @@ pub(super) async fn of_catalog(file: &File, is_incremental: bool) -> Result<Sele
 /// # Errors
 /// When there is no such stream.
 pub(super) fn of_names(names: &[String], is_incremental: bool) -> Result<Selection, Failure> {
-    let mut streams: Vec<ConfiguredStream> = Vec::new();
-    for name in names.iter().filter(|name| !name.is_empty()) {
-        if streams::named(name).is_none() {
-            return Err(Failure::config(unknown(name)));
-        }
-        if streams.iter().all(|stream| stream.name != *name) {
-            let sync_mode = mode(name, is_incremental);
-            streams.push(ConfiguredStream { name: name.clone(), sync_mode, columns: None });
-        }
-    }
+    let configured = |stream: &'static StreamInfo| ConfiguredStream {
+        name: stream.name.to_owned(),
+        sync_mode: mode(stream.name, is_incremental),
+        columns: None,
+    };
+    let streams: Vec<_> = named(names)?.into_iter().map(configured).collect();
     if streams.is_empty() {
-        Err(Failure::config(format!("`--streams` names no stream: choose among {}.", names_of(streams::every()))))
-    } else {
-        Ok(Selection { streams, remarks: Vec::new() })
+        let names = names_of(streams::every());
+        return Err(Failure::config(format!("`--streams` names no stream: choose among {names}.")));
     }
+    Ok((streams, None))
+}
+
+/// The streams with these names, each once, in this order.
+///
+/// # Errors
+/// When there is no such stream.
+pub(super) fn named(names: &[String]) -> Result<Vec<&'static StreamInfo>, Failure> {
+    let mut found: Vec<&'static StreamInfo> = Vec::new();
+    for name in names.iter().filter(|name| !name.is_empty()) {
+        let stream = streams::named(name).ok_or_else(|| Failure::config(unknown(name)))?;
+        if found.iter().all(|other| other.name != stream.name) {
+            found.push(stream);
+        }
+    }
+    Ok(found)
+}
+
+/// The streams that the configuration offers.
+pub(super) fn offered(config: &Config) -> impl Iterator<Item = &'static StreamInfo> {
+    let is_chosen = |stream: &&StreamInfo| config.extra_streams.iter().any(|name| name == stream.name);
+    streams::ALL.iter().chain(streams::EXTRA.iter().filter(is_chosen))
 }
 
 /// Why there is no stream `name`, and what to do about it.

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::api::{Credentials, is_loopback};
 use crate::nearest::nearest;
-use crate::streams::{AnalyticsRooms, PersonalData};
+use crate::streams::{Options, PersonalData};
 
 /// The types of events that can be asked for: those that 100ms documents, and the two that are made from
 /// the participants of the sessions.
@@ -44,11 +44,7 @@ pub struct Config {
     pub credentials: Credentials,
     /// Records that changed before this moment are not read.
     pub start_date: DateTime<Utc>,
-    pub analytics_rooms: AnalyticsRooms,
-    /// The types of events to read; empty means all.
-    pub analytics_event_types: Vec<String>,
-    /// Whether each recording gets a link to its file.
-    pub recording_urls: bool,
+    pub options: Options,
     /// The streams that are offered beside the eight that are always there.
     pub extra_streams: Vec<String>,
     pub personal_data: PersonalData,
@@ -101,9 +97,11 @@ impl Config {
         Ok(Self {
             credentials,
             start_date,
-            analytics_rooms: value_of(typed, "analytics_rooms"),
-            analytics_event_types: texts(typed, EVENT_TYPES_KEY),
-            recording_urls: value_of::<String>(typed, "recording_urls") != "none",
+            options: Options {
+                rooms: value_of(typed, "analytics_rooms"),
+                event_types: texts(typed, EVENT_TYPES_KEY),
+                recording_urls: value_of::<String>(typed, "recording_urls") != "none",
+            },
             extra_streams: texts(typed, "extra_streams"),
             personal_data,
             lookback: TimeDelta::hours(number("lookback_hours").unwrap_or_default() as i64),
@@ -308,6 +306,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::streams::AnalyticsRooms;
 
     fn read(json: Value) -> Result<Config, Mistakes> {
         Config::read(json.as_object().unwrap(), "2025-06-15T12:00:00Z".parse().unwrap())
@@ -405,13 +404,13 @@ mod tests {
     #[test]
     fn what_is_left_out_has_its_default() {
         let config = read(json!({"management_token": "t", "start_date": "2024-01-01T00:00:00Z"})).unwrap();
-        assert_eq!((config.analytics_rooms, config.lookback), (AnalyticsRooms::Auto, TimeDelta::zero()));
-        assert!(config.extra_streams.is_empty() && config.analytics_event_types.is_empty());
+        assert_eq!((config.options.rooms, config.lookback), (AnalyticsRooms::Auto, TimeDelta::zero()));
+        assert!(config.extra_streams.is_empty() && config.options.event_types.is_empty());
         assert!(matches!(config.personal_data, PersonalData::Keep));
         let typed = json!({"management_token": "t", "start_date": "2024-01-01T00:00:00Z", "lookback_hours": 48,
             "extra_streams": ["peer_quality", "webhook_events", "peer_quality"], "analytics_rooms": "recent"});
         let config = read(typed).unwrap();
         assert_eq!(config.extra_streams, ["peer_quality", "webhook_events", "peer_quality"]);
-        assert_eq!((config.analytics_rooms, config.lookback), (AnalyticsRooms::Recent, TimeDelta::hours(48)));
+        assert_eq!((config.options.rooms, config.lookback), (AnalyticsRooms::Recent, TimeDelta::hours(48)));
     }
 }

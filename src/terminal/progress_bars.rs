@@ -146,7 +146,7 @@ fn words(records: u64, elapsed: Duration, requests: Option<u64>, share: Option<(
 }
 
 /// "1 record", "1,200 records".
-fn counted(count: u64, what: &str) -> String {
+pub fn counted(count: u64, what: &str) -> String {
     format!("{} {what}{}", HumanCount(count), if count == 1 { "" } else { "s" })
 }
 

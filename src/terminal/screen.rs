@@ -7,15 +7,21 @@ use serde_json::{Value, json};
 use super::ProgressBars;
 use crate::airbyte::{Level, Message, Sink, Stream};
 
-/// How the answer of `discover` is shown.
+/// What is seen of a command, and by whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CatalogAs {
-    /// A table of the streams.
-    Table,
+pub enum View {
+    /// Messages of the protocol, for a program.
+    Messages,
+    /// The messages of a read, and progress for the person who started it.
+    MessagesAndProgress,
+    /// Sentences about a read, whose records go to a folder.
+    Read,
+    /// The answer of another command, for a person. That of `discover` is a table of the streams.
+    Answer,
     /// The columns of each stream, with types and descriptions.
     Columns,
     /// A configured catalog as JSON: all streams chosen, incremental where they can be.
-    Configured,
+    ConfiguredCatalog,
 }
 
 /// Shows each message as a person wants to read it.
@@ -24,7 +30,7 @@ pub struct Screen<A, R> {
     pub answer: A,
     /// Takes what is said beside it, above the progress bars.
     pub remarks: R,
-    pub catalog_as: CatalogAs,
+    pub view: View,
     pub progress: ProgressBars,
 }
 
@@ -48,10 +54,10 @@ impl<A: Write + Send, R: Write + Send> Sink for Screen<A, R> {
                 writeln!(answer, "The check succeeded: 100ms accepts the credentials.")
             }
             Message::ConnectionStatus { problem: Some(problem) } => writeln!(answer, "The check failed. {problem}"),
-            Message::Catalog(streams) => match self.catalog_as {
-                CatalogAs::Table => write!(answer, "{}", table(streams)),
-                CatalogAs::Columns => streams.iter().try_for_each(|stream| write!(answer, "{}", columns(stream))),
-                CatalogAs::Configured => writeln!(answer, "{:#}", configured(streams)),
+            Message::Catalog(streams) => match self.view {
+                View::Columns => streams.iter().try_for_each(|stream| write!(answer, "{}", columns(stream))),
+                View::ConfiguredCatalog => writeln!(answer, "{:#}", configured(streams)),
+                _ => write!(answer, "{}", table(streams)),
             },
             Message::State { .. } | Message::Status { .. } => Ok(()),
         }
@@ -121,23 +127,23 @@ mod tests {
     use super::*;
     use crate::airbyte::{FailureType, SyncMode};
 
-    fn on_screen(message: Message, catalog_as: CatalogAs) -> (String, String) {
+    fn on_screen(message: Message, view: View) -> (String, String) {
         let (mut answer, mut remarks) = (Vec::new(), Vec::new());
         let progress = ProgressBars::new(false);
-        Screen { answer: &mut answer, remarks: &mut remarks, catalog_as, progress }.message(&message).unwrap();
+        Screen { answer: &mut answer, remarks: &mut remarks, view, progress }.message(&message).unwrap();
         (String::from_utf8(answer).unwrap(), String::from_utf8(remarks).unwrap())
     }
 
     #[test]
     fn remarks_and_answers_are_told_apart() {
-        let log = |level| on_screen(Message::log(level, "So it is."), CatalogAs::Table);
+        let log = |level| on_screen(Message::log(level, "So it is."), View::Answer);
         assert_eq!(log(Level::Info), (String::new(), "So it is.\n".into()));
         assert_eq!(log(Level::Warn), (String::new(), "Warning: So it is.\n".into()));
         let failed = Message::ConnectionStatus { problem: Some("No.".into()) };
-        assert_eq!(on_screen(failed, CatalogAs::Table), ("The check failed. No.\n".into(), String::new()));
+        assert_eq!(on_screen(failed, View::Answer), ("The check failed. No.\n".into(), String::new()));
         let (message, internal, stream) = ("Broken.".into(), String::new(), None);
         let error = Message::Error { kind: FailureType::SystemError, message, internal, stream };
-        assert_eq!(on_screen(error, CatalogAs::Table), (String::new(), "Error: Broken.\n".into()));
+        assert_eq!(on_screen(error, View::Answer), (String::new(), "Error: Broken.\n".into()));
     }
 
     fn stream(name: &'static str, key: &'static str, cursor: Option<&'static str>, columns: Value) -> Stream {
@@ -161,7 +167,7 @@ mod tests {
             stream("template_settings", "template_id", None, json!({"template_id": {}})),
         ]);
         assert_eq!(
-            on_screen(catalog.clone(), CatalogAs::Table).0,
+            on_screen(catalog.clone(), View::Answer).0,
             "Stream             Primary key  Cursor               Columns\n\
              rooms              id           updated_at                 2\n\
              template_settings  template_id  none (read in full)        1\n"
@@ -169,10 +175,10 @@ mod tests {
         let time = json!({"type": ["null", "string"], "format": "date-time", "description": "When it began. In UTC."});
         let rooms = stream("rooms", "id", None, json!({"id": {"type": "string"}, "since": time}));
         assert_eq!(
-            on_screen(Message::Catalog(vec![rooms]), CatalogAs::Columns).0,
+            on_screen(Message::Catalog(vec![rooms]), View::Columns).0,
             "rooms\n  id     string\n  since  time    When it began\n\n"
         );
-        let ready: Value = serde_json::from_str(&on_screen(catalog, CatalogAs::Configured).0).unwrap();
+        let ready: Value = serde_json::from_str(&on_screen(catalog, View::ConfiguredCatalog).0).unwrap();
         assert_eq!(ready["streams"][0]["sync_mode"], "incremental");
         assert_eq!(ready["streams"][1]["sync_mode"], "full_refresh");
         let read = crate::airbyte::read_catalog(&ready).unwrap();

@@ -3,30 +3,30 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::json;
 
-use crate::airbyte::{Level, Message, Sink, StreamStatus};
+use crate::airbyte::{Level, Message, StreamStatus};
 use crate::api::RetryStats;
-use crate::seams::locked;
 
-/// A summary that grows with the read. Cheap to clone.
-#[derive(Clone)]
-pub struct Summary(Arc<Mutex<Read>>);
-
-struct Read {
+/// A summary that grows with the read.
+#[derive(Serialize)]
+pub struct Summary {
+    #[serde(skip)]
     path: PathBuf,
-    began: Instant,
-    streams: BTreeMap<String, Stream>,
+    version: &'static str,
+    #[serde(flatten)]
+    total: Counts,
+    streams: BTreeMap<String, Counts>,
     warnings: Vec<String>,
     errors: Vec<String>,
 }
 
+/// What has been done for a stream, or for all of them.
 #[derive(Default, Serialize)]
-struct Stream {
+struct Counts {
     status: Option<StreamStatus>,
     records: u64,
     /// Of the lines with the records.
@@ -47,62 +47,56 @@ impl Summary {
     /// When the file cannot be opened for writing.
     pub fn at(path: &Path) -> io::Result<Self> {
         std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+        let total = Counts { began: Some(Instant::now()), ..Counts::default() };
         let (streams, warnings, errors) = Default::default();
-        Ok(Self(Arc::new(Mutex::new(Read { path: path.into(), began: Instant::now(), streams, warnings, errors }))))
+        Ok(Self { path: path.into(), version: env!("CARGO_PKG_VERSION"), total, streams, warnings, errors })
     }
 
-    /// Notes the requests of a stream.
-    pub fn note(&self, stream: &str, stats: &RetryStats) {
-        let mut read = locked(&self.0);
-        let stream = read.streams.entry(stream.to_owned()).or_default();
-        (stream.requests, stream.refusals, stream.retries) = (stats.requests, stats.waits, stats.retries);
+    pub fn records(&mut self, stream: &str, bytes: u64, count: u64) {
+        for counts in self.counts_of(stream) {
+            counts.records += count;
+            counts.bytes += bytes;
+        }
+    }
+
+    pub fn message(&mut self, message: &Message) {
+        match message {
+            Message::Log { level: Level::Warn, text } => self.warnings.push(text.clone()),
+            Message::Error { message, .. } => self.errors.push(message.clone()),
+            Message::Status { stream, status, .. } => {
+                self.streams.entry(stream.clone()).or_default().reached(*status);
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes the requests of a stream that has been read.
+    pub fn note(&mut self, stream: &str, stats: &RetryStats) {
+        for counts in self.counts_of(stream) {
+            counts.requests += stats.requests;
+            counts.refusals += stats.waits;
+            counts.retries += stats.retries;
+        }
+    }
+
+    fn counts_of(&mut self, stream: &str) -> [&mut Counts; 2] {
+        [&mut self.total, self.streams.entry(stream.to_owned()).or_default()]
     }
 
     /// Writes the file.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn save(&self, is_complete: bool) -> io::Result<()> {
-        let Read { path, began, streams, warnings, errors } = &*locked(&self.0);
-        let sum = |count: fn(&Stream) -> u64| streams.values().map(count).sum::<u64>();
-        let summary = json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "status": if is_complete { StreamStatus::Complete } else { StreamStatus::Incomplete },
-            "seconds": began.elapsed().as_secs_f64(),
-            "records": sum(|stream| stream.records),
-            "bytes": sum(|stream| stream.bytes),
-            "requests": sum(|stream| stream.requests),
-            "refusals": sum(|stream| stream.refusals),
-            "retries": sum(|stream| stream.retries),
-            "warnings": warnings,
-            "errors": errors,
-            "streams": streams,
-        });
-        std::fs::write(path, format!("{summary:#}\n"))
+    pub fn save(&mut self, is_complete: bool) -> io::Result<()> {
+        self.total.reached(if is_complete { StreamStatus::Complete } else { StreamStatus::Incomplete });
+        std::fs::write(&self.path, format!("{:#}\n", json!(self)))
     }
 }
 
-impl Sink for Summary {
-    fn records(&mut self, stream: &str, lines: &[u8], count: u64) -> io::Result<()> {
-        let mut read = locked(&self.0);
-        let stream = read.streams.entry(stream.to_owned()).or_default();
-        stream.records += count;
-        stream.bytes += lines.len() as u64;
-        Ok(())
-    }
-
-    fn message(&mut self, message: &Message) -> io::Result<()> {
-        let mut read = locked(&self.0);
-        match message {
-            Message::Log { level: Level::Warn, text } => read.warnings.push(text.clone()),
-            Message::Error { message, .. } => read.errors.push(message.clone()),
-            Message::Status { stream, status, .. } => {
-                let stream = read.streams.entry(stream.clone()).or_default();
-                stream.seconds = stream.began.get_or_insert_with(Instant::now).elapsed().as_secs_f64();
-                stream.status = Some(*status);
-            }
-            _ => {}
-        }
-        Ok(())
+impl Counts {
+    /// Notes how far it has come, and after how long.
+    fn reached(&mut self, status: StreamStatus) {
+        self.status = Some(status);
+        self.seconds = self.began.get_or_insert_with(Instant::now).elapsed().as_secs_f64();
     }
 }

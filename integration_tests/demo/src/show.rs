@@ -94,7 +94,7 @@ fn call(arguments: &[&str]) -> Done<(Vec<Value>, f64)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Whoever wants the demo to stop ends it.
     let (ending, written) =
-        runtime.block_on(run(arguments, Environment::from_variables(), output.clone(), Default::default()));
+        runtime.block_on(run(arguments, Environment::default(), output.clone(), Default::default()));
     written?;
     let bytes = output.0.lock().unwrap_or_else(PoisonError::into_inner);
     let text = std::str::from_utf8(&bytes)?;

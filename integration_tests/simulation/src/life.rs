@@ -11,7 +11,7 @@ use futures_util::future::{Either, select};
 use memchr::memmem::find;
 use serde_json::{Map, Value, json};
 use source_100ms::airbyte::Level;
-use source_100ms::commands::{Ending, Environment, read};
+use source_100ms::commands::{Ending, Environment, read_values};
 use source_100ms::config::Config;
 use source_100ms::redact::Redactor;
 use source_100ms::sync::{JsonLines, Output};
@@ -309,11 +309,10 @@ async fn run(scene: Arc<Scene>, plan: &Plan, config: &Map<String, Value>, state:
             }
         }
     });
-    let mut environment = Environment::from_variables();
-    environment.exchange = Some(Arc::new(Wire(Arc::clone(&scene))));
+    let environment = Environment { exchange: Some(Arc::new(Wire(Arc::clone(&scene)))), ..Environment::default() };
     let stop = CancellationToken::new();
     let command = async {
-        let ending = read(config, &catalog, state, &environment, &output, stop.clone()).await;
+        let ending = read_values(config.clone(), &catalog, state, &environment, &output, stop.clone()).await;
         drop(output);
         // A writer that has panicked has ended, too.
         let _ = writer.await;
