@@ -26,8 +26,8 @@ use serde_json::{Map, Value};
 
 use super::session::{LONGEST, Person, Session};
 use super::stream::{
-    AnalyticsRooms, PageStats, SETTLING, Sampled, Scope, Skipped, Slice, Step, Stream, StreamContext, StreamError,
-    StreamInfo, SyncBounds,
+    AnalyticsRooms, PageOutcome, PageStats, SETTLING, Sampled, Scope, Skipped, Slice, Stream, StreamContext,
+    StreamError, StreamInfo, SyncBounds,
 };
 use crate::api::{ApiError, Client, Endpoint, EventFilter, Keyed, ListFilter, Members, Problem, Raw};
 use crate::records::Kind::{Object, Text, Time};
@@ -152,7 +152,7 @@ impl Stream for AnalyticsEvents {
         }
     }
 
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move {
             match (&slice.scope, slice.phase.as_str()) {
                 (Scope::Session { room, .. }, _) if slice.token.is_none() => self.of_session(&slice, room).await,
@@ -243,32 +243,32 @@ impl AnalyticsEvents {
     }
 
     /// A page of sessions: joins and leaves, and where to ask for events.
-    async fn sessions(&self, slice: Slice) -> Result<Step, StreamError> {
+    async fn sessions(&self, slice: Slice) -> Result<PageOutcome, StreamError> {
         let filter = slice.filter(Some(slice.phase == ACTIVE));
-        let shape = |page: Vec<Fields<'_>>| self.step_of_sessions(&slice, page);
+        let shape = |page: Vec<Fields<'_>>| self.outcome_of_sessions(&slice, page);
         let page = self.context.client.list::<Fields<'static>, _>(Endpoint::SESSIONS, &filter, shape).await?;
-        Ok(Step { rest: slice.rest(page.next), ..page.content? })
+        Ok(PageOutcome { rest: slice.rest(page.next), ..page.content? })
     }
 
-    fn step_of_sessions(&self, slice: &Slice, page: Vec<Fields<'_>>) -> Result<Step, StreamError> {
-        let mut step = Step::default();
+    fn outcome_of_sessions(&self, slice: &Slice, page: Vec<Fields<'_>>) -> Result<PageOutcome, StreamError> {
+        let mut outcome = PageOutcome::default();
         let asks = !self.sweeps() && self.types_to_ask().is_some();
         for fields in page {
             let session = Session::of(&fields, &self.context.format.personal)?;
-            PageStats::note(&mut step.seen, slice, session.times.created);
+            PageStats::note(&mut outcome.seen, slice, session.times.created);
             if !slice.window().takes(session.times.created) {
                 continue;
             }
             let room = session.room.as_ref().map(|room| readable_id(Some(room.clone()), Some(&session.id), "room_id"));
             let room = room.transpose()?;
-            self.push_moves(&mut step.rows, &session, fields.get("peers"));
+            self.push_moves(&mut outcome.rows, &session, fields.get("peers"));
             let is_due = session.is_active || session.times.changed >= self.context.changed_since;
             if let Some(room) = room.filter(|_| asks && is_due).map(Cow::into_owned) {
                 let scope = Scope::Session { room, session: session.id.into_owned() };
-                step.children.push(Slice::new(&slice.phase, scope));
+                outcome.children.push(Slice::new(&slice.phase, scope));
             }
         }
-        Ok(step)
+        Ok(outcome)
     }
 
     /// Writes the join and the leave of everybody who came or went lately. The join is written again with the leave,
@@ -303,12 +303,12 @@ impl AnalyticsEvents {
     }
 
     /// A page of rooms: each becomes a slice of its own, before the next page of rooms.
-    async fn rooms(&self, slice: Slice) -> Result<Step, StreamError> {
+    async fn rooms(&self, slice: Slice) -> Result<PageOutcome, StreamError> {
         let filter = slice.filter(Some(matches!(slice.phase.as_str(), ENABLED | NEW_ENABLED | SWITCHED)));
         let shape = |rooms: Vec<Fields<'_>>| self.choose(rooms, &slice.phase);
         let page = self.context.client.list::<Fields<'static>, _>(Endpoint::ROOMS, &filter, shape).await?;
         let children = page.content?.into_iter().map(|room| Slice::new(&slice.phase, Scope::Room { room })).collect();
-        Ok(Step { children, rest: slice.rest(page.next), ..Step::default() })
+        Ok(PageOutcome { children, rest: slice.rest(page.next), ..PageOutcome::default() })
     }
 
     fn choose(&self, rooms: Vec<Fields<'_>>, phase: &str) -> Result<Vec<String>, RecordError> {
@@ -344,7 +344,7 @@ impl AnalyticsEvents {
 
     /// The events of a session of a room. The first one in this process that belongs to the room asks for all events of
     /// the room; if they do not fit a page, the errors of the room are asked for, too.
-    async fn of_session(&self, slice: &Slice, room: &str) -> Result<Step, StreamError> {
+    async fn of_session(&self, slice: &Slice, room: &str) -> Result<PageOutcome, StreamError> {
         let known = Arc::clone(locked(&self.fits_a_page).entry(room.to_owned()).or_default());
         let mut fits_a_page = known.lock().await;
         let is_first = fits_a_page.is_none();
@@ -360,24 +360,24 @@ impl AnalyticsEvents {
         }
         if *fits_a_page == Some(true) {
             // What brought the page is in the state until its events have been written.
-            return Ok(Step::default());
+            return Ok(PageOutcome::default());
         }
         drop(fits_a_page);
         let errors = is_first.then(|| Slice::new(&slice.phase, Scope::Room { room: room.to_owned() }));
-        let mut step = self.events(slice, false).await?;
-        step.children.extend(errors);
-        Ok(step)
+        let mut outcome = self.events(slice, false).await?;
+        outcome.children.extend(errors);
+        Ok(outcome)
     }
 
     /// A page of events of a session, of a room's errors, or in a sweep of all a room has; for a session that is the
     /// first of its room, of all the room has, too.
-    async fn events(&self, slice: &Slice, is_whole_room: bool) -> Result<Step, StreamError> {
+    async fn events(&self, slice: &Slice, is_whole_room: bool) -> Result<PageOutcome, StreamError> {
         let (room, session) = match &slice.scope {
             Scope::Session { room, session } => (room, Some(session.as_str()).filter(|_| !is_whole_room)),
             Scope::Room { room } => (room, None),
-            _ => return Ok(Step::default()),
+            _ => return Ok(PageOutcome::default()),
         };
-        let Some(types) = self.types_to_ask() else { return Ok(Step::default()) };
+        let Some(types) = self.types_to_ask() else { return Ok(PageOutcome::default()) };
         let errors_only = session.is_none() && !is_whole_room && !is_of_sweep(&slice.phase);
         let of_session = session.map(|session| format!("&session_id={session}")).unwrap_or_default();
         let item = format!("room_id={room}{of_session}");
@@ -391,7 +391,10 @@ impl AnalyticsEvents {
             // The token has outlived its 24 h: read the room again, from a snapshot of now.
             Err(error) if slice.token.is_some() && error.status().is_some_and(|s| TOKEN_REFUSED.contains(&s)) => {
                 self.restart(request, error)?;
-                return Ok(Step { children: vec![Slice { token: None, ..slice.clone() }], ..Step::default() });
+                return Ok(PageOutcome {
+                    children: vec![Slice { token: None, ..slice.clone() }],
+                    ..PageOutcome::default()
+                });
             }
             // The room is gone.
             Err(error) if error.is_not_found() => {
@@ -401,9 +404,9 @@ impl AnalyticsEvents {
             page => page.map(Some),
         };
         let Some(page) = self.skipped.note(&item, page)? else {
-            return Ok(Step { is_undecided: self.skipped.is_undecided(&item), ..Step::default() });
+            return Ok(PageOutcome { is_undecided: self.skipped.is_undecided(&item), ..PageOutcome::default() });
         };
-        Ok(Step { rows: page.content?, rest: slice.rest(page.next), ..Step::default() })
+        Ok(PageOutcome { rows: page.content?, rest: slice.rest(page.next), ..PageOutcome::default() })
     }
 
     /// Counts how often something of a list was read again; `refusal` stands when tokens do not even last for one

@@ -30,7 +30,9 @@ use super::asset::{self, FILES, File};
 use super::file_links::{FileLinks, Linked, MEMORY};
 use super::file_list::{CLOCKS, FileList, files_page, is_newest_first};
 use super::recheck::RECHECK;
-use super::stream::{Remark, Sampled, Scope, Skipped, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
+use super::stream::{
+    PageOutcome, Remark, Sampled, Scope, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo,
+};
 use crate::api::{Client, Endpoint, Members};
 use crate::records::Kind::{Entries, Integer, Number, Text, Time};
 use crate::records::{Column, Fields, Record, RecordError, Rows, Table, Times, Value, all_of, column};
@@ -131,7 +133,7 @@ impl Stream for WithFiles {
         }
     }
 
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move {
             if matches!(slice.phase.as_str(), ANY_ORDER | FILE_LIST) {
                 self.is_out_of_order.store(true, Ordering::Relaxed);
@@ -197,7 +199,7 @@ impl WithFiles {
     }
 
     /// A page, joined with the files that have been seen, as long as both lists are newest first.
-    async fn newest_first(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
+    async fn newest_first(self: Arc<Self>, slice: Slice) -> Result<PageOutcome, StreamError> {
         if !self.files.lock().await.admit(slice.token.as_deref()) {
             return Ok(start_over());
         }
@@ -230,14 +232,18 @@ impl WithFiles {
         }
         drop(files);
         if !self.links.are_wanted() {
-            return Ok(Step { rows: self.rows(parents).await?, rest, ..Step::default() });
+            return Ok(PageOutcome { rows: self.rows(parents).await?, rest, ..PageOutcome::default() });
         }
-        Ok(Step { later: Some(stream::once(async move { self.rows(parents).await }).boxed()), rest, ..Step::default() })
+        Ok(PageOutcome {
+            later: Some(stream::once(async move { self.rows(parents).await }).boxed()),
+            rest,
+            ..PageOutcome::default()
+        })
     }
 
     /// Items beyond the look-back, with an id below this one, that have got a file since the cursor or are looked
     /// at again.
-    async fn late(&self, below: &str) -> Result<Step, StreamError> {
+    async fn late(&self, below: &str) -> Result<PageOutcome, StreamError> {
         let due = if self.links.recheck.is_full() {
             self.context.changed_since - RECHECK
         } else {
@@ -258,12 +264,12 @@ impl WithFiles {
         for id in &ids {
             locked(&self.alone).entry(hash_of(id)).or_default().new_files = files.take(id).new;
         }
-        Ok(Step { children: items(LATE, ids), rest, ..Step::default() })
+        Ok(PageOutcome { children: items(LATE, ids), rest, ..PageOutcome::default() })
     }
 
     /// A page of items, each of which is fetched alone, because that has its files: all that have changed, or
     /// where the order holds all.
-    async fn one_by_one(&self, slice: Slice) -> Result<Step, StreamError> {
+    async fn one_by_one(&self, slice: Slice) -> Result<PageOutcome, StreamError> {
         let (parents, next) = self.page(&slice).await?;
         let is_wanted = |parent: &Parent| {
             slice.phase == NEWEST_FIRST
@@ -272,11 +278,11 @@ impl WithFiles {
                     && self.is_first_time(&parent.id, 0)
         };
         let wanted = parents.into_iter().filter(is_wanted).map(|parent| parent.id);
-        Ok(Step { children: items(&slice.phase, wanted), rest: slice.rest(next), ..Step::default() })
+        Ok(PageOutcome { children: items(&slice.phase, wanted), rest: slice.rest(next), ..PageOutcome::default() })
     }
 
     /// A page of files in whatever order: the items of those that are new, or may have been unfinished.
-    async fn by_files(&self, slice: Slice) -> Result<Step, StreamError> {
+    async fn by_files(&self, slice: Slice) -> Result<PageOutcome, StreamError> {
         let page = files_page(&self.context.client, slice.token.as_deref()).await?;
         let mut wanted = Vec::new();
         for file in page.files {
@@ -288,7 +294,7 @@ impl WithFiles {
                 wanted.push(item);
             }
         }
-        Ok(Step { children: items(FILE_LIST, wanted), rest: slice.rest(page.next), ..Step::default() })
+        Ok(PageOutcome { children: items(FILE_LIST, wanted), rest: slice.rest(page.next), ..PageOutcome::default() })
     }
 
     /// Whether this run has not yet fetched the item alone; notes so many more new files of it.
@@ -306,7 +312,7 @@ impl WithFiles {
     }
 
     /// An item with its files. There is none when the file that tells of it belongs to an item of another list.
-    async fn item(&self, id: &str) -> Result<Step, StreamError> {
+    async fn item(&self, id: &str) -> Result<PageOutcome, StreamError> {
         let answer = self.context.client.item::<&'static RawValue, _>(self.list, id, Parent::of).await;
         let is_refused = answer.is_err();
         // That an item is not there is no wonder, even if none of them is: its files tell of another list.
@@ -315,9 +321,9 @@ impl WithFiles {
                 locked(&self.alone).entry(hash_of(id)).or_default().is_missing = true;
                 self.links.recheck.note(id, None);
             }
-            return Ok(Step { is_undecided: self.items.is_undecided(id), ..Step::default() });
+            return Ok(PageOutcome { is_undecided: self.items.is_undecided(id), ..PageOutcome::default() });
         };
-        Ok(Step { rows: self.rows(vec![parent?]).await?, ..Step::default() })
+        Ok(PageOutcome { rows: self.rows(vec![parent?]).await?, ..PageOutcome::default() })
     }
 
     async fn page(&self, slice: &Slice) -> Result<(Vec<Parent>, Option<String>), StreamError> {
@@ -338,8 +344,8 @@ impl WithFiles {
 }
 
 /// The items one by one, in whatever order. What has been read so far is read again.
-fn start_over() -> Step {
-    Step { rest: Some(Slice::whole(ANY_ORDER)), ..Step::default() }
+fn start_over() -> PageOutcome {
+    PageOutcome { rest: Some(Slice::whole(ANY_ORDER)), ..PageOutcome::default() }
 }
 
 fn items(list: &str, ids: impl IntoIterator<Item = String>) -> Vec<Slice> {

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use super::stream::{PageStats, Sampled, Slice, Step, Stream, StreamContext, StreamError};
+use super::stream::{PageOutcome, PageStats, Sampled, Slice, Stream, StreamContext, StreamError};
 use crate::api::{ApiError, Client, Endpoint, ListFilter};
 use crate::records::{Fields, PersonalData, Record, RecordError, Rows, Table, Times, added_fields};
 
@@ -33,14 +33,14 @@ impl Stream for PagedList {
         Some(look_back.map_or(Slice::whole(phase), |by| Slice::since(phase, self.context.since.created(by))))
     }
 
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move {
             let flag = (self.phases.len() == 2).then(|| slice.phase == self.phases[0]);
             let shape = |page: Vec<Fields<'_>>| self.rows(&slice, page);
             let page = self.context.client.list::<Fields<'static>, _>(self.list, &slice.filter(flag), shape).await?;
             let (rows, seen) = page.content?;
             let seen = seen.filter(|_| flag.is_some());
-            Ok(Step { rows, rest: slice.rest(page.next), seen, ..Step::default() })
+            Ok(PageOutcome { rows, rest: slice.rest(page.next), seen, ..PageOutcome::default() })
         })
     }
 }

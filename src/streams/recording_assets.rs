@@ -20,7 +20,7 @@ use super::file_links::{FileLinks, Linked, MEMORY};
 use super::file_list::{CLOCKS, FilePage, ListedFile, NewestFirst, files_page};
 use super::paged_list::sample;
 use super::recheck::RECHECK;
-use super::stream::{Remark, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
+use super::stream::{PageOutcome, Remark, Slice, Stream, StreamContext, StreamError, StreamInfo};
 use crate::api::Endpoint;
 use crate::records::Kind::{List, Object, Text, Time};
 use crate::records::{Column, Record, RecordError, Rows, Table, Times, all_of, column};
@@ -64,15 +64,15 @@ impl Stream for RecordingAssets {
         (phase == NEWEST_FIRST).then(|| Slice::whole(phase))
     }
 
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move {
             let page = files_page(&self.context.client, slice.token.as_deref()).await?;
             let rest = self.rest(&slice, &page);
             if !self.links.are_wanted() {
-                return Ok(Step { rows: self.rows(page.files).await?, rest, ..Step::default() });
+                return Ok(PageOutcome { rows: self.rows(page.files).await?, rest, ..PageOutcome::default() });
             }
             let later = stream::once(async move { self.rows(page.files).await }).boxed();
-            Ok(Step { later: Some(later), rest, ..Step::default() })
+            Ok(PageOutcome { later: Some(later), rest, ..PageOutcome::default() })
         })
     }
 

@@ -83,7 +83,7 @@ impl StreamInfo {
 ///
 /// The engine keeps the set of slices not yet read, fetches several at once, and saves what is left.
 ///
-/// - The stream promises: the rows of a [`Step`], its `rest` and its `children` are all there is to the
+/// - The stream promises: the rows of a [`PageOutcome`], its `rest` and its `children` are all there is to the
 ///   slice. Whatever is read from them later is independent of the process that reads it, so that a saved
 ///   slice can be read by another run, next week.
 /// - The engine promises: a slice is replaced by its rest and its children only after the rows have been
@@ -96,7 +96,7 @@ pub trait Stream: Send + Sync {
     }
 
     /// Fetches one page of `slice`.
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>>;
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>>;
 
     /// Requests for single items, some of which may have been refused.
     fn skipped(&self) -> Vec<&Skipped> {
@@ -210,7 +210,7 @@ pub type DeferredRows = BoxStream<'static, Result<Rows, StreamError>>;
 
 /// What came of fetching a page of a slice.
 #[derive(Default)]
-pub struct Step {
+pub struct PageOutcome {
     /// The records of the page.
     pub rows: Rows,
     /// Records of the page that take more requests; the rest is read meanwhile.

@@ -22,7 +22,9 @@ use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::value::RawValue;
 use tokio::sync::OnceCell;
 
-use super::stream::{Remark, Sampled, Scope, Slice, Step, Stream, StreamContext, StreamError, StreamInfo, Window};
+use super::stream::{
+    PageOutcome, Remark, Sampled, Scope, Slice, Stream, StreamContext, StreamError, StreamInfo, Window,
+};
 use crate::api::{ApiError, Client, Problem, WebhookFilter, WebhookPage};
 use crate::records::Kind::{Object, Text, Time};
 use crate::records::{
@@ -116,7 +118,7 @@ struct Delivery {
 }
 
 impl Stream for WebhookEvents {
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move {
             // What may be asked for goes by the clock of 100ms, which nothing may have told yet.
             let ask = || async { self.context.client.ask_the_time().await.map(drop) };
@@ -124,10 +126,12 @@ impl Stream for WebhookEvents {
             let after = slice.window().after.unwrap_or_else(|| self.begins());
             let (end, later) = self.first_period(after, slice.window().before);
             let slice_of = |window| Slice::new(DELIVERIES, Scope::Window(window));
-            let step = Step { rest: later.map(slice_of), ..Step::default() };
+            let outcome = PageOutcome { rest: later.map(slice_of), ..PageOutcome::default() };
             Ok(match self.read(after, end).await? {
-                Outcome::Read(rows) => Step { rows, ..step },
-                Outcome::Divided(parts) => Step { children: parts.into_iter().map(slice_of).collect(), ..step },
+                Outcome::Read(rows) => PageOutcome { rows, ..outcome },
+                Outcome::Divided(parts) => {
+                    PageOutcome { children: parts.into_iter().map(slice_of).collect(), ..outcome }
+                }
             })
         })
     }

@@ -20,7 +20,7 @@ use crate::api::repeated_token;
 use crate::failure::Failure;
 use crate::nearest::nearest;
 use crate::seams::{self, locked};
-use crate::streams::{DeferredRows, Rows, Slice, Step, StreamError, StreamInfo, Timestamp};
+use crate::streams::{DeferredRows, PageOutcome, Rows, Slice, StreamError, StreamInfo, Timestamp};
 
 /// A cursor further ahead of both clocks than this cannot come from data.
 const FUTURE: TimeDelta = TimeDelta::days(1);
@@ -47,7 +47,7 @@ impl From<OutputClosed> for Interruption {
 }
 
 enum Fetched {
-    Page(Box<Step>),
+    Page(Box<PageOutcome>),
     /// Rows of a page that took more requests, and those that are still to come.
     Part(Rows, Option<DeferredRows>),
 }
@@ -235,33 +235,33 @@ impl Driver {
 
     async fn take(&mut self, id: u64, fetched: Fetched) -> Result<(), Interruption> {
         match fetched {
-            Fetched::Page(step) => self.take_page(id, *step).await,
+            Fetched::Page(outcome) => self.take_page(id, *outcome).await,
             Fetched::Part(rows, Some(rest)) => {
                 self.fetch_deferred(id, rest);
                 self.write(rows, None).await
             }
             Fetched::Part(rows, None) => {
                 let is_undecided = self.job.stream.undecided().is_some();
-                let next = self.backlog.next_slices(id, Step { is_undecided, ..Step::default() }, 0);
+                let next = self.backlog.next_slices(id, PageOutcome { is_undecided, ..PageOutcome::default() }, 0);
                 self.write(rows, next).await
             }
         }
     }
 
-    async fn take_page(&mut self, id: u64, mut step: Step) -> Result<(), Interruption> {
+    async fn take_page(&mut self, id: u64, mut outcome: PageOutcome) -> Result<(), Interruption> {
         if let Some(began) = self.job.client.began() {
             self.checkpointer.began(began.into());
         }
         // Masked in a saved state, it could not be requested again.
         let holds_secret = |text| self.output.redactor().holds_secret(text);
-        if step.rest.iter().chain(&step.children).flat_map(Slice::texts).any(holds_secret) {
+        if outcome.rest.iter().chain(&outcome.children).flat_map(Slice::texts).any(holds_secret) {
             return Err(Failure::secret_in_pages(self.name()).into());
         }
-        let (rows, deferred) = (std::mem::take(&mut step.rows), step.later.take());
+        let (rows, deferred) = (std::mem::take(&mut outcome.rows), outcome.later.take());
         let busy = self.tasks.len() + self.backlog.waiting() + 1;
         // One of the idle workers fetches the rest of this slice.
         let idle = self.workers.saturating_sub(busy).min(self.job.client.idle_workers().saturating_sub(1));
-        let Some(mut next) = self.backlog.next_slices(id, step, idle) else {
+        let Some(mut next) = self.backlog.next_slices(id, outcome, idle) else {
             return Err(StreamError::from(repeated_token(self.name().to_owned())).into());
         };
         if let Some(deferred) = deferred {
