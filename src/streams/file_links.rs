@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use tokio::sync::Semaphore;
 
 use super::recheck::{RECHECK, Recheck};
-use super::stream::{Remark, Skipped, StreamContext, StreamError};
+use super::stream::{LogLine, Skipped, StreamContext, StreamError};
 use crate::api::Problem;
 use crate::records::{Format, Record, Rows, Times, Timestamp, Value};
 
@@ -182,13 +182,13 @@ impl FileLinks {
     }
 
     /// What is missing, as sentences for the log.
-    pub(super) fn remarks(&self) -> Vec<Remark> {
-        let mut remarks = self.skipped.remarks();
+    pub(super) fn log_lines(&self) -> Vec<LogLine> {
+        let mut lines = self.skipped.log_lines();
         if self.skipped.has_none() {
             let advice = " Set `recording_urls` to `none` if your workspace never gives links, as with HIPAA.";
-            remarks.iter_mut().for_each(|remark| remark.sentence.push_str(advice));
+            lines.iter_mut().for_each(|line| line.sentence.push_str(advice));
         }
-        remarks
+        lines
     }
 }
 

@@ -31,7 +31,7 @@ use super::file_links::{FileLinks, Linked, MEMORY};
 use super::file_list::{CLOCKS, FileList, files_page, is_newest_first};
 use super::recheck::RECHECK;
 use super::stream::{
-    PageOutcome, Remark, Sampled, Scope, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo,
+    LogLine, PageOutcome, Sampled, Scope, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo,
 };
 use crate::api::{Client, Endpoint, Members};
 use crate::records::Kind::{Entries, Integer, Number, Text, Time};
@@ -156,20 +156,20 @@ impl Stream for WithFiles {
         vec![&self.items]
     }
 
-    fn remarks(&self) -> Vec<Remark> {
+    fn log_lines(&self) -> Vec<LogLine> {
         let missing =
             locked(&self.alone).values().filter(|item| item.is_missing).map(|item| item.new_files).sum::<u64>();
         let strays = self.strays.load(Ordering::Relaxed) + missing;
-        let mut remarks = [self.items.remarks(), self.links.remarks()].concat();
+        let mut lines = [self.items.log_lines(), self.links.log_lines()].concat();
         if self.list == Endpoint::RECORDINGS && strays > 0 {
             let (files, belong) = if strays == 1 { ("file", "belongs") } else { ("files", "belong") };
-            remarks.push(Remark::note(format!(
+            lines.push(LogLine::note(format!(
                 "{strays} new {files} {belong} to no recording, and {} not in `recordings`: files of live streams and \
                  external streams, and of recordings that 100ms starts by itself and does not list.",
                 if strays == 1 { "is" } else { "are" },
             )));
         }
-        remarks
+        lines
     }
 
     fn remember(&self, is_finished: bool) -> Map<String, Json> {

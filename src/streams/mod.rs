@@ -45,7 +45,7 @@ pub use crate::records::{
     WrittenHashes, keep_on_one_line, mask_text, written_as_object,
 };
 pub use stream::{
-    AnalyticsRooms, DeferredRows, Options, PageOutcome, PageStats, Remark, SETTLING, Scope, Slice, Stream,
+    AnalyticsRooms, DeferredRows, LogLine, Options, PageOutcome, PageStats, SETTLING, Scope, Slice, Stream,
     StreamContext, StreamError, StreamInfo, SyncBounds, Window,
 };
 

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use super::session::{LONGEST, Session};
 use super::stream::{
-    DeferredRows, PageOutcome, Remark, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo,
+    DeferredRows, LogLine, PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo,
 };
 use crate::api::{Endpoint, Keyed, ListFilter, Members, Raw};
 use crate::records::Kind::{Integer, Number, Object, Text, Time};
@@ -118,16 +118,16 @@ impl Stream for PeerQuality {
         vec![&self.skipped]
     }
 
-    fn remarks(&self) -> Vec<Remark> {
-        let mut remarks = self.skipped.remarks();
+    fn log_lines(&self) -> Vec<LogLine> {
+        let mut lines = self.skipped.log_lines();
         let without_id = self.without_id.load(Ordering::Relaxed);
         if without_id > 0 {
-            remarks.push(Remark::warning(format!(
+            lines.push(LogLine::warning(format!(
                 "100ms gives no id for {without_id} of the people whose measurements were requested, so they were \
                  requested under the ids that `sessions` has for them, which 100ms may not know."
             )));
         }
-        remarks
+        lines
     }
 }
 

@@ -20,7 +20,7 @@ use super::file_links::{FileLinks, Linked, MEMORY};
 use super::file_list::{CLOCKS, FilePage, ListedFile, NewestFirst, files_page};
 use super::paged_list::sample;
 use super::recheck::RECHECK;
-use super::stream::{PageOutcome, Remark, Slice, Stream, StreamContext, StreamError, StreamInfo};
+use super::stream::{LogLine, PageOutcome, Slice, Stream, StreamContext, StreamError, StreamInfo};
 use crate::api::Endpoint;
 use crate::records::Kind::{List, Object, Text, Time};
 use crate::records::{Column, Record, RecordError, Rows, Table, Times, all_of, column};
@@ -76,8 +76,8 @@ impl Stream for RecordingAssets {
         })
     }
 
-    fn remarks(&self) -> Vec<Remark> {
-        self.links.remarks()
+    fn log_lines(&self) -> Vec<LogLine> {
+        self.links.log_lines()
     }
 
     fn remember(&self, is_finished: bool) -> Map<String, Value> {

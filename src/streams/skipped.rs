@@ -134,7 +134,7 @@ impl Skipped {
     }
 
     /// What is missing, as sentences for the log.
-    pub fn remarks(&self) -> Vec<Remark> {
+    pub fn log_lines(&self) -> Vec<LogLine> {
         let Counts { answered, absent, gaps, named, .. } = &*locked(&self.counts);
         let things = self.things;
         if let Some(first) = named.first() {
@@ -147,13 +147,13 @@ impl Skipped {
             };
             let more = if *gaps as usize > named.len() { " and others" } else { "" };
             let named: Vec<String> = named.iter().map(|refusal| format!("`{}`", refusal.endpoint)).collect();
-            return vec![Remark::gap(format!(
+            return vec![LogLine::gap(format!(
                 "{gaps} of {asked} {things} could not be read and {are} missing in this sync: {why} ({}{more}).",
                 named.join(", ")
             ))];
         }
         if *absent >= MANY && absent == answered {
-            return vec![Remark::warning(format!(
+            return vec![LogLine::warning(format!(
                 "100ms says of all {absent} {things} that there is nothing (404, 410 or an empty answer): if you know \
                  better, report it with the log of this sync."
             ))];
@@ -172,7 +172,7 @@ fn named(refusal: ApiError, item: &str) -> ApiError {
 
 /// What a stream has to say when it has been read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remark {
+pub struct LogLine {
     pub sentence: String,
     /// Whether something is missing, so that somebody should look.
     pub is_warning: bool,
@@ -180,7 +180,7 @@ pub struct Remark {
     pub is_gap: bool,
 }
 
-impl Remark {
+impl LogLine {
     /// Something is missing.
     pub fn warning(sentence: impl Into<String>) -> Self {
         Self { sentence: sentence.into(), is_warning: true, is_gap: false }
@@ -212,7 +212,7 @@ mod tests {
     }
 
     fn sentences(skipped: &Skipped) -> Vec<String> {
-        skipped.remarks().into_iter().map(|remark| remark.sentence).collect()
+        skipped.log_lines().into_iter().map(|line| line.sentence).collect()
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::api::{ApiError, Client};
 use crate::records::{Format, RecordError, Rows, Table, Times, Timestamp};
 use crate::seams;
 
-pub use super::skipped::{Remark, Skipped};
+pub use super::skipped::{LogLine, Skipped};
 pub use super::slice::{Scope, Slice, Window};
 
 /// What was written may become visible only minutes later, so every sync reads this much further back
@@ -105,8 +105,8 @@ pub trait Stream: Send + Sync {
 
     /// What the log should say of what has been read: all of it at the end, only warnings when it did not come to
     /// its end.
-    fn remarks(&self) -> Vec<Remark> {
-        self.skipped().into_iter().flat_map(Skipped::remarks).collect()
+    fn log_lines(&self) -> Vec<LogLine> {
+        self.skipped().into_iter().flat_map(Skipped::log_lines).collect()
     }
 
     /// A refusal of one item that may be meant for all, because no other item has been answered. The stream is not

@@ -23,7 +23,7 @@ use serde_json::value::RawValue;
 use tokio::sync::OnceCell;
 
 use super::stream::{
-    PageOutcome, Remark, Sampled, Scope, Slice, Stream, StreamContext, StreamError, StreamInfo, Window,
+    LogLine, PageOutcome, Sampled, Scope, Slice, Stream, StreamContext, StreamError, StreamInfo, Window,
 };
 use crate::api::{ApiError, Client, Problem, WebhookFilter, WebhookPage};
 use crate::records::Kind::{Object, Text, Time};
@@ -136,10 +136,10 @@ impl Stream for WebhookEvents {
         })
     }
 
-    fn remarks(&self) -> Vec<Remark> {
-        let mut remarks = Vec::new();
+    fn log_lines(&self) -> Vec<LogLine> {
+        let mut lines = Vec::new();
         if let Some((from, to)) = *locked(&self.lost) {
-            remarks.push(Remark::warning(format!(
+            lines.push(LogLine::warning(format!(
                 "100ms answers for the last 30 days only, and what happened from {from} to {to} was older than that \
                  before it could be read: events of `webhook_events` are missing there. Sync more often, so that a sync \
                  that has to wait or is cut has less to read."
@@ -148,11 +148,11 @@ impl Stream for WebhookEvents {
         // An earlier process may have read the first part of this sync.
         let is_first = !self.context.since.follows_a_sync() && self.context.since.sync_started_at.is_none();
         if is_first && self.seen.load(Relaxed) == 0 {
-            remarks.push(Remark::note(
+            lines.push(LogLine::note(
                 "100ms has no webhook history: `webhook_events` stays empty until the workspace has a webhook.",
             ));
         }
-        remarks
+        lines
     }
 }
 

@@ -157,7 +157,7 @@ impl Driver {
         if let Some(refusal) = self.job.stream.undecided() {
             return Err(StreamError::from(refusal).into());
         }
-        self.log_remarks(Level::Info).await?;
+        self.write_log_lines(Level::Info).await?;
         Ok(self.checkpointer.finished(self.job.stream.remember(true), seams::now().into()))
     }
 
@@ -198,11 +198,11 @@ impl Driver {
     }
 
     /// Logs what the stream has to say about what it read, if it is at least so important.
-    async fn log_remarks(&self, least: Level) -> Result<(), OutputClosed> {
-        for remark in self.job.stream.remarks() {
-            let level = if remark.is_warning { Level::Warn } else { Level::Info };
+    async fn write_log_lines(&self, least: Level) -> Result<(), OutputClosed> {
+        for line in self.job.stream.log_lines() {
+            let level = if line.is_warning { Level::Warn } else { Level::Info };
             if level >= least {
-                self.output.log(level, remark.sentence).await?;
+                self.output.log(level, line.sentence).await?;
             }
         }
         Ok(())
@@ -331,7 +331,7 @@ impl Driver {
         if self.has_warned_of_gaps {
             return Ok(());
         }
-        for gap in self.job.stream.remarks().into_iter().filter(|remark| remark.is_gap) {
+        for gap in self.job.stream.log_lines().into_iter().filter(|line| line.is_gap) {
             self.has_warned_of_gaps = true;
             self.output.log(Level::Warn, format!("So far, {}", gap.sentence)).await?;
         }
@@ -366,7 +366,7 @@ impl Driver {
             }
             self.output.message(failure.to_message(stream)).await?;
         }
-        self.log_remarks(Level::Warn).await?;
+        self.write_log_lines(Level::Warn).await?;
         // What an earlier run had left was refused again, and perhaps nothing else was requested. Beginning with the
         // first phase, the next run requests other items, too, which decide what the refusal means.
         let is_at_the_end = self.backlog.is_empty() && self.next_phase >= self.job.description.phases.len();

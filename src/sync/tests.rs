@@ -19,7 +19,7 @@ use crate::airbyte::{Level, SyncMode};
 use crate::api::{ApiError, Client, Credentials, Policy, Settings};
 use crate::redact::Redactor;
 use crate::streams::{
-    self, Format, Hashes, PageOutcome, PageStats, PersonalData, Remark, Remembered, Scope, Slice, Stream, StreamError,
+    self, Format, Hashes, LogLine, PageOutcome, PageStats, PersonalData, Remembered, Scope, Slice, Stream, StreamError,
     StreamInfo, Timestamp, Window, WrittenHashes,
 };
 
@@ -374,7 +374,7 @@ impl Stream for Panics {
         assert!(!self.when_fetching, "planted");
         Box::pin(async { Ok(PageOutcome::default()) })
     }
-    fn remarks(&self) -> Vec<Remark> {
+    fn log_lines(&self) -> Vec<LogLine> {
         assert!(self.when_fetching, "planted");
         Vec::new()
     }
@@ -396,7 +396,7 @@ impl Stream for Empty {
     fn fetch(self: Arc<Self>, _: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async { Ok(PageOutcome::default()) })
     }
-    fn remarks(&self) -> Vec<Remark> {
+    fn log_lines(&self) -> Vec<LogLine> {
         Vec::new()
     }
     fn undecided(&self) -> Option<ApiError> {
