@@ -184,9 +184,10 @@ impl FileLinks {
     /// What is missing, as sentences for the log.
     pub(super) fn log_lines(&self) -> Vec<LogLine> {
         let mut lines = self.skipped.log_lines();
-        if self.skipped.has_none() {
-            let advice = " Set `recording_urls` to `none` if your workspace never gives links, as with HIPAA.";
-            lines.iter_mut().for_each(|line| line.sentence.push_str(advice));
+        if let [LogLine::Gap(sentence)] = &mut lines[..]
+            && self.skipped.has_none()
+        {
+            sentence.push_str(" Set `recording_urls` to `none` if your workspace never gives links, as with HIPAA.");
         }
         lines
     }

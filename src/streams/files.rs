@@ -163,7 +163,7 @@ impl Stream for WithFiles {
         let mut lines = [self.items.log_lines(), self.links.log_lines()].concat();
         if self.list == Endpoint::RECORDINGS && strays > 0 {
             let (files, belong) = if strays == 1 { ("file", "belongs") } else { ("files", "belong") };
-            lines.push(LogLine::note(format!(
+            lines.push(LogLine::Note(format!(
                 "{strays} new {files} {belong} to no recording, and {} not in `recordings`: files of live streams and \
                  external streams, and of recordings that 100ms starts by itself and does not list.",
                 if strays == 1 { "is" } else { "are" },

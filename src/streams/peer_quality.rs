@@ -122,7 +122,7 @@ impl Stream for PeerQuality {
         let mut lines = self.skipped.log_lines();
         let without_id = self.without_id.load(Ordering::Relaxed);
         if without_id > 0 {
-            lines.push(LogLine::warning(format!(
+            lines.push(LogLine::Warning(format!(
                 "100ms gives no id for {without_id} of the people whose measurements were requested, so they were \
                  requested under the ids that `sessions` has for them, which 100ms may not know."
             )));

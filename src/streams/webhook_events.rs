@@ -139,7 +139,7 @@ impl Stream for WebhookEvents {
     fn log_lines(&self) -> Vec<LogLine> {
         let mut lines = Vec::new();
         if let Some((from, to)) = *locked(&self.lost) {
-            lines.push(LogLine::warning(format!(
+            lines.push(LogLine::Warning(format!(
                 "100ms answers for the last 30 days only, and what happened from {from} to {to} was older than that \
                  before it could be read: events of `webhook_events` are missing there. Sync more often, so that a sync \
                  that has to wait or is cut has less to read."
@@ -148,8 +148,9 @@ impl Stream for WebhookEvents {
         // An earlier process may have read the first part of this sync.
         let is_first = !self.context.since.follows_a_sync() && self.context.since.sync_started_at.is_none();
         if is_first && self.seen.load(Relaxed) == 0 {
-            lines.push(LogLine::note(
-                "100ms has no webhook history: `webhook_events` stays empty until the workspace has a webhook.",
+            lines.push(LogLine::Note(
+                "100ms has no webhook history: `webhook_events` stays empty until the workspace has a webhook."
+                    .to_owned(),
             ));
         }
         lines

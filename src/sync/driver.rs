@@ -20,7 +20,7 @@ use crate::api::repeated_token;
 use crate::failure::Failure;
 use crate::nearest::nearest;
 use crate::seams::{self, locked};
-use crate::streams::{DeferredRows, PageOutcome, Rows, Slice, StreamError, StreamInfo, Timestamp};
+use crate::streams::{DeferredRows, LogLine, PageOutcome, Rows, Slice, StreamError, StreamInfo, Timestamp};
 
 /// A cursor further ahead of both clocks than this cannot come from data.
 const FUTURE: TimeDelta = TimeDelta::days(1);
@@ -200,9 +200,12 @@ impl Driver {
     /// Logs what the stream has to say about what it read, if it is at least so important.
     async fn write_log_lines(&self, least: Level) -> Result<(), OutputClosed> {
         for line in self.job.stream.log_lines() {
-            let level = if line.is_warning { Level::Warn } else { Level::Info };
+            let (level, sentence) = match line {
+                LogLine::Note(sentence) => (Level::Info, sentence),
+                LogLine::Warning(sentence) | LogLine::Gap(sentence) => (Level::Warn, sentence),
+            };
             if level >= least {
-                self.output.log(level, line.sentence).await?;
+                self.output.log(level, sentence).await?;
             }
         }
         Ok(())
@@ -331,9 +334,11 @@ impl Driver {
         if self.has_warned_of_gaps {
             return Ok(());
         }
-        for gap in self.job.stream.log_lines().into_iter().filter(|line| line.is_gap) {
-            self.has_warned_of_gaps = true;
-            self.output.log(Level::Warn, format!("So far, {}", gap.sentence)).await?;
+        for line in self.job.stream.log_lines() {
+            if let LogLine::Gap(sentence) = line {
+                self.has_warned_of_gaps = true;
+                self.output.log(Level::Warn, format!("So far, {sentence}")).await?;
+            }
         }
         Ok(())
     }
