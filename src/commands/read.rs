@@ -18,7 +18,7 @@ use crate::airbyte::{self, ConfiguredStream, Level, SavedStates, StreamStatus, S
 use crate::api::{Client, Policy, RetryStats};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::streams::{self, Format, Options, StreamContext, StreamInfo, Timestamp, WrittenHashes};
+use crate::streams::{self, Format, StreamContext, StreamInfo, Timestamp, WrittenHashes};
 use crate::sync::{self, Job, Output, Share, StartPoint, state};
 use crate::terminal::{Folder, Wanted};
 
@@ -210,16 +210,15 @@ impl Sync<'_> {
             config.personal_data.clone(),
         );
         let stream = (description.open)(StreamContext {
+            description,
             client: Arc::clone(&client),
             format: format.clone(),
             changed_since: start.bounds.changed_since(description.look_back),
             since: start.bounds,
             memory: start.memory.clone(),
-            options: Options {
-                rooms: config.analytics_rooms,
-                event_types: config.analytics_event_types.clone(),
-                recording_urls: config.recording_urls,
-            },
+            analytics_rooms: config.analytics_rooms,
+            event_types: config.analytics_event_types.clone(),
+            recording_urls: config.recording_urls,
         });
         Job { description, stream, client, format, written, start, share: Share::default() }
     }

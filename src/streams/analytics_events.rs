@@ -214,7 +214,7 @@ impl AnalyticsEvents {
         if self.has_swept.load(Ordering::Relaxed) {
             return true;
         }
-        match self.context.options.rooms {
+        match self.context.analytics_rooms {
             AnalyticsRooms::All => true,
             AnalyticsRooms::Recent => false,
             // A time in the future is no better than none.
@@ -291,13 +291,13 @@ impl AnalyticsEvents {
     }
 
     fn wants(&self, kind: &str) -> bool {
-        let types = &self.context.options.event_types;
+        let types = &self.context.event_types;
         types.is_empty() || types.iter().any(|wanted| wanted == kind)
     }
 
     /// The types to ask the API for; `None` when only joins and leaves are wanted, which it does not have.
     fn types_to_ask(&self) -> Option<Vec<String>> {
-        let types = &self.context.options.event_types;
+        let types = &self.context.event_types;
         let asked: Vec<String> = types.iter().filter(|kind| !matches!(kind.as_str(), JOIN | LEAVE)).cloned().collect();
         (types.is_empty() || !asked.is_empty()).then_some(asked)
     }

@@ -72,7 +72,7 @@ impl FileLinks {
     pub(super) fn new(context: &StreamContext) -> Self {
         let have_worked = context.memory.get(LINKS_WORK).is_some_and(|value| value == true);
         Self {
-            are_wanted: context.options.recording_urls && context.format.has("url"),
+            are_wanted: context.recording_urls && context.format.has("url"),
             skipped: Skipped::new("links to files"),
             at_once: Semaphore::new(AT_ONCE),
             have_worked: AtomicBool::new(have_worked),

@@ -101,7 +101,6 @@ pub(super) const fn info(
 /// A stream with files.
 pub(super) struct WithFiles {
     context: StreamContext,
-    table: &'static Table,
     list: Endpoint,
     /// Sets what is computed of an item itself.
     prepare: fn(&mut Record<'_>),
@@ -178,12 +177,7 @@ impl Stream for WithFiles {
 }
 
 impl WithFiles {
-    pub(super) fn open(
-        context: StreamContext,
-        table: &'static Table,
-        list: Endpoint,
-        prepare: fn(&mut Record<'_>),
-    ) -> Arc<dyn Stream> {
+    pub(super) fn open(context: StreamContext, list: Endpoint, prepare: fn(&mut Record<'_>)) -> Arc<dyn Stream> {
         Arc::new(Self {
             files: tokio::sync::Mutex::new(FileList::new(context.changed_since)),
             links: FileLinks::new(&context),
@@ -192,7 +186,6 @@ impl WithFiles {
             alone: Mutex::default(),
             strays: AtomicU64::new(0),
             context,
-            table,
             list,
             prepare,
         })
@@ -335,7 +328,7 @@ impl WithFiles {
     async fn rows(&self, parents: Vec<Parent>) -> Result<Rows, StreamError> {
         let mut records = Vec::with_capacity(parents.len());
         for parent in &parents {
-            let mut linked = joined(parent, self.table)?;
+            let mut linked = joined(parent, self.context.description.table)?;
             (self.prepare)(&mut linked.record);
             records.push(linked);
         }

@@ -21,7 +21,6 @@ pub(super) type Derive = for<'a> fn(Fields<'a>, &PersonalData) -> Result<(Times,
 pub(super) struct PagedList {
     pub(super) context: StreamContext,
     pub(super) list: Endpoint,
-    pub(super) phases: &'static [&'static str],
     /// The last phase is read from this long before the cursor by creation; all of it, when changes may come later.
     pub(super) look_back: Option<TimeDelta>,
     pub(super) derive: Derive,
@@ -29,13 +28,16 @@ pub(super) struct PagedList {
 
 impl Stream for PagedList {
     fn begin(&self, phase: &'static str) -> Option<Slice> {
-        let look_back = self.look_back.filter(|_| self.phases.last() == Some(&phase));
+        let look_back = self.look_back.filter(|_| self.context.description.phases.last() == Some(&phase));
         Some(look_back.map_or(Slice::whole(phase), |by| Slice::since(phase, self.context.since.created(by))))
     }
 
     fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move {
-            let flag = (self.phases.len() == 2).then(|| slice.phase == self.phases[0]);
+            let flag = match self.context.description.phases {
+                [first, _] => Some(slice.phase == *first),
+                _ => None,
+            };
             let shape = |page: Vec<Fields<'_>>| self.rows(&slice, page);
             let page = self.context.client.list::<Fields<'static>, _>(self.list, &slice.filter(flag), shape).await?;
             let (rows, seen) = page.content?;

@@ -123,6 +123,8 @@ pub trait Stream: Send + Sync {
 
 /// What a stream needs to be read.
 pub struct StreamContext {
+    /// Which stream it is.
+    pub description: &'static StreamInfo,
     /// The client all streams share.
     pub client: Arc<Client>,
     /// Which columns to write.
@@ -133,8 +135,12 @@ pub struct StreamContext {
     pub changed_since: Timestamp,
     /// What this stream's saved state remembers beside its cursor, see [`Stream::remember`].
     pub memory: Map<String, Value>,
-    /// What the user chose for single streams.
-    pub options: Options,
+    /// Which rooms are asked for their events.
+    pub analytics_rooms: AnalyticsRooms,
+    /// Types of events to read; empty means all.
+    pub event_types: Vec<String>,
+    /// Fetch a link to the file of each recording.
+    pub recording_urls: bool,
 }
 
 impl StreamContext {
@@ -179,17 +185,6 @@ impl SyncBounds {
     pub fn follows_a_sync(&self) -> bool {
         self.cursor > self.start_date
     }
-}
-
-/// What the user chose for single streams.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Which rooms are asked for their events.
-    pub rooms: AnalyticsRooms,
-    /// Types of events to read; empty means all.
-    pub event_types: Vec<String>,
-    /// Fetch a link to the file of each recording.
-    pub recording_urls: bool,
 }
 
 /// Which rooms are asked for their events: where something happened, and once a day all; all in every sync; or only
