@@ -22,7 +22,6 @@ use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, StreamExt};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
@@ -209,7 +208,9 @@ impl WithFiles {
                 return Ok(start_over());
             }
             let end = oldest.id.clone();
-            parents.iter_mut().for_each(|parent| parent.files = files.take(&parent.id).files);
+            for parent in &mut parents {
+                parent.files = files.take(&parent.id).into_iter().map(|file| file.raw).collect();
+            }
             self.strays.fetch_add(files.forget_from(&end), Ordering::Relaxed);
         }
         let horizon = self.context.since.created(LOOK_BACK);
@@ -224,14 +225,8 @@ impl WithFiles {
             self.strays.fetch_add(files.forget_all(&self.context.client).await?, Ordering::Relaxed);
         }
         drop(files);
-        if !self.links.are_wanted() {
-            return Ok(PageOutcome { rows: self.rows(parents).await?, rest, ..PageOutcome::default() });
-        }
-        Ok(PageOutcome {
-            later: Some(stream::once(async move { self.rows(parents).await }).boxed()),
-            rest,
-            ..PageOutcome::default()
-        })
+        let stream = Arc::clone(&self);
+        self.links.outcome(async move { stream.rows(parents).await }, rest).await
     }
 
     /// Items beyond the look-back, with an id below this one, that have got a file since the cursor or are looked
@@ -255,7 +250,8 @@ impl WithFiles {
         files.leave_at(rest.as_ref());
         ids.truncate(LATE_BATCH);
         for id in &ids {
-            locked(&self.alone).entry(hash_of(id)).or_default().new_files = files.take(id).new;
+            let its_files = files.take(id);
+            locked(&self.alone).entry(hash_of(id)).or_default().new_files = files.count_new(&its_files);
         }
         Ok(PageOutcome { children: items(LATE, ids), rest, ..PageOutcome::default() })
     }
@@ -394,7 +390,7 @@ fn joined<'a>(parent: &'a Parent, table: &'static Table) -> Result<Linked<'a>, R
     let file = primary.map(|file| file.id.clone());
     record.set("recording_assets", Value::Entries(files.into_iter().map(File::entry).collect()));
     let times = Times::new(parent.times.created, changed);
-    Ok(Linked { id: id.into(), record, times, last_file, last_unfinished, file, is_link_known: false })
+    Ok(Linked { id: id.into(), record, times, last_file, last_unfinished, file })
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, StreamExt};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -68,11 +67,8 @@ impl Stream for RecordingAssets {
         Box::pin(async move {
             let page = files_page(&self.context.client, slice.token.as_deref()).await?;
             let rest = self.rest(&slice, &page);
-            if !self.links.are_wanted() {
-                return Ok(PageOutcome { rows: self.rows(page.files).await?, rest, ..PageOutcome::default() });
-            }
-            let later = stream::once(async move { self.rows(page.files).await }).boxed();
-            Ok(PageOutcome { later: Some(later), rest, ..PageOutcome::default() })
+            let stream = Arc::clone(&self);
+            self.links.outcome(async move { stream.rows(page.files).await }, rest).await
         })
     }
 
@@ -115,5 +111,5 @@ fn record_of(raw: &RawValue) -> Result<Linked<'_>, RecordError> {
     let link = file.is_completed().then(|| id.clone());
     let record = Record::of(&TABLE, file.fields).with("created_at", created);
     let times = Times::new(created, created);
-    Ok(Linked { id, record, times, last_file: Some(created), last_unfinished, file: link, is_link_known: false })
+    Ok(Linked { id, record, times, last_file: Some(created), last_unfinished, file: link })
 }

@@ -103,8 +103,8 @@ impl Skipped {
     }
 
     /// Counts an item that can be done without, and whose request failed for whatever reason.
-    pub fn lacks(&self, error: &ApiError) {
-        locked(&self.counts).gap(error.clone());
+    pub fn lacks(&self, error: ApiError) {
+        locked(&self.counts).gap(error);
     }
 
     /// Counts one that was not asked for, because asking has become hopeless.
