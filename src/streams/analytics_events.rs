@@ -112,8 +112,6 @@ struct AnalyticsEvents {
     context: StreamContext,
     /// When every room was asked for the last time.
     swept_at: Option<Timestamp>,
-    /// New and edited rooms whose errors are asked for.
-    asked: Mutex<HashSet<String>>,
     /// The rooms of the sessions that this process has asked about: whether all events of a room fit a page, once that
     /// is known. Then the page has the events of every session and the errors.
     fits_a_page: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<bool>>>>>,
@@ -122,8 +120,9 @@ struct AnalyticsEvents {
     /// Nothing is lost when this process ends in between: what that request was made for stays in the state until the
     /// events that came with it have been written, and the next process remembers none of this.
     came_with: Mutex<HashMap<String, String>>,
-    /// Rooms of this sweep that have lately changed: they need not be asked again when they were switched.
-    swept: Mutex<HashSet<String>>,
+    /// Rooms that have lately changed and have been asked: in a sweep they need not be asked again when they were
+    /// switched.
+    asked: Mutex<HashSet<String>>,
     /// How often the events of a room or session were read again because their token had died, by phase.
     restarts: Mutex<HashMap<String, u32>>,
     /// Whether this sync has begun to ask every room, in this process or in an earlier one.
@@ -140,11 +139,9 @@ impl Stream for AnalyticsEvents {
             ACTIVE => Some(Slice::whole(ACTIVE)),
             ENDED => Some(Slice::since(ENDED, (self.joins_from() - LONGEST).floor_to_second())),
             phase => {
+                // The lists before have been read to their ends, unless version 0.1.0 has begun with another one.
+                self.has_read_joins.fetch_or(phase == NEW_ENABLED, Ordering::Relaxed);
                 let is_sweep = is_of_sweep(phase);
-                if phase == NEW_ENABLED {
-                    // The lists before have been read to their ends.
-                    self.has_read_joins.store(true, Ordering::Relaxed);
-                }
                 let is_wanted = self.sweeps() == is_sweep;
                 self.has_swept.fetch_or(is_wanted && is_sweep, Ordering::Relaxed);
                 is_wanted.then(|| Slice::whole(phase))
@@ -198,10 +195,9 @@ impl AnalyticsEvents {
         Self {
             context,
             swept_at,
-            asked: Mutex::default(),
             fits_a_page: Mutex::default(),
             came_with: Mutex::default(),
-            swept: Mutex::default(),
+            asked: Mutex::default(),
             restarts: Mutex::default(),
             has_swept: AtomicBool::new(has_swept),
             has_read_joins: AtomicBool::new(swept_at.is_some()),
@@ -319,23 +315,14 @@ impl AnalyticsEvents {
         for room in rooms {
             let id = room.id()?;
             let times = room.times(&id)?;
-            let is_new = || {
+            let has_changed_lately = if is_of_sweep(phase) {
+                times.changed >= self.context.began() - SETTLING
+            } else {
                 (times.created >= self.context.changed_since || times.changed >= edited_from)
                     && !locked(&self.fits_a_page).contains_key(id.as_ref())
-                    && locked(&self.asked).insert(id.clone().into_owned())
             };
-            let is_first_of_sweep = || {
-                times.changed >= self.context.began() - SETTLING && locked(&self.swept).insert(id.clone().into_owned())
-            };
-            let is_wanted = match phase {
-                ENABLED | DISABLED => {
-                    is_first_of_sweep();
-                    true
-                }
-                SWITCHED | SWITCHED_BACK => is_first_of_sweep(),
-                _ => is_new(),
-            };
-            if is_wanted {
+            let is_first_time = has_changed_lately && locked(&self.asked).insert(id.clone().into_owned());
+            if is_first_time || matches!(phase, ENABLED | DISABLED) {
                 chosen.push(id.into_owned());
             }
         }
@@ -347,26 +334,25 @@ impl AnalyticsEvents {
     async fn of_session(&self, slice: &Slice, room: &str) -> Result<PageOutcome, StreamError> {
         let known = Arc::clone(locked(&self.fits_a_page).entry(room.to_owned()).or_default());
         let mut fits_a_page = known.lock().await;
-        let is_first = fits_a_page.is_none();
-        if is_first {
-            let whole = self.events(slice, true).await?;
-            if whole.is_undecided {
-                return Ok(whole);
-            }
-            let fits = *fits_a_page.insert(whole.rest.is_none());
-            if fits {
-                return Ok(whole);
-            }
-        }
-        if *fits_a_page == Some(true) {
+        match *fits_a_page {
             // What brought the page is in the state until its events have been written.
-            return Ok(PageOutcome::default());
+            Some(true) => return Ok(PageOutcome::default()),
+            Some(false) => {
+                drop(fits_a_page);
+                return self.events(slice, false).await;
+            }
+            None => {}
+        }
+        let whole = self.events(slice, true).await?;
+        if !whole.is_undecided {
+            *fits_a_page = Some(whole.rest.is_none());
+        }
+        if whole.is_undecided || whole.rest.is_none() {
+            return Ok(whole);
         }
         drop(fits_a_page);
-        let errors = is_first.then(|| Slice::new(&slice.phase, Scope::Room { room: room.to_owned() }));
-        let mut outcome = self.events(slice, false).await?;
-        outcome.children.extend(errors);
-        Ok(outcome)
+        let errors = vec![Slice::new(&slice.phase, Scope::Room { room: room.to_owned() })];
+        Ok(PageOutcome { children: errors, ..self.events(slice, false).await? })
     }
 
     /// A page of events of a session, of a room's errors, or in a sweep of all a room has; for a session that is the
@@ -378,15 +364,15 @@ impl AnalyticsEvents {
             _ => return Ok(PageOutcome::default()),
         };
         let Some(types) = self.types_to_ask() else { return Ok(PageOutcome::default()) };
-        let errors_only = session.is_none() && !is_whole_room && !is_of_sweep(&slice.phase);
+        let asks_for_all = is_whole_room || is_of_sweep(&slice.phase);
+        let errors_only = session.is_none() && !asks_for_all;
         let of_session = session.map(|session| format!("&session_id={session}")).unwrap_or_default();
         let item = format!("room_id={room}{of_session}");
         let filter = EventFilter { room, session, errors_only, types: &types, start: slice.token.as_deref() };
         let request = format!("{} {item}", slice.phase);
         // A page of a whole room is dropped when there is another one: then what is on it comes with other requests.
-        let comes_alone = is_whole_room || is_of_sweep(&slice.phase);
-        let shape =
-            |events: Vec<Fields<'_>>| self.rows(events, room, &slice.phase, Some(&*request).filter(|_| !comes_alone));
+        let others_too = Some(request.as_str()).filter(|_| !asks_for_all);
+        let shape = |events: Vec<Fields<'_>>| self.rows(events, room, &slice.phase, others_too);
         let page = match self.context.client.analytics_events::<Fields<'static>, _>(&filter, shape).await {
             // The token has outlived its 24 h: read the room again, from a snapshot of now.
             Err(error) if slice.token.is_some() && error.status().is_some_and(|s| TOKEN_REFUSED.contains(&s)) => {
