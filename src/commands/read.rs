@@ -215,6 +215,7 @@ impl Sync<'_> {
         let (columns, personal_data) = (stream.columns.as_deref(), self.config.personal_data.clone());
         let format = Format::new(prefix, table, primary_key, columns, Arc::clone(&written), personal_data);
         let stream = (description.open)(StreamContext {
+            description,
             client: Arc::clone(&client),
             format: format.clone(),
             changed_since: start.bounds.changed_since(description.look_back),

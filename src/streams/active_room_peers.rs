@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::Map;
 
-use super::stream::{Sampled, Skipped, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
+use super::stream::{PageOutcome, Sampled, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo};
 use crate::api::{Client, Endpoint, Get, Keyed};
 use crate::records::Kind::{Text, Time};
 use crate::records::{Fields, Record, RecordError, Rows, Table, added_fields, as_bool, column, readable_id};
@@ -49,7 +49,7 @@ struct ActiveRoomPeers {
 }
 
 impl Stream for ActiveRoomPeers {
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move {
             let shape = |page: Vec<Fields<'_>>| live_rooms(&page);
             let live = slice.page_of(Endpoint::SESSIONS, Some(true));
@@ -59,7 +59,7 @@ impl Stream for ActiveRoomPeers {
             for peers in try_join_all(rooms.iter().map(|(room, session)| self.peers_of(room, session))).await? {
                 rows.append(peers);
             }
-            Ok(Step { rows, rest: slice.rest(page.next), ..Step::default() })
+            Ok(PageOutcome { rows, rest: slice.rest(page.next), ..PageOutcome::default() })
         })
     }
 

@@ -26,8 +26,8 @@ use serde_json::{Map, Value};
 
 use super::session::{LONGEST, Person, Session};
 use super::stream::{
-    AnalyticsRooms, PageStats, SETTLING, Sampled, Scope, Skipped, Slice, Step, Stream, StreamContext, StreamError,
-    StreamInfo, SyncBounds,
+    AnalyticsRooms, PageOutcome, PageStats, SETTLING, Sampled, Scope, Skipped, Slice, Stream, StreamContext,
+    StreamError, StreamInfo, SyncBounds,
 };
 use crate::api::{ApiError, Client, Endpoint, Get, Keyed, Members, Problem, Raw};
 use crate::records::Kind::{Object, Text, Time};
@@ -112,8 +112,6 @@ struct AnalyticsEvents {
     context: StreamContext,
     /// When every room was asked for the last time.
     swept_at: Option<Timestamp>,
-    /// New and edited rooms whose errors are asked for.
-    asked: Mutex<HashSet<String>>,
     /// The rooms of the sessions that this process has asked about: whether all events of a room fit a page, once that
     /// is known. Then the page has the events of every session and the errors.
     fits_a_page: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<bool>>>>>,
@@ -122,8 +120,9 @@ struct AnalyticsEvents {
     /// Nothing is lost when this process ends in between: what that request was made for stays in the state until the
     /// events that came with it have been written, and the next process remembers none of this.
     came_with: Mutex<HashMap<String, String>>,
-    /// Rooms of this sweep that have lately changed: they need not be asked again when they were switched.
-    swept: Mutex<HashSet<String>>,
+    /// Rooms that have lately changed and have been asked: in a sweep they need not be asked again when they were
+    /// switched.
+    asked: Mutex<HashSet<String>>,
     /// How often the events of a room or session were read again because their token had died, by phase.
     restarts: Mutex<HashMap<String, u32>>,
     /// Whether this sync has begun to ask every room, in this process or in an earlier one.
@@ -140,11 +139,9 @@ impl Stream for AnalyticsEvents {
             ACTIVE => Some(Slice::whole(ACTIVE)),
             ENDED => Some(Slice::since(ENDED, (self.joins_from() - LONGEST).floor_to_second())),
             phase => {
+                // The lists before have been read to their ends, unless version 0.1.0 has begun with another one.
+                self.has_read_joins.fetch_or(phase == NEW_ENABLED, Ordering::Relaxed);
                 let is_sweep = is_of_sweep(phase);
-                if phase == NEW_ENABLED {
-                    // The lists before have been read to their ends.
-                    self.has_read_joins.store(true, Ordering::Relaxed);
-                }
                 let is_wanted = self.sweeps() == is_sweep;
                 self.has_swept.fetch_or(is_wanted && is_sweep, Ordering::Relaxed);
                 is_wanted.then(|| Slice::whole(phase))
@@ -152,7 +149,7 @@ impl Stream for AnalyticsEvents {
         }
     }
 
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move {
             match (&slice.scope, slice.phase.as_str()) {
                 (Scope::Session { room, .. }, _) if slice.token.is_none() => self.of_session(&slice, room).await,
@@ -198,10 +195,9 @@ impl AnalyticsEvents {
         Self {
             context,
             swept_at,
-            asked: Mutex::default(),
             fits_a_page: Mutex::default(),
             came_with: Mutex::default(),
-            swept: Mutex::default(),
+            asked: Mutex::default(),
             restarts: Mutex::default(),
             has_swept: AtomicBool::new(has_swept),
             has_read_joins: AtomicBool::new(swept_at.is_some()),
@@ -243,32 +239,32 @@ impl AnalyticsEvents {
     }
 
     /// A page of sessions: joins and leaves, and where to ask for events.
-    async fn sessions(&self, slice: Slice) -> Result<Step, StreamError> {
+    async fn sessions(&self, slice: Slice) -> Result<PageOutcome, StreamError> {
         let get = slice.page_of(Endpoint::SESSIONS, Some(slice.phase == ACTIVE));
-        let shape = |page: Vec<Fields<'_>>| self.step_of_sessions(&slice, page);
+        let shape = |page: Vec<Fields<'_>>| self.outcome_of_sessions(&slice, page);
         let page = self.context.client.list::<Fields<'static>, _>(get, shape).await?;
-        Ok(Step { rest: slice.rest(page.next), ..page.content? })
+        Ok(PageOutcome { rest: slice.rest(page.next), ..page.content? })
     }
 
-    fn step_of_sessions(&self, slice: &Slice, page: Vec<Fields<'_>>) -> Result<Step, StreamError> {
-        let mut step = Step::default();
+    fn outcome_of_sessions(&self, slice: &Slice, page: Vec<Fields<'_>>) -> Result<PageOutcome, StreamError> {
+        let mut outcome = PageOutcome::default();
         let asks = !self.sweeps() && self.types_to_ask().is_some();
         for fields in page {
             let session = Session::of(&fields, &self.context.format.personal)?;
-            PageStats::note(&mut step.seen, slice, session.times.created);
+            PageStats::note(&mut outcome.seen, slice, session.times.created);
             if !slice.window().takes(session.times.created) {
                 continue;
             }
             let room = session.room.as_ref().map(|room| readable_id(Some(room.clone()), Some(&session.id), "room_id"));
             let room = room.transpose()?;
-            self.push_moves(&mut step.rows, &session, fields.get("peers"));
+            self.push_moves(&mut outcome.rows, &session, fields.get("peers"));
             let is_due = session.is_active || session.times.changed >= self.context.changed_since;
             if let Some(room) = room.filter(|_| asks && is_due).map(Cow::into_owned) {
                 let scope = Scope::Session { room, session: session.id.into_owned() };
-                step.children.push(Slice::new(&slice.phase, scope));
+                outcome.children.push(Slice::new(&slice.phase, scope));
             }
         }
-        Ok(step)
+        Ok(outcome)
     }
 
     /// Writes the join and the leave of everybody who came or went lately. The join is written again with the leave,
@@ -303,13 +299,13 @@ impl AnalyticsEvents {
     }
 
     /// A page of rooms: each becomes a slice of its own, before the next page of rooms.
-    async fn rooms(&self, slice: Slice) -> Result<Step, StreamError> {
+    async fn rooms(&self, slice: Slice) -> Result<PageOutcome, StreamError> {
         let is_enabled = matches!(slice.phase.as_str(), ENABLED | NEW_ENABLED | SWITCHED);
         let get = slice.page_of(Endpoint::ROOMS, Some(is_enabled));
         let shape = |rooms: Vec<Fields<'_>>| self.choose(rooms, &slice.phase);
         let page = self.context.client.list::<Fields<'static>, _>(get, shape).await?;
         let children = page.content?.into_iter().map(|room| Slice::new(&slice.phase, Scope::Room { room })).collect();
-        Ok(Step { children, rest: slice.rest(page.next), ..Step::default() })
+        Ok(PageOutcome { children, rest: slice.rest(page.next), ..PageOutcome::default() })
     }
 
     fn choose(&self, rooms: Vec<Fields<'_>>, phase: &str) -> Result<Vec<String>, RecordError> {
@@ -320,23 +316,14 @@ impl AnalyticsEvents {
         for room in rooms {
             let id = room.id()?;
             let times = room.times(&id)?;
-            let is_new = || {
+            let has_changed_lately = if is_of_sweep(phase) {
+                times.changed >= self.context.began() - SETTLING
+            } else {
                 (times.created >= self.context.changed_since || times.changed >= edited_from)
                     && !locked(&self.fits_a_page).contains_key(id.as_ref())
-                    && locked(&self.asked).insert(id.clone().into_owned())
             };
-            let is_first_of_sweep = || {
-                times.changed >= self.context.began() - SETTLING && locked(&self.swept).insert(id.clone().into_owned())
-            };
-            let is_wanted = match phase {
-                ENABLED | DISABLED => {
-                    is_first_of_sweep();
-                    true
-                }
-                SWITCHED | SWITCHED_BACK => is_first_of_sweep(),
-                _ => is_new(),
-            };
-            if is_wanted {
+            let is_first_time = has_changed_lately && locked(&self.asked).insert(id.clone().into_owned());
+            if is_first_time || matches!(phase, ENABLED | DISABLED) {
                 chosen.push(id.into_owned());
             }
         }
@@ -345,41 +332,41 @@ impl AnalyticsEvents {
 
     /// The events of a session of a room. The first one in this process that belongs to the room asks for all events of
     /// the room; if they do not fit a page, the errors of the room are asked for, too.
-    async fn of_session(&self, slice: &Slice, room: &str) -> Result<Step, StreamError> {
+    async fn of_session(&self, slice: &Slice, room: &str) -> Result<PageOutcome, StreamError> {
         let known = Arc::clone(locked(&self.fits_a_page).entry(room.to_owned()).or_default());
         let mut fits_a_page = known.lock().await;
-        let is_first = fits_a_page.is_none();
-        if is_first {
-            let whole = self.events(slice, true).await?;
-            if whole.is_undecided {
-                return Ok(whole);
-            }
-            let fits = *fits_a_page.insert(whole.rest.is_none());
-            if fits {
-                return Ok(whole);
-            }
-        }
-        if *fits_a_page == Some(true) {
+        match *fits_a_page {
             // What brought the page is in the state until its events have been written.
-            return Ok(Step::default());
+            Some(true) => return Ok(PageOutcome::default()),
+            Some(false) => {
+                drop(fits_a_page);
+                return self.events(slice, false).await;
+            }
+            None => {}
+        }
+        let whole = self.events(slice, true).await?;
+        if !whole.is_undecided {
+            *fits_a_page = Some(whole.rest.is_none());
+        }
+        if whole.is_undecided || whole.rest.is_none() {
+            return Ok(whole);
         }
         drop(fits_a_page);
-        let errors = is_first.then(|| Slice::new(&slice.phase, Scope::Room { room: room.to_owned() }));
-        let mut step = self.events(slice, false).await?;
-        step.children.extend(errors);
-        Ok(step)
+        let errors = vec![Slice::new(&slice.phase, Scope::Room { room: room.to_owned() })];
+        Ok(PageOutcome { children: errors, ..self.events(slice, false).await? })
     }
 
     /// A page of events of a session, of a room's errors, or in a sweep of all a room has; for a session that is the
     /// first of its room, of all the room has, too.
-    async fn events(&self, slice: &Slice, is_whole_room: bool) -> Result<Step, StreamError> {
+    async fn events(&self, slice: &Slice, is_whole_room: bool) -> Result<PageOutcome, StreamError> {
         let (room, session) = match &slice.scope {
             Scope::Session { room, session } => (room, Some(session.as_str()).filter(|_| !is_whole_room)),
             Scope::Room { room } => (room, None),
-            _ => return Ok(Step::default()),
+            _ => return Ok(PageOutcome::default()),
         };
-        let Some(types) = self.types_to_ask() else { return Ok(Step::default()) };
-        let errors_only = session.is_none() && !is_whole_room && !is_of_sweep(&slice.phase);
+        let Some(types) = self.types_to_ask() else { return Ok(PageOutcome::default()) };
+        let asks_for_all = is_whole_room || is_of_sweep(&slice.phase);
+        let errors_only = session.is_none() && !asks_for_all;
         let of_session = session.map(|session| format!("&session_id={session}")).unwrap_or_default();
         let item = format!("room_id={room}{of_session}");
         let get = Get::page(Endpoint::EVENTS, None)
@@ -390,14 +377,16 @@ impl AnalyticsEvents {
         let get = Get { start: slice.token.as_deref(), ..get };
         let request = format!("{} {item}", slice.phase);
         // A page of a whole room is dropped when there is another one: then what is on it comes with other requests.
-        let comes_alone = is_whole_room || is_of_sweep(&slice.phase);
-        let shape =
-            |events: Vec<Fields<'_>>| self.rows(events, room, &slice.phase, Some(&*request).filter(|_| !comes_alone));
+        let others_too = Some(request.as_str()).filter(|_| !asks_for_all);
+        let shape = |events: Vec<Fields<'_>>| self.rows(events, room, &slice.phase, others_too);
         let page = match self.context.client.list::<Fields<'static>, _>(get, shape).await {
             // The token has outlived its 24 h: read the room again, from a snapshot of now.
             Err(error) if slice.token.is_some() && error.status().is_some_and(|s| TOKEN_REFUSED.contains(&s)) => {
                 self.restart(request, error)?;
-                return Ok(Step { children: vec![Slice { token: None, ..slice.clone() }], ..Step::default() });
+                return Ok(PageOutcome {
+                    children: vec![Slice { token: None, ..slice.clone() }],
+                    ..PageOutcome::default()
+                });
             }
             // The room is gone.
             Err(error) if error.is_not_found() => {
@@ -407,9 +396,9 @@ impl AnalyticsEvents {
             page => page.map(Some),
         };
         let Some(page) = self.skipped.note(&item, page)? else {
-            return Ok(Step { is_undecided: self.skipped.is_undecided(&item), ..Step::default() });
+            return Ok(PageOutcome { is_undecided: self.skipped.is_undecided(&item), ..PageOutcome::default() });
         };
-        Ok(Step { rows: page.content?, rest: slice.rest(page.next), ..Step::default() })
+        Ok(PageOutcome { rows: page.content?, rest: slice.rest(page.next), ..PageOutcome::default() })
     }
 
     /// Counts how often something of a list was read again; `refusal` stands when tokens do not even last for one

@@ -26,5 +26,5 @@ pub(super) const INFO: StreamInfo = info(
     "external_streams",
     &TABLE,
     |client| sample(client, Endpoint::EXTERNAL_STREAMS, None, &TABLE),
-    |context| WithFiles::open(context, &TABLE, [Endpoint::EXTERNAL_STREAMS, Endpoint::EXTERNAL_STREAM], |_| {}),
+    |context| WithFiles::open(context, [Endpoint::EXTERNAL_STREAMS, Endpoint::EXTERNAL_STREAM], |_| {}),
 );

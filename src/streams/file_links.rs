@@ -2,14 +2,14 @@
 //! is requested alone: one that cannot be had must not cost all the others.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt};
 use serde_json::{Map, Value as Json};
 use tokio::sync::Semaphore;
 
 use super::recheck::{RECHECK, Recheck};
-use super::stream::{Remark, Skipped, StreamContext, StreamError};
+use super::stream::{LogLine, PageOutcome, Skipped, Slice, StreamContext, StreamError};
 use crate::api::Problem;
 use crate::records::{Format, Record, Rows, Times, Timestamp, Value};
 
@@ -32,8 +32,6 @@ pub(super) struct Linked<'a> {
     pub(super) last_unfinished: Option<Timestamp>,
     /// The id of the file.
     pub(super) file: Option<Cow<'a, str>>,
-    /// An earlier sync has written the record with a link to this file, so none is requested.
-    pub(super) is_link_known: bool,
 }
 
 impl Linked<'_> {
@@ -53,43 +51,38 @@ pub(super) struct FileLinks {
     skipped: Skipped,
     /// Bounds the links that are requested before it is known whether any is given.
     at_once: Semaphore,
-    /// Whether a link has been had, by this sync or one before it. Where none ever was, requesting it again later is of no
-    /// use.
-    have_worked: AtomicBool,
+    /// Whether a sync before this one has had a link.
+    have_worked_before: bool,
     pub(super) recheck: Recheck,
-}
-
-/// What came of requesting a link.
-enum Link {
-    To(String),
-    /// 100ms does not have the file any more.
-    None,
-    /// It may be had later.
-    Failed,
 }
 
 impl FileLinks {
     pub(super) fn new(context: &StreamContext) -> Self {
-        let have_worked = context.memory.get(LINKS_WORK).is_some_and(|value| value == true);
         Self {
             are_wanted: context.options.recording_urls && context.format.has("url"),
             skipped: Skipped::new("links to files"),
             at_once: Semaphore::new(AT_ONCE),
-            have_worked: AtomicBool::new(have_worked),
+            have_worked_before: context.memory.get(LINKS_WORK).is_some_and(|value| value == true),
             recheck: Recheck::of(context.memory.get(RECHECKED)),
         }
     }
 
-    /// Whether any are requested, so that rows take a while.
-    pub(super) fn are_wanted(&self) -> bool {
-        self.are_wanted
+    /// What came of a page with these `rows`: where links are requested for them, they are written later.
+    pub(super) async fn outcome(
+        &self,
+        rows: impl Future<Output = Result<Rows, StreamError>> + Send + 'static,
+        rest: Option<Slice>,
+    ) -> Result<PageOutcome, StreamError> {
+        if self.are_wanted {
+            return Ok(PageOutcome { later: Some(stream::once(rows).boxed()), rest, ..PageOutcome::default() });
+        }
+        Ok(PageOutcome { rows: rows.await?, rest, ..PageOutcome::default() })
     }
 
     /// What the state remembers.
     pub(super) fn remember(&self, context: &StreamContext, is_finished: bool) -> Map<String, Json> {
-        let links_work = self.have_worked();
-        let recheck = self.recheck.state(is_finished, context.began(), links_work);
-        Map::from_iter([(RECHECKED.to_owned(), recheck), (LINKS_WORK.to_owned(), links_work.into())])
+        let recheck = self.recheck.state(is_finished, context.began(), self.have_worked());
+        Map::from_iter([(RECHECKED.to_owned(), recheck), (LINKS_WORK.to_owned(), self.have_worked().into())])
     }
 
     /// The rows of those records that are read in this sync, each with its link.
@@ -99,11 +92,11 @@ impl FileLinks {
         mut records: Vec<Linked<'_>>,
     ) -> Result<Rows, StreamError> {
         records.retain_mut(|linked| self.is_due(context, linked));
-        try_join_all(records.iter_mut().map(|linked| self.fill(context, linked))).await?;
+        let are_known = try_join_all(records.iter_mut().map(|linked| self.fill(context, linked))).await?;
         let mut rows = Rows::default();
-        for linked in &mut records {
+        for (linked, is_link_known) in records.iter_mut().zip(are_known) {
             // Where no link was requested, the record may have been written otherwise meanwhile.
-            if linked.is_link_known && !linked.is_written(&context.format) {
+            if is_link_known && !linked.is_written(&context.format) {
                 linked.record.set("url", Value::Null);
             }
             rows.push_with_link(&context.format, &linked.record, Some(linked.times), linked.file());
@@ -126,69 +119,70 @@ impl FileLinks {
         is_due
     }
 
-    /// Fills in the link. One that cannot be had leaves its column empty.
-    async fn fill(&self, context: &StreamContext, linked: &mut Linked<'_>) -> Result<(), StreamError> {
-        let Some(file) = linked.file.clone().filter(|_| self.are_wanted) else { return Ok(()) };
+    /// Fills in the link; one that cannot be had leaves its column empty. Returns whether an earlier sync has written the
+    /// record with a link to this file, so that none is requested.
+    async fn fill(&self, context: &StreamContext, linked: &mut Linked<'_>) -> Result<bool, StreamError> {
+        let Some(file) = linked.file.clone().filter(|_| self.are_wanted) else { return Ok(false) };
         // Links differ each time and are not compared, so any text stands for the one the record was written with.
         linked.record.set("url", "");
-        linked.is_link_known = linked.is_written(&context.format);
-        if linked.is_link_known {
-            return Ok(());
+        if linked.is_written(&context.format) {
+            return Ok(true);
         }
         linked.record.set("url", Value::Null);
         let saved = self.recheck.until(&linked.id);
         let is_unchanged = linked.is_written(&context.format);
         if is_unchanged && saved.is_none() {
-            return Ok(());
+            return Ok(false);
         }
-        match self.request(context, &file).await? {
-            Link::To(url) => linked.record.set("url", Value::Plain(url.into())),
-            Link::None => {}
-            Link::Failed => {
-                let until = saved.filter(|_| is_unchanged).unwrap_or_else(|| context.began() + RECHECK);
-                self.recheck.note_link(&linked.id, until);
-                if self.have_worked() {
-                    linked.times.recheck_until = linked.times.recheck_until.max(until);
-                }
-            }
+        if let Some(url) = self.request(context, &file).await? {
+            linked.record.set("url", url);
+            return Ok(false);
         }
-        Ok(())
+        let until = saved.filter(|_| is_unchanged).unwrap_or_else(|| context.began() + RECHECK);
+        self.recheck.note_link(&linked.id, until);
+        if self.have_worked() {
+            linked.times.recheck_until = linked.times.recheck_until.max(until);
+        }
+        Ok(false)
     }
 
+    /// Whether a link has been had, by this sync or one before it. Where none ever was, requesting it again later is of no
+    /// use.
     fn have_worked(&self) -> bool {
-        self.have_worked.load(Ordering::Relaxed)
+        self.have_worked_before || !self.skipped.has_none()
     }
 
-    /// Requests a link to `file`.
-    async fn request(&self, context: &StreamContext, file: &str) -> Result<Link, StreamError> {
+    /// Requests a link to `file`: null when 100ms does not have the file any more, `None` when it may be had later.
+    async fn request(&self, context: &StreamContext, file: &str) -> Result<Option<Value<'static>>, StreamError> {
         // The semaphore is never closed, so there is always a permit in the end.
         let _permit = self.at_once.acquire().await.ok();
         if self.skipped.is_hopeless() {
             self.skipped.pass_over();
-            return Ok(Link::Failed);
+            return Ok(None);
         }
         match context.client.presigned_url(file).await {
             Err(error) if concerns_one_link(&error.problem) => {
-                self.skipped.lacks(&error);
-                Ok(Link::Failed)
+                self.skipped.lacks(error);
+                Ok(None)
             }
             answer => {
                 // That 100ms no longer has a file says nothing of the other links.
-                let Some(url) = answer? else { return Ok(Link::None) };
-                self.have_worked.store(true, Ordering::Relaxed);
-                Ok(self.skipped.note(file, Ok(Some(url)))?.map_or(Link::None, Link::To))
+                let Some(url) = answer? else { return Ok(Some(Value::Null)) };
+                self.skipped.note(file, Ok(Some(())))?;
+                Ok(Some(Value::Plain(url.into())))
             }
         }
     }
 
     /// What is missing, as sentences for the log.
-    pub(super) fn remarks(&self) -> Vec<Remark> {
-        let mut remarks = self.skipped.remarks();
-        if self.skipped.has_none() {
-            let advice = " Set `recording_urls` to `none` if your workspace never gives links, as with HIPAA.";
-            remarks.iter_mut().for_each(|remark| remark.sentence.push_str(advice));
+    pub(super) fn log_lines(&self) -> Vec<LogLine> {
+        let mut lines = self.skipped.log_lines();
+        if let [LogLine::Gap(sentence)] = &mut lines[..]
+            && self.skipped.has_none()
+        {
+            sentence.push_str(" Set `recording_urls` to `none` if your workspace never gives links, as with HIPAA.");
         }
-        remarks
+        lines
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) struct FileList {
     /// Files made since are new in this sync.
     changed_since: Timestamp,
     /// Files whose item has not been reached, by the item's id.
-    waiting: BTreeMap<String, Waiting>,
+    waiting: BTreeMap<String, Vec<ListedFile>>,
     /// The pages that follow.
     ahead: Option<PagesAhead>,
     order: NewestFirst,
@@ -61,15 +61,6 @@ pub(super) fn is_newest_first(token: Option<&str>, page: &[(&str, Timestamp)]) -
         |before: (&str, Timestamp), after: (&str, Timestamp)| before.0 > after.0 && after.1 - CLOCKS <= before.1;
     page.windows(2).all(|pair| follows(pair[0], pair[1]))
         && page.last().zip(token).is_none_or(|((last, _), token)| *last < token)
-}
-
-/// Files of an item that has not been reached.
-#[derive(Default)]
-pub(super) struct Waiting {
-    pub(super) files: Vec<Box<RawValue>>,
-    newest: Option<Timestamp>,
-    /// How many are new in this sync.
-    pub(super) new: u64,
 }
 
 impl FileList {
@@ -124,21 +115,25 @@ impl FileList {
     }
 
     fn keep(&mut self, file: ListedFile, below: Option<&str>) {
-        let Some(job) = file.job.filter(|job| below.is_none_or(|below| job.as_str() < below)) else { return };
-        let waiting = self.waiting.entry(job).or_default();
-        waiting.newest = waiting.newest.max(Some(file.created_at));
-        waiting.new += u64::from(file.created_at >= self.changed_since);
-        waiting.files.push(file.raw);
+        if let Some(job) = file.job.clone().filter(|job| below.is_none_or(|below| job.as_str() < below)) {
+            self.waiting.entry(job).or_default().push(file);
+        }
+    }
+
+    /// How many of these files are new in this sync.
+    pub(super) fn count_new<'f>(&self, files: impl IntoIterator<Item = &'f ListedFile>) -> u64 {
+        files.into_iter().filter(|file| file.created_at >= self.changed_since).count() as u64
     }
 
     /// The files of an item.
-    pub(super) fn take(&mut self, item: &str) -> Waiting {
+    pub(super) fn take(&mut self, item: &str) -> Vec<ListedFile> {
         self.waiting.remove(item).unwrap_or_default()
     }
 
     /// Drops files of items with the id `end` or a later one, which have been passed; how many of them are new.
     pub(super) fn forget_from(&mut self, end: &str) -> u64 {
-        self.waiting.split_off(end).values().map(|waiting| waiting.new).sum()
+        let passed = self.waiting.split_off(end);
+        self.count_new(passed.values().flatten())
     }
 
     /// Drops all that is left, because no item follows; how many of the files are new.
@@ -146,7 +141,7 @@ impl FileList {
         let mut new = self.forget_from("");
         while self.goes_back_to(self.changed_since) {
             let files = self.next_page(client).await?;
-            new += files.iter().filter(|file| file.created_at >= self.changed_since).count() as u64;
+            new += self.count_new(&files);
         }
         Ok(new)
     }
@@ -154,7 +149,8 @@ impl FileList {
     /// Items below `below` with a file made since `time`.
     pub(super) fn newer_than<'f>(&'f self, time: Timestamp, below: &'f str) -> impl Iterator<Item = &'f str> {
         let items = self.waiting.iter().take_while(move |(item, _)| item.as_str() < below);
-        items.filter(move |(_, waiting)| waiting.newest >= Some(time)).map(|(item, _)| item.as_str())
+        let is_newer = move |files: &[ListedFile]| files.iter().any(|file| file.created_at >= time);
+        items.filter(move |(_, files)| is_newer(files)).map(|(item, _)| item.as_str())
     }
 }
 
@@ -247,7 +243,7 @@ mod tests {
         assert_eq!(files.newer_than(changed_since, "b").collect::<Vec<_>>(), ["a"]);
         assert_eq!(files.forget_from("b"), 1);
         let of_a = files.take("a");
-        assert_eq!((of_a.files.len(), of_a.new), (2, 1));
+        assert_eq!((of_a.len(), files.count_new(&of_a)), (2, 1));
         assert!(files.waiting.is_empty());
     }
 

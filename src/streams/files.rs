@@ -22,7 +22,6 @@ use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, StreamExt};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
@@ -30,7 +29,9 @@ use super::asset::{self, FILES, File};
 use super::file_links::{FileLinks, Linked, MEMORY};
 use super::file_list::{CLOCKS, FileList, files_page, is_newest_first};
 use super::recheck::RECHECK;
-use super::stream::{Remark, Sampled, Scope, Skipped, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
+use super::stream::{
+    LogLine, PageOutcome, Sampled, Scope, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo,
+};
 use crate::api::{Client, Endpoint, Get, Members};
 use crate::records::Kind::{Entries, Integer, Number, Text, Time};
 use crate::records::{Column, Fields, Record, RecordError, Rows, Table, Times, Value, all_of, column};
@@ -99,7 +100,6 @@ pub(super) const fn info(
 /// A stream with files.
 pub(super) struct WithFiles {
     context: StreamContext,
-    table: &'static Table,
     list: Endpoint,
     /// One item of it.
     item: Endpoint,
@@ -133,7 +133,7 @@ impl Stream for WithFiles {
         }
     }
 
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move {
             if matches!(slice.phase.as_str(), ANY_ORDER | FILE_LIST) {
                 self.is_out_of_order.store(true, Ordering::Relaxed);
@@ -156,20 +156,20 @@ impl Stream for WithFiles {
         vec![&self.items]
     }
 
-    fn remarks(&self) -> Vec<Remark> {
+    fn log_lines(&self) -> Vec<LogLine> {
         let missing =
             locked(&self.alone).values().filter(|item| item.is_missing).map(|item| item.new_files).sum::<u64>();
         let strays = self.strays.load(Ordering::Relaxed) + missing;
-        let mut remarks = [self.items.remarks(), self.links.remarks()].concat();
+        let mut lines = [self.items.log_lines(), self.links.log_lines()].concat();
         if self.list == Endpoint::RECORDINGS && strays > 0 {
             let (files, belong) = if strays == 1 { ("file", "belongs") } else { ("files", "belong") };
-            remarks.push(Remark::note(format!(
+            lines.push(LogLine::Note(format!(
                 "{strays} new {files} {belong} to no recording, and {} not in `recordings`: files of live streams and \
                  external streams, and of recordings that 100ms starts by itself and does not list.",
                 if strays == 1 { "is" } else { "are" },
             )));
         }
-        remarks
+        lines
     }
 
     fn remember(&self, is_finished: bool) -> Map<String, Json> {
@@ -180,7 +180,6 @@ impl Stream for WithFiles {
 impl WithFiles {
     pub(super) fn open(
         context: StreamContext,
-        table: &'static Table,
         [list, item]: [Endpoint; 2],
         prepare: fn(&mut Record<'_>),
     ) -> Arc<dyn Stream> {
@@ -192,7 +191,6 @@ impl WithFiles {
             alone: Mutex::default(),
             strays: AtomicU64::new(0),
             context,
-            table,
             list,
             item,
             prepare,
@@ -200,7 +198,7 @@ impl WithFiles {
     }
 
     /// A page, joined with the files that have been seen, as long as both lists are newest first.
-    async fn newest_first(self: Arc<Self>, slice: Slice) -> Result<Step, StreamError> {
+    async fn newest_first(self: Arc<Self>, slice: Slice) -> Result<PageOutcome, StreamError> {
         if !self.files.lock().await.admit(slice.token.as_deref()) {
             return Ok(start_over());
         }
@@ -217,7 +215,9 @@ impl WithFiles {
                 return Ok(start_over());
             }
             let end = oldest.id.clone();
-            parents.iter_mut().for_each(|parent| parent.files = files.take(&parent.id).files);
+            for parent in &mut parents {
+                parent.files = files.take(&parent.id).into_iter().map(|file| file.raw).collect();
+            }
             self.strays.fetch_add(files.forget_from(&end), Ordering::Relaxed);
         }
         let horizon = self.context.since.created(LOOK_BACK);
@@ -232,15 +232,13 @@ impl WithFiles {
             self.strays.fetch_add(files.forget_all(&self.context.client).await?, Ordering::Relaxed);
         }
         drop(files);
-        if !self.links.are_wanted() {
-            return Ok(Step { rows: self.rows(parents).await?, rest, ..Step::default() });
-        }
-        Ok(Step { later: Some(stream::once(async move { self.rows(parents).await }).boxed()), rest, ..Step::default() })
+        let stream = Arc::clone(&self);
+        self.links.outcome(async move { stream.rows(parents).await }, rest).await
     }
 
     /// Items beyond the look-back, with an id below this one, that have got a file since the cursor or are looked
     /// at again.
-    async fn late(&self, below: &str) -> Result<Step, StreamError> {
+    async fn late(&self, below: &str) -> Result<PageOutcome, StreamError> {
         let due = if self.links.recheck.is_full() {
             self.context.changed_since - RECHECK
         } else {
@@ -259,14 +257,15 @@ impl WithFiles {
         files.leave_at(rest.as_ref());
         ids.truncate(LATE_BATCH);
         for id in &ids {
-            locked(&self.alone).entry(hash_of(id)).or_default().new_files = files.take(id).new;
+            let its_files = files.take(id);
+            locked(&self.alone).entry(hash_of(id)).or_default().new_files = files.count_new(&its_files);
         }
-        Ok(Step { children: items(LATE, ids), rest, ..Step::default() })
+        Ok(PageOutcome { children: items(LATE, ids), rest, ..PageOutcome::default() })
     }
 
     /// A page of items, each of which is fetched alone, because that has its files: all that have changed, or
     /// where the order holds all.
-    async fn one_by_one(&self, slice: Slice) -> Result<Step, StreamError> {
+    async fn one_by_one(&self, slice: Slice) -> Result<PageOutcome, StreamError> {
         let (parents, next) = self.page(&slice).await?;
         let is_wanted = |parent: &Parent| {
             slice.phase == NEWEST_FIRST
@@ -275,11 +274,11 @@ impl WithFiles {
                     && self.is_first_time(&parent.id, 0)
         };
         let wanted = parents.into_iter().filter(is_wanted).map(|parent| parent.id);
-        Ok(Step { children: items(&slice.phase, wanted), rest: slice.rest(next), ..Step::default() })
+        Ok(PageOutcome { children: items(&slice.phase, wanted), rest: slice.rest(next), ..PageOutcome::default() })
     }
 
     /// A page of files in whatever order: the items of those that are new, or may have been unfinished.
-    async fn by_files(&self, slice: Slice) -> Result<Step, StreamError> {
+    async fn by_files(&self, slice: Slice) -> Result<PageOutcome, StreamError> {
         let page = files_page(&self.context.client, slice.token.as_deref()).await?;
         let mut wanted = Vec::new();
         for file in page.files {
@@ -291,7 +290,7 @@ impl WithFiles {
                 wanted.push(item);
             }
         }
-        Ok(Step { children: items(FILE_LIST, wanted), rest: slice.rest(page.next), ..Step::default() })
+        Ok(PageOutcome { children: items(FILE_LIST, wanted), rest: slice.rest(page.next), ..PageOutcome::default() })
     }
 
     /// Whether this run has not yet fetched the item alone; notes so many more new files of it.
@@ -309,7 +308,7 @@ impl WithFiles {
     }
 
     /// An item with its files. There is none when the file that tells of it belongs to an item of another list.
-    async fn item(&self, id: &str) -> Result<Step, StreamError> {
+    async fn item(&self, id: &str) -> Result<PageOutcome, StreamError> {
         let get = Get::of(self.item, id);
         let answer = self.context.client.one::<&'static RawValue, _>(get, Parent::of).await;
         let is_refused = answer.is_err();
@@ -319,9 +318,9 @@ impl WithFiles {
                 locked(&self.alone).entry(hash_of(id)).or_default().is_missing = true;
                 self.links.recheck.note(id, None);
             }
-            return Ok(Step { is_undecided: self.items.is_undecided(id), ..Step::default() });
+            return Ok(PageOutcome { is_undecided: self.items.is_undecided(id), ..PageOutcome::default() });
         };
-        Ok(Step { rows: self.rows(vec![parent?]).await?, ..Step::default() })
+        Ok(PageOutcome { rows: self.rows(vec![parent?]).await?, ..PageOutcome::default() })
     }
 
     async fn page(&self, slice: &Slice) -> Result<(Vec<Parent>, Option<String>), StreamError> {
@@ -333,7 +332,7 @@ impl WithFiles {
     async fn rows(&self, parents: Vec<Parent>) -> Result<Rows, StreamError> {
         let mut records = Vec::with_capacity(parents.len());
         for parent in &parents {
-            let mut linked = joined(parent, self.table)?;
+            let mut linked = joined(parent, self.context.description.table)?;
             (self.prepare)(&mut linked.record);
             records.push(linked);
         }
@@ -342,8 +341,8 @@ impl WithFiles {
 }
 
 /// The items one by one, in whatever order. What has been read so far is read again.
-fn start_over() -> Step {
-    Step { rest: Some(Slice::whole(ANY_ORDER)), ..Step::default() }
+fn start_over() -> PageOutcome {
+    PageOutcome { rest: Some(Slice::whole(ANY_ORDER)), ..PageOutcome::default() }
 }
 
 fn items(list: &str, ids: impl IntoIterator<Item = String>) -> Vec<Slice> {
@@ -399,7 +398,7 @@ fn joined<'a>(parent: &'a Parent, table: &'static Table) -> Result<Linked<'a>, R
     let file = primary.map(|file| file.id.clone());
     record.set("recording_assets", Value::Entries(files.into_iter().map(File::entry).collect()));
     let times = Times::new(parent.times.created, changed);
-    Ok(Linked { id: id.into(), record, times, last_file, last_unfinished, file, is_link_known: false })
+    Ok(Linked { id: id.into(), record, times, last_file, last_unfinished, file })
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub(super) const INFO: StreamInfo = info(
     "live_streams",
     &TABLE,
     |client| sample(client, Endpoint::LIVE_STREAMS, None, &TABLE),
-    |context| WithFiles::open(context, &TABLE, [Endpoint::LIVE_STREAMS, Endpoint::LIVE_STREAM], set_playback_url),
+    |context| WithFiles::open(context, [Endpoint::LIVE_STREAMS, Endpoint::LIVE_STREAM], set_playback_url),
 );
 
 /// The `url` of the API's `playback`, or all of it when it is no object.

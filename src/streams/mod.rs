@@ -45,8 +45,8 @@ pub use crate::records::{
     keep_on_one_line, mask_text, written_as_object,
 };
 pub use stream::{
-    AnalyticsRooms, DeferredRows, Options, PageStats, Remark, SETTLING, Scope, Slice, Step, Stream, StreamContext,
-    StreamError, StreamInfo, SyncBounds, Window,
+    AnalyticsRooms, DeferredRows, LogLine, Options, PageOutcome, PageStats, SETTLING, Scope, Slice, Stream,
+    StreamContext, StreamError, StreamInfo, SyncBounds, Window,
 };
 
 /// The streams that are always on offer, in the order of `discover`.

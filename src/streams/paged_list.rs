@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use super::stream::{PageStats, Sampled, Slice, Step, Stream, StreamContext, StreamError};
+use super::stream::{PageOutcome, PageStats, Sampled, Slice, Stream, StreamContext, StreamError};
 use crate::api::{ApiError, Client, Endpoint, Get};
 use crate::records::{Fields, PersonalData, Record, RecordError, Rows, Table, Times, added_fields};
 
@@ -21,7 +21,6 @@ pub(super) type Derive = for<'a> fn(Fields<'a>, &PersonalData) -> Result<(Times,
 pub(super) struct PagedList {
     pub(super) context: StreamContext,
     pub(super) list: Endpoint,
-    pub(super) phases: &'static [&'static str],
     /// The last phase is read from this long before the cursor by creation; all of it, when changes may come later.
     pub(super) look_back: Option<TimeDelta>,
     pub(super) derive: Derive,
@@ -29,18 +28,21 @@ pub(super) struct PagedList {
 
 impl Stream for PagedList {
     fn begin(&self, phase: &'static str) -> Option<Slice> {
-        let look_back = self.look_back.filter(|_| self.phases.last() == Some(&phase));
+        let look_back = self.look_back.filter(|_| self.context.description.phases.last() == Some(&phase));
         Some(look_back.map_or(Slice::whole(phase), |by| Slice::since(phase, self.context.since.created(by))))
     }
 
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move {
-            let flag = (self.phases.len() == 2).then(|| slice.phase == self.phases[0]);
+            let flag = match self.context.description.phases {
+                [first, _] => Some(slice.phase == *first),
+                _ => None,
+            };
             let shape = |page: Vec<Fields<'_>>| self.rows(&slice, page);
             let page = self.context.client.list::<Fields<'static>, _>(slice.page_of(self.list, flag), shape).await?;
             let (rows, seen) = page.content?;
             let seen = seen.filter(|_| flag.is_some());
-            Ok(Step { rows, rest: slice.rest(page.next), seen, ..Step::default() })
+            Ok(PageOutcome { rows, rest: slice.rest(page.next), seen, ..PageOutcome::default() })
         })
     }
 }

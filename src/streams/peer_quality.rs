@@ -17,7 +17,9 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::value::RawValue;
 
 use super::session::{LONGEST, Session};
-use super::stream::{DeferredRows, Remark, Skipped, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
+use super::stream::{
+    DeferredRows, LogLine, PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo,
+};
 use crate::api::{Endpoint, Get, Keyed, Members, Raw};
 use crate::records::Kind::{Integer, Number, Object, Text, Time};
 use crate::records::{
@@ -98,7 +100,7 @@ impl Stream for PeerQuality {
         Some(Slice::since(phase, self.context.since.created(LONGEST)))
     }
 
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move {
             let get = Get { limit: Some(SESSIONS_PER_PAGE), ..slice.page_of(Endpoint::SESSIONS, Some(false)) };
             let shape = |page: Vec<Fields<'_>>| {
@@ -108,7 +110,7 @@ impl Stream for PeerQuality {
             let page = self.context.client.list::<Fields<'static>, _>(get, shape).await?;
             let due: Vec<_> = page.content?.into_iter().filter(|session| self.context.is_due(&session.times)).collect();
             self.without_id.fetch_add(due.iter().map(|session| session.without_id).sum(), Ordering::Relaxed);
-            Ok(Step { rest: slice.rest(page.next), later: Some(self.measure(due)), ..Step::default() })
+            Ok(PageOutcome { rest: slice.rest(page.next), later: Some(self.measure(due)), ..PageOutcome::default() })
         })
     }
 
@@ -116,16 +118,16 @@ impl Stream for PeerQuality {
         vec![&self.skipped]
     }
 
-    fn remarks(&self) -> Vec<Remark> {
-        let mut remarks = self.skipped.remarks();
+    fn log_lines(&self) -> Vec<LogLine> {
+        let mut lines = self.skipped.log_lines();
         let without_id = self.without_id.load(Ordering::Relaxed);
         if without_id > 0 {
-            remarks.push(Remark::warning(format!(
+            lines.push(LogLine::Warning(format!(
                 "100ms gives no id for {without_id} of the people whose measurements were requested, so they were \
                  requested under the ids that `sessions` has for them, which 100ms may not know."
             )));
         }
-        remarks
+        lines
     }
 }
 

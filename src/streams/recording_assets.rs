@@ -11,7 +11,6 @@
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, StreamExt};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -20,7 +19,7 @@ use super::file_links::{FileLinks, Linked, MEMORY};
 use super::file_list::{CLOCKS, FilePage, ListedFile, NewestFirst, files_page};
 use super::paged_list::sample;
 use super::recheck::RECHECK;
-use super::stream::{Remark, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
+use super::stream::{LogLine, PageOutcome, Slice, Stream, StreamContext, StreamError, StreamInfo};
 use crate::api::Endpoint;
 use crate::records::Kind::{List, Object, Text, Time};
 use crate::records::{Column, Record, RecordError, Rows, Table, Times, all_of, column};
@@ -64,20 +63,17 @@ impl Stream for RecordingAssets {
         (phase == NEWEST_FIRST).then(|| Slice::whole(phase))
     }
 
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move {
             let page = files_page(&self.context.client, slice.token.as_deref()).await?;
             let rest = self.rest(&slice, &page);
-            if !self.links.are_wanted() {
-                return Ok(Step { rows: self.rows(page.files).await?, rest, ..Step::default() });
-            }
-            let later = stream::once(async move { self.rows(page.files).await }).boxed();
-            Ok(Step { later: Some(later), rest, ..Step::default() })
+            let stream = Arc::clone(&self);
+            self.links.outcome(async move { stream.rows(page.files).await }, rest).await
         })
     }
 
-    fn remarks(&self) -> Vec<Remark> {
-        self.links.remarks()
+    fn log_lines(&self) -> Vec<LogLine> {
+        self.links.log_lines()
     }
 
     fn remember(&self, is_finished: bool) -> Map<String, Value> {
@@ -115,5 +111,5 @@ fn record_of(raw: &RawValue) -> Result<Linked<'_>, RecordError> {
     let link = file.is_completed().then(|| id.clone());
     let record = Record::of(&TABLE, file.fields).with("created_at", created);
     let times = Times::new(created, created);
-    Ok(Linked { id, record, times, last_file: Some(created), last_unfinished, file: link, is_link_known: false })
+    Ok(Linked { id, record, times, last_file: Some(created), last_unfinished, file: link })
 }

@@ -20,5 +20,5 @@ pub(super) const INFO: StreamInfo = info(
     "recordings",
     &TABLE,
     |client| sample(client, Endpoint::RECORDINGS, None, &TABLE),
-    |context| WithFiles::open(context, &TABLE, [Endpoint::RECORDINGS, Endpoint::RECORDING], |_| {}),
+    |context| WithFiles::open(context, [Endpoint::RECORDINGS, Endpoint::RECORDING], |_| {}),
 );

@@ -43,18 +43,10 @@ static TABLE: Table = Table {
     ],
 };
 
-const PHASES: &[&str] = &["enabled", "disabled"];
-
 pub(super) const INFO: StreamInfo = StreamInfo {
     sample: |client| sample(client, Endpoint::ROOMS, Some(true), &TABLE),
-    ..StreamInfo::new("rooms", &TABLE, PHASES, |context| {
-        Arc::new(PagedList {
-            context,
-            list: Endpoint::ROOMS,
-            phases: PHASES,
-            look_back: None,
-            derive: |fields, _| derive(fields),
-        })
+    ..StreamInfo::new("rooms", &TABLE, &["enabled", "disabled"], |context| {
+        Arc::new(PagedList { context, list: Endpoint::ROOMS, look_back: None, derive: |fields, _| derive(fields) })
     })
 };
 

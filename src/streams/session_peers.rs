@@ -37,13 +37,11 @@ static TABLE: Table = Table {
     ],
 };
 
-const PHASES: &[&str] = &["active", "ended"];
-
 pub(super) const INFO: StreamInfo = StreamInfo {
     primary_key: &["session_id", "id"],
     sample,
-    ..StreamInfo::new("session_peers", &TABLE, PHASES, |context| {
-        Arc::new(PagedList { context, list: Endpoint::SESSIONS, phases: PHASES, look_back: Some(LONGEST), derive })
+    ..StreamInfo::new("session_peers", &TABLE, &["active", "ended"], |context| {
+        Arc::new(PagedList { context, list: Endpoint::SESSIONS, look_back: Some(LONGEST), derive })
     })
 };
 

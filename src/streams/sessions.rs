@@ -39,13 +39,11 @@ static TABLE: Table = Table {
     ],
 };
 
-const PHASES: &[&str] = &["active", "ended"];
-
 pub(super) const INFO: StreamInfo = StreamInfo {
     sample: |client| sample(client, Endpoint::SESSIONS, Some(false), &TABLE),
-    ..StreamInfo::new("sessions", &TABLE, PHASES, |context| {
+    ..StreamInfo::new("sessions", &TABLE, &["active", "ended"], |context| {
         // All of those that are going on, however long ago they began: they are few.
-        Arc::new(PagedList { context, list: Endpoint::SESSIONS, phases: PHASES, look_back: Some(LONGEST), derive })
+        Arc::new(PagedList { context, list: Endpoint::SESSIONS, look_back: Some(LONGEST), derive })
     })
 };
 

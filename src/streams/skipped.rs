@@ -36,10 +36,8 @@ struct Counts {
     answered: u64,
     /// so many with nothing.
     absent: u64,
-    /// The first item that was answered,
-    first_answered: Option<String>,
-    /// and whether another was, too.
-    has_answered_another: bool,
+    /// The first two items that were answered: one of them is another than any item that is refused.
+    first_answered: Vec<String>,
     /// Refusals that may be meant for all items, by item.
     undecided: BTreeMap<String, ApiError>,
     gaps: u64,
@@ -49,13 +47,14 @@ struct Counts {
 
 impl Counts {
     fn has_answered_besides(&self, item: &str) -> bool {
-        self.has_answered_another || self.first_answered.as_ref().is_some_and(|first| first != item)
+        self.first_answered.iter().any(|answered| answered != item)
     }
 
     fn answered(&mut self, item: &str) {
         self.answered += 1;
-        self.has_answered_another |= self.has_answered_besides(item);
-        self.first_answered.get_or_insert_with(|| item.to_owned());
+        if self.first_answered.is_empty() || self.first_answered.len() == 1 && self.has_answered_besides(item) {
+            self.first_answered.push(item.to_owned());
+        }
         for (_, refusal) in std::mem::take(&mut self.undecided) {
             self.gap(refusal);
         }
@@ -104,8 +103,8 @@ impl Skipped {
     }
 
     /// Counts an item that can be done without, and whose request failed for whatever reason.
-    pub fn lacks(&self, error: &ApiError) {
-        locked(&self.counts).gap(error.clone());
+    pub fn lacks(&self, error: ApiError) {
+        locked(&self.counts).gap(error);
     }
 
     /// Counts one that was not asked for, because asking has become hopeless.
@@ -134,7 +133,7 @@ impl Skipped {
     }
 
     /// What is missing, as sentences for the log.
-    pub fn remarks(&self) -> Vec<Remark> {
+    pub fn log_lines(&self) -> Vec<LogLine> {
         let Counts { answered, absent, gaps, named, .. } = &*locked(&self.counts);
         let things = self.things;
         if let Some(first) = named.first() {
@@ -147,13 +146,13 @@ impl Skipped {
             };
             let more = if *gaps as usize > named.len() { " and others" } else { "" };
             let named: Vec<String> = named.iter().map(|refusal| format!("`{}`", refusal.endpoint)).collect();
-            return vec![Remark::gap(format!(
+            return vec![LogLine::Gap(format!(
                 "{gaps} of {asked} {things} could not be read and {are} missing in this sync: {why} ({}{more}).",
                 named.join(", ")
             ))];
         }
         if *absent >= MANY && absent == answered {
-            return vec![Remark::warning(format!(
+            return vec![LogLine::Warning(format!(
                 "100ms says of all {absent} {things} that there is nothing (404, 410 or an empty answer): if you know \
                  better, report it with the log of this sync."
             ))];
@@ -172,29 +171,13 @@ fn named(refusal: ApiError, item: &str) -> ApiError {
 
 /// What a stream has to say when it has been read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remark {
-    pub sentence: String,
-    /// Whether something is missing, so that somebody should look.
-    pub is_warning: bool,
-    /// Whether it is items that the state takes for read.
-    pub is_gap: bool,
-}
-
-impl Remark {
-    /// Something is missing.
-    pub fn warning(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), is_warning: true, is_gap: false }
-    }
-
-    /// Items are missing, and the state takes them for read.
-    pub fn gap(sentence: impl Into<String>) -> Self {
-        Self { is_gap: true, ..Self::warning(sentence) }
-    }
-
+pub enum LogLine {
     /// Good to know.
-    pub fn note(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), is_warning: false, is_gap: false }
-    }
+    Note(String),
+    /// Something is missing, so that somebody should look.
+    Warning(String),
+    /// Items are missing, and the state takes them for read.
+    Gap(String),
 }
 
 #[cfg(test)]
@@ -207,7 +190,10 @@ mod tests {
     }
 
     fn sentences(skipped: &Skipped) -> Vec<String> {
-        skipped.remarks().into_iter().map(|remark| remark.sentence).collect()
+        let sentence = |line| match line {
+            LogLine::Note(sentence) | LogLine::Warning(sentence) | LogLine::Gap(sentence) => sentence,
+        };
+        skipped.log_lines().into_iter().map(sentence).collect()
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::api::{ApiError, Client};
 use crate::records::{Format, RecordError, Rows, Table, Times, Timestamp};
 use crate::seams;
 
-pub use super::skipped::{Remark, Skipped};
+pub use super::skipped::{LogLine, Skipped};
 pub use super::slice::{Scope, Slice, Window};
 
 /// What was written may become visible only minutes later, so every sync reads this much further back
@@ -83,7 +83,7 @@ impl StreamInfo {
 ///
 /// The engine keeps the set of slices not yet read, fetches several at once, and saves what is left.
 ///
-/// - The stream promises: the rows of a [`Step`], its `rest` and its `children` are all there is to the
+/// - The stream promises: the rows of a [`PageOutcome`], its `rest` and its `children` are all there is to the
 ///   slice. Whatever is read from them later is independent of the process that reads it, so that a saved
 ///   slice can be read by another run, next week.
 /// - The engine promises: a slice is replaced by its rest and its children only after the rows have been
@@ -96,7 +96,7 @@ pub trait Stream: Send + Sync {
     }
 
     /// Fetches one page of `slice`.
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>>;
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>>;
 
     /// Requests for single items, some of which may have been refused.
     fn skipped(&self) -> Vec<&Skipped> {
@@ -105,8 +105,8 @@ pub trait Stream: Send + Sync {
 
     /// What the log should say of what has been read: all of it at the end, only warnings when it did not come to
     /// its end.
-    fn remarks(&self) -> Vec<Remark> {
-        self.skipped().into_iter().flat_map(Skipped::remarks).collect()
+    fn log_lines(&self) -> Vec<LogLine> {
+        self.skipped().into_iter().flat_map(Skipped::log_lines).collect()
     }
 
     /// A refusal of one item that may be meant for all, because no other item has been answered. The stream is not
@@ -123,6 +123,8 @@ pub trait Stream: Send + Sync {
 
 /// What a stream needs to be read.
 pub struct StreamContext {
+    /// Which stream it is.
+    pub description: &'static StreamInfo,
     /// The client all streams share.
     pub client: Arc<Client>,
     /// Which columns to write.
@@ -210,7 +212,7 @@ pub type DeferredRows = BoxStream<'static, Result<Rows, StreamError>>;
 
 /// What came of fetching a page of a slice.
 #[derive(Default)]
-pub struct Step {
+pub struct PageOutcome {
     /// The records of the page.
     pub rows: Rows,
     /// Records of the page that take more requests; the rest is read meanwhile.

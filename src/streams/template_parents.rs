@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 use serde_json::value::RawValue;
 
-use super::stream::{Slice, Step, StreamContext, StreamError};
+use super::stream::{PageOutcome, Slice, StreamContext, StreamError};
 use crate::api::Endpoint;
 use crate::records::{Fields, RecordError, Rows, Timestamp};
 
@@ -37,7 +37,7 @@ pub(super) async fn fetch<'r, F>(
     context: &'r StreamContext,
     slice: &Slice,
     rows_of: impl Fn(Parent) -> F,
-) -> Result<Step, StreamError>
+) -> Result<PageOutcome, StreamError>
 where
     F: Future<Output = Result<Rows, StreamError>> + 'r,
 {
@@ -48,5 +48,5 @@ where
     for of_one in try_join_all(due.map(rows_of)).await? {
         rows.append(of_one);
     }
-    Ok(Step { rows, rest: slice.rest(page.next), ..Step::default() })
+    Ok(PageOutcome { rows, rest: slice.rest(page.next), ..PageOutcome::default() })
 }

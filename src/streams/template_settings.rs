@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 
-use super::stream::{Skipped, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
+use super::stream::{PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo};
 use super::template_parents::{self, PHASES, Parent};
 use crate::api::{Endpoint, Get};
 use crate::records::Kind::{Object, Text, Time};
@@ -40,7 +40,7 @@ struct TemplateSettings {
 }
 
 impl Stream for TemplateSettings {
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move { template_parents::fetch(&self.context, &slice, |parent| self.settings_of(parent)).await })
     }
 

@@ -36,15 +36,12 @@ static TABLE: Table = Table {
     ],
 };
 
-const PHASES: &[&str] = &["templates"];
-
 pub(super) const INFO: StreamInfo = StreamInfo {
     sample: |client| sample(client, Endpoint::TEMPLATES, None, &TABLE),
-    ..StreamInfo::new("templates", &TABLE, PHASES, |context| {
+    ..StreamInfo::new("templates", &TABLE, &["templates"], |context| {
         Arc::new(PagedList {
             context,
             list: Endpoint::TEMPLATES,
-            phases: PHASES,
             look_back: None,
             derive: |fields, _| Record::timed(&TABLE, fields).map(|(times, template)| (times, vec![template])),
         })

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, join};
 use serde_json::value::RawValue;
 
-use super::stream::{Skipped, Slice, Step, Stream, StreamContext, StreamError, StreamInfo};
+use super::stream::{PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo};
 use super::template_parents::{self, PHASES, Parent};
 use crate::api::{Endpoint, Get, Keyed, Members};
 use crate::records::Kind::{Object, Text};
@@ -60,7 +60,7 @@ struct TemplatesDestinations {
 }
 
 impl Stream for TemplatesDestinations {
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(
             async move { template_parents::fetch(&self.context, &slice, |parent| self.destinations_of(parent)).await },
         )

@@ -22,9 +22,11 @@ use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::value::RawValue;
 use tokio::sync::OnceCell;
 
-use super::stream::{Remark, Sampled, Scope, Slice, Step, Stream, StreamContext, StreamError, StreamInfo, Window};
+use super::stream::{
+    LogLine, PageOutcome, Sampled, Scope, Slice, Stream, StreamContext, StreamError, StreamInfo, Window,
+};
 use crate::api::{ApiError, Client, Problem, WebhookFilter, WebhookPage};
-use crate::records::Kind::{Object, Text, Time};
+use crate::records::Kind::{Dropped, Object, Text, Time};
 use crate::records::{
     Fields, MASK, Place, Record, RecordError, Rows, Table, Times, Timestamp, Value, added_fields, column, cut_urls,
     host, readable_id, rewritten, text_in,
@@ -45,18 +47,10 @@ static TABLE: Table = Table {
         column("error_reason", Text, "Why the delivery failed; of URLs in it only the host is said.").personal(),
         column("webhook_url", Text, "The host it was sent to; path and query may hold secrets and are left out."),
         column("data", Object, "All the event says; what is in it depends on its type.").contains_personal(),
-    ],
-};
-
-/// What 100ms itself has around an event, which is no column.
-static DELIVERY: Table = Table {
-    description: "",
-    columns: &[
-        column("event_id", Text, ""),
-        column("event_name", Text, ""),
-        column("room_id", Text, ""),
-        column("event_timestamp", Time, ""),
-        column("payload", Object, ""),
+        column("event_id", Dropped, "The same as `id`."),
+        column("event_name", Dropped, "The delivery's own type, which `delivery` tells."),
+        column("event_timestamp", Dropped, "The same as `created_at`."),
+        column("payload", Dropped, "What the other columns are made from."),
     ],
 };
 
@@ -86,6 +80,10 @@ const MOST_DELIVERIES: u64 = 5_000;
 const WANTED_DELIVERIES: u64 = 4_000;
 /// and no more parts at once.
 const MOST_PARTS: u64 = 64;
+/// A period that began with fewer pages may have so many.
+const MANY_PAGES: u64 = 1_000;
+/// Most lines have no more bytes.
+const USUAL_BYTES: usize = 1024;
 /// How often a period is read whose pages move. What comes later still is left to the next sync, which goes back an hour.
 const MOST_LOOKS: u32 = 5;
 /// What lies farther outside of a period was not left out because of its bounds: then the server ignores them.
@@ -100,13 +98,6 @@ struct WebhookEvents {
     has_clock: OnceCell<()>,
 }
 
-/// What came of reading a period.
-enum Outcome {
-    Read(Rows),
-    /// It has too many deliveries: the parts it is divided into.
-    Divided(Vec<Window>),
-}
-
 /// A delivery, with its record if that belongs to the period.
 struct Delivery {
     event: String,
@@ -115,27 +106,25 @@ struct Delivery {
     rows: Rows,
 }
 
+/// A page of deliveries. One that could not be read ends the stream.
+type DeliveriesPage = WebhookPage<Result<Vec<Delivery>, StreamError>>;
+
 impl Stream for WebhookEvents {
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move {
             // What may be asked for goes by the clock of 100ms, which nothing may have told yet.
             let ask = || async { self.context.client.ask_the_time().await.map(drop) };
             self.has_clock.get_or_try_init(ask).await?;
             let after = slice.window().after.unwrap_or_else(|| self.begins());
             let (end, later) = self.first_period(after, slice.window().before);
-            let slice_of = |window| Slice::new(DELIVERIES, Scope::Window(window));
-            let step = Step { rest: later.map(slice_of), ..Step::default() };
-            Ok(match self.read(after, end).await? {
-                Outcome::Read(rows) => Step { rows, ..step },
-                Outcome::Divided(parts) => Step { children: parts.into_iter().map(slice_of).collect(), ..step },
-            })
+            Ok(PageOutcome { rest: later.map(slice_of), ..self.read(after, end).await? })
         })
     }
 
-    fn remarks(&self) -> Vec<Remark> {
-        let mut remarks = Vec::new();
+    fn log_lines(&self) -> Vec<LogLine> {
+        let mut lines = Vec::new();
         if let Some((from, to)) = *locked(&self.lost) {
-            remarks.push(Remark::warning(format!(
+            lines.push(LogLine::Warning(format!(
                 "100ms answers for the last 30 days only, and what happened from {from} to {to} was older than that \
                  before it could be read: events of `webhook_events` are missing there. Sync more often, so that a sync \
                  that has to wait or is cut has less to read."
@@ -144,21 +133,18 @@ impl Stream for WebhookEvents {
         // An earlier process may have read the first part of this sync.
         let is_first = !self.context.since.follows_a_sync() && self.context.since.sync_started_at.is_none();
         if is_first && self.seen.load(Relaxed) == 0 {
-            remarks.push(Remark::note(
-                "100ms has no webhook history: `webhook_events` stays empty until the workspace has a webhook.",
+            lines.push(LogLine::Note(
+                "100ms has no webhook history: `webhook_events` stays empty until the workspace has a webhook."
+                    .to_owned(),
             ));
         }
-        remarks
+        lines
     }
 }
 
 fn sample(client: &Client) -> Sampled<'_> {
     Box::pin(async move {
-        let added = |page: Vec<Fields<'_>>| {
-            let mut added = added_fields(&DELIVERY, &page);
-            added.retain(|name, _| TABLE.columns.iter().all(|column| column.name != name));
-            added
-        };
+        let added = |page: Vec<Fields<'_>>| added_fields(&TABLE, &page);
         let page = client.webhook_events::<Fields<'static>, _>(&WebhookFilter::default(), added).await?;
         Ok(page.map(|page| page.content).unwrap_or_default())
     })
@@ -184,59 +170,30 @@ impl WebhookEvents {
         (Some(longest), Some(Window { after: Some(longest), before }))
     }
 
-    /// Reads all that happened from `after` to `end`; to this moment, when there is no end.
-    async fn read(&self, mut after: Timestamp, end: Option<Timestamp>) -> Result<Outcome, StreamError> {
+    /// Reads all that happened from `after` to `end`; to this moment, when there is no end. Where that is too much, it is
+    /// divided.
+    async fn read(&self, mut after: Timestamp, end: Option<Timestamp>) -> Result<PageOutcome, StreamError> {
         let (mut read, mut is_even) = (Vec::new(), true);
         for _ in 0..MOST_LOOKS {
-            let now = Timestamp::from(self.context.client.now());
-            let is_before = |moment: Option<Timestamp>| moment.is_some_and(|moment| now < moment);
-            // A period without an end ends now, while the cursor goes to where this process or an earlier one began.
-            let earlier = self.context.since.sync_started_at;
-            let began = earlier.max(self.context.client.began().map(Timestamp::from)).filter(|_| end.is_none());
-            if after >= now && is_before(earlier) || is_before(began.map(|began| began - LOOK_BACK)) {
-                return Err(inconsistent("100ms says a time before that of the earlier answers"));
-            }
-            let ends = end.map_or(now, |end| now.min(end + ATTEMPTS));
+            let now = self.context.client.now();
+            self.check_clock(after, end, now.into())?;
+            let ends = end.map_or(now.into(), |end| Timestamp::from(now).min(end + ATTEMPTS));
             let Some(first) = self.page(after, end, ends, 1).await? else { break };
-            let (total, begins, mut has_next) = (first.total, first.begins, first.has_next);
-            let content = first.content?;
-            let unknown = if has_next { u64::MAX } else { 0 };
-            if total.unwrap_or(unknown) > MOST_DELIVERIES && are_from(&content, begins.into(), ends) {
-                let parts = total.unwrap_or(unknown) / WANTED_DELIVERIES + 1;
-                if let Some(windows) = parts_of(after, end, ends, parts.min(MOST_PARTS)) {
-                    return Ok(Outcome::Divided(windows));
-                }
+            if let Some(children) = parts_of(&first, after, end, ends) {
+                return Ok(PageOutcome { children, ..PageOutcome::default() });
             }
-            read.push(content);
-            let last = first.pages.filter(|_| has_next).unwrap_or(1);
-            let (mut has_moved, mut has_aged) = (false, false);
-            is_even = true;
-            let mut take =
-                |page: Option<WebhookPage<Result<Vec<Delivery>, StreamError>>>| -> Result<bool, StreamError> {
-                    let Some(page) = page else { return Ok(false) };
-                    has_moved |= page.total != total;
-                    // A page of another size does not follow the one before it.
-                    is_even &= page.pages == first.pages || page.total != total;
-                    has_aged |= page.begins != begins;
-                    read.push(page.content?);
-                    Ok(page.has_next)
-                };
-            for page in try_join_all((2..=last).map(|number| self.page(after, end, ends, number))).await? {
-                has_next = take(page)?;
-            }
-            let mut number = last;
-            while has_next {
-                number += 1;
-                if number > most_pages(first.pages) {
-                    return Err(inconsistent("a period of the webhook history does not end"));
-                }
-                has_next = take(self.page(after, end, ends, number).await?)?;
+            let (total, count, begins) = (first.total, first.pages, first.begins);
+            let pages = self.pages_from(first, after, end, ends).await?;
+            let has_moved = pages.iter().any(|page| page.total != total);
+            let has_aged = pages.iter().any(|page| page.begins != begins);
+            // A page of another size does not follow the one before it.
+            is_even = pages.iter().all(|page| page.pages == count || page.total != total);
+            for page in pages {
+                read.push(page.content?);
             }
             if has_aged {
                 // So much later that it does not become too old again before it is read.
-                let took =
-                    TimeDelta::microseconds(Timestamp::from(self.context.client.now()).as_micros() - now.as_micros());
-                let from = (self.oldest() + took).floor_to_second();
+                let from = (self.oldest() + (self.context.client.now() - now)).floor_to_second();
                 self.lose(after, from);
                 after = after.max(from);
             } else if !has_moved && is_even {
@@ -246,7 +203,46 @@ impl WebhookEvents {
         if !is_even {
             return Err(inconsistent("the pages of a period of the webhook history differ in size"));
         }
-        Ok(Outcome::Read(last_of_each(read)))
+        Ok(PageOutcome { rows: last_of_each(read), ..PageOutcome::default() })
+    }
+
+    /// Fails when 100ms says a time before that of the earlier answers. A period without an end ends now, while the cursor
+    /// goes to where this process or an earlier one began.
+    fn check_clock(&self, after: Timestamp, end: Option<Timestamp>, now: Timestamp) -> Result<(), StreamError> {
+        let earlier = self.context.since.sync_started_at;
+        let began = earlier.max(self.context.client.began().map(Timestamp::from)).filter(|_| end.is_none());
+        let is_before = |moment: Option<Timestamp>| moment.is_some_and(|moment| now < moment);
+        if after >= now && is_before(earlier) || is_before(began.map(|began| began - LOOK_BACK)) {
+            return Err(inconsistent("100ms says a time before that of the earlier answers"));
+        }
+        Ok(())
+    }
+
+    /// All pages of a period, of which this is the first.
+    async fn pages_from(
+        &self,
+        first: DeliveriesPage,
+        after: Timestamp,
+        end: Option<Timestamp>,
+        ends: Timestamp,
+    ) -> Result<Vec<DeliveriesPage>, StreamError> {
+        // More arrive while they are read, but not without end.
+        let most = first.pages.unwrap_or_default().saturating_mul(2).max(MANY_PAGES);
+        let last = first.pages.filter(|_| first.has_next).unwrap_or(1);
+        let side_by_side = (2..=last).map(|number| self.page(after, end, ends, number));
+        let others = try_join_all(side_by_side).await?;
+        let mut pages: Vec<_> = std::iter::once(first).chain(others.into_iter().flatten()).collect();
+        for number in last + 1.. {
+            if !pages.last().is_some_and(|page| page.has_next) {
+                break;
+            }
+            if number > most {
+                return Err(inconsistent("a period of the webhook history does not end"));
+            }
+            let Some(page) = self.page(after, end, ends, number).await? else { break };
+            pages.push(page);
+        }
+        Ok(pages)
     }
 
     /// A page of the deliveries from `after` to `ends`, of which those before `end` are wanted; `None` when there is no
@@ -257,7 +253,7 @@ impl WebhookEvents {
         end: Option<Timestamp>,
         ends: Timestamp,
         number: u64,
-    ) -> Result<Option<WebhookPage<Result<Vec<Delivery>, StreamError>>>, StreamError> {
+    ) -> Result<Option<DeliveriesPage>, StreamError> {
         let is_too_old = || self.oldest() >= ends;
         if after >= ends {
             return Ok(None);
@@ -277,10 +273,11 @@ impl WebhookEvents {
             }
             page => page?,
         };
-        if let Some(page) = &page
-            && after < page.begins.into()
-        {
-            self.lose(after, page.begins.into());
+        if let Some(page) = &page {
+            page.content.as_ref().map_err(StreamError::clone)?;
+            if after < page.begins.into() {
+                self.lose(after, page.begins.into());
+            }
         }
         Ok(page)
     }
@@ -295,27 +292,20 @@ impl WebhookEvents {
     /// next period.
     fn deliveries(&self, page: Vec<Fields<'_>>, end: Option<Timestamp>) -> Result<Vec<Delivery>, StreamError> {
         self.seen.fetch_add(page.len() as u64, Relaxed);
-        let (mut deliveries, mut buffer) = (Vec::with_capacity(page.len()), Vec::new());
+        let mut deliveries = Vec::with_capacity(page.len());
         for fields in page {
             let (record, event, time, has_succeeded) = record_of(fields)?;
             // An earlier attempt of an event is left out, and the last one may be what was written.
-            let mut rows = Rows { is_tentative: true, bytes: buffer, ..Rows::default() };
+            let mut rows = Rows { is_tentative: true, bytes: Vec::with_capacity(USUAL_BYTES), ..Rows::default() };
             if time >= self.context.changed_since && end.is_none_or(|end| time < end) {
                 rows.push(&self.context.format, &record, Some(Times::new(time, time)));
             }
             // What waits has no more bytes than it needs.
-            let line = rows.bytes.clone();
-            buffer = std::mem::replace(&mut rows.bytes, line);
-            buffer.clear();
+            rows.bytes.shrink_to_fit();
             deliveries.push(Delivery { event: event.into(), time, has_succeeded, rows });
         }
         Ok(deliveries)
     }
-}
-
-/// Whether all of these lie in the period that was requested.
-fn are_from(deliveries: &[Delivery], begins: Timestamp, ends: Timestamp) -> bool {
-    deliveries.iter().all(|delivery| begins - STRAY <= delivery.time && delivery.time <= ends + STRAY)
 }
 
 /// The records of the last delivery of each event. At the same time it is the one that worked, because after it there
@@ -336,20 +326,27 @@ fn last_of_each(pages: Vec<Vec<Delivery>>) -> Rows {
     rows
 }
 
+/// The parts that a period is divided into when it has too many deliveries, by its first page; `None` when it has not.
+fn parts_of(page: &DeliveriesPage, after: Timestamp, end: Option<Timestamp>, ends: Timestamp) -> Option<Vec<Slice>> {
+    let total = page.total.unwrap_or(if page.has_next { u64::MAX } else { 0 });
+    let is_inside = |time| Timestamp::from(page.begins) - STRAY <= time && time <= ends + STRAY;
+    let keeps_bounds = page.content.as_ref().is_ok_and(|all| all.iter().all(|delivery| is_inside(delivery.time)));
+    let parts = (total / WANTED_DELIVERIES + 1).min(MOST_PARTS);
+    if total > MOST_DELIVERIES && keeps_bounds { divided(after, end, ends, parts) } else { None }
+}
+
 /// About so many `parts` of a period, whose end may be open, at whole seconds; `None` when it is too short.
-fn parts_of(after: Timestamp, end: Option<Timestamp>, ends: Timestamp, parts: u64) -> Option<Vec<Window>> {
+fn divided(after: Timestamp, end: Option<Timestamp>, ends: Timestamp, parts: u64) -> Option<Vec<Slice>> {
     let length = ends.seconds_since(after) as i64;
     let part = (length / parts.max(2) as i64).max(1);
     let cuts = (1..length / part).map(|number| Some((after + TimeDelta::seconds(number * part)).floor_to_second()));
     let edges: Vec<_> = std::iter::once(Some(after)).chain(cuts).chain([end]).collect();
     let windows = edges.windows(2).map(|pair| Window { after: pair[0], before: pair[1] });
-    (edges.len() > 2).then(|| windows.collect())
+    (edges.len() > 2).then(|| windows.map(slice_of).collect())
 }
 
-/// How many pages a period may have that began with `said` pages: more arrive while it is read, but not without end.
-fn most_pages(said: Option<u64>) -> u64 {
-    const MANY: u64 = 1_000;
-    said.unwrap_or_default().saturating_mul(2).max(MANY)
+fn slice_of(window: Window) -> Slice {
+    Slice::new(DELIVERIES, Scope::Window(window))
 }
 
 fn inconsistent(what: &str) -> StreamError {
@@ -440,11 +437,11 @@ mod tests {
     #[test]
     fn parts_leave_no_gap_and_keep_an_open_end() {
         for (end, ends) in [(Some(at(1_000)), at(1_060)), (None, at(1_003))] {
-            let parts = parts_of(at(0), end, ends, 7).unwrap();
+            let parts: Vec<_> = divided(at(0), end, ends, 7).unwrap().iter().map(Slice::window).collect();
             assert!(parts.windows(2).all(|pair| pair[0].before.is_some() && pair[0].before == pair[1].after));
             assert_eq!((parts[0].after, parts[parts.len() - 1].before), (Some(at(0)), end));
             assert!((7..=8).contains(&parts.len()));
         }
-        assert!(parts_of(at(0), None, at(1), 7).is_none());
+        assert!(divided(at(0), None, at(1), 7).is_none());
     }
 }

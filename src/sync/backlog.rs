@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::window::{self, Pace};
 use crate::api::PAGE_SIZE;
 use crate::seams;
-use crate::streams::{PageStats, Slice, Step};
+use crate::streams::{PageOutcome, PageStats, Slice};
 
 /// Pages that hold mostly items outside of their window, before cutting windows is given up.
 const STRAY_PAGES: u32 = 2;
@@ -115,13 +115,13 @@ impl Backlog {
     /// The slices that take the place of slice `id` after a page of it, the next one to read first; `None` when the
     /// list hands out a page token twice, so that reading on would never end. When `idle` workers have nothing to do,
     /// the rest of a window is cut by time, so that they share it, if that pays.
-    pub fn next_slices(&mut self, id: u64, step: Step, idle: usize) -> Option<NextSlices> {
+    pub fn next_slices(&mut self, id: u64, outcome: PageOutcome, idle: usize) -> Option<NextSlices> {
         let pending = self.pending.get_mut(&id)?;
         let mut seen_tokens = std::mem::take(&mut pending.seen_tokens);
         let (pace, parent) = (pending.pace, pending.parent.clone());
-        let rest = if pending.slice.is_single_page { pending.slice.left_of_page(step.rest) } else { step.rest };
+        let rest = if pending.slice.is_single_page { pending.slice.left_of_page(outcome.rest) } else { outcome.rest };
         let page = pending.slice.page_before(rest.as_ref());
-        if step.is_undecided {
+        if outcome.is_undecided {
             self.hold(id, rest.as_ref());
         }
         let origin = parent.clone().unwrap_or_else(|| Arc::new(page.clone()));
@@ -130,7 +130,7 @@ impl Backlog {
             let parent = (slice.phase == origin.phase).then(|| Arc::clone(&origin));
             PendingSlice::new(slice, parent)
         };
-        let mut pieces: Vec<PendingSlice> = step.children.into_iter().map(child).collect();
+        let mut pieces: Vec<PendingSlice> = outcome.children.into_iter().map(child).collect();
         if let Some(rest) = rest {
             if rest.phase != origin.phase {
                 // It continues in another list, whose tokens may be those of this one.
@@ -140,12 +140,12 @@ impl Backlog {
                 return None;
             }
             let rest = PendingSlice { pace, seen_tokens, ..PendingSlice::new(rest, parent) };
-            match step.seen.filter(|_| !rest.slice.is_single_page) {
+            match outcome.seen.filter(|_| !rest.slice.is_single_page) {
                 Some(seen) => pieces.extend(self.divide(rest, &seen, idle)),
                 None => pieces.push(rest),
             }
         } else if parent.is_none() {
-            let items = step.seen.map_or(0, |seen| seen.items);
+            let items = outcome.seen.map_or(0, |seen| seen.items);
             self.budget -= 1.0 - items as f64 / PAGE_SIZE as f64;
         }
         let pieces = pieces.into_iter().map(|piece| (self.new_id(), piece)).collect();

@@ -20,7 +20,7 @@ use crate::api::repeated_token;
 use crate::failure::Failure;
 use crate::nearest::nearest;
 use crate::seams::{self, locked};
-use crate::streams::{DeferredRows, Rows, Slice, Step, StreamError, StreamInfo, Timestamp};
+use crate::streams::{DeferredRows, LogLine, PageOutcome, Rows, Slice, StreamError, StreamInfo, Timestamp};
 
 /// A cursor further ahead of both clocks than this cannot come from data.
 const FUTURE: TimeDelta = TimeDelta::days(1);
@@ -47,7 +47,7 @@ impl From<OutputClosed> for Interruption {
 }
 
 enum Fetched {
-    Page(Box<Step>),
+    Page(Box<PageOutcome>),
     /// Rows of a page that took more requests, and those that are still to come.
     Part(Rows, Option<DeferredRows>),
 }
@@ -157,7 +157,7 @@ impl Driver {
         if let Some(refusal) = self.job.stream.undecided() {
             return Err(StreamError::from(refusal).into());
         }
-        self.log_remarks(Level::Info).await?;
+        self.write_log_lines(Level::Info).await?;
         Ok(self.checkpointer.finished(self.job.stream.remember(true), seams::now().into()))
     }
 
@@ -198,11 +198,14 @@ impl Driver {
     }
 
     /// Logs what the stream has to say about what it read, if it is at least so important.
-    async fn log_remarks(&self, least: Level) -> Result<(), OutputClosed> {
-        for remark in self.job.stream.remarks() {
-            let level = if remark.is_warning { Level::Warn } else { Level::Info };
+    async fn write_log_lines(&self, least: Level) -> Result<(), OutputClosed> {
+        for line in self.job.stream.log_lines() {
+            let (level, sentence) = match line {
+                LogLine::Note(sentence) => (Level::Info, sentence),
+                LogLine::Warning(sentence) | LogLine::Gap(sentence) => (Level::Warn, sentence),
+            };
             if level >= least {
-                self.output.log(level, remark.sentence).await?;
+                self.output.log(level, sentence).await?;
             }
         }
         Ok(())
@@ -235,33 +238,33 @@ impl Driver {
 
     async fn take(&mut self, id: u64, fetched: Fetched) -> Result<(), Interruption> {
         match fetched {
-            Fetched::Page(step) => self.take_page(id, *step).await,
+            Fetched::Page(outcome) => self.take_page(id, *outcome).await,
             Fetched::Part(rows, Some(rest)) => {
                 self.fetch_deferred(id, rest);
                 self.write(rows, None).await
             }
             Fetched::Part(rows, None) => {
                 let is_undecided = self.job.stream.undecided().is_some();
-                let next = self.backlog.next_slices(id, Step { is_undecided, ..Step::default() }, 0);
+                let next = self.backlog.next_slices(id, PageOutcome { is_undecided, ..PageOutcome::default() }, 0);
                 self.write(rows, next).await
             }
         }
     }
 
-    async fn take_page(&mut self, id: u64, mut step: Step) -> Result<(), Interruption> {
+    async fn take_page(&mut self, id: u64, mut outcome: PageOutcome) -> Result<(), Interruption> {
         if let Some(began) = self.job.client.began() {
             self.checkpointer.began(began.into());
         }
         // Masked in a saved state, it could not be requested again.
         let holds_secret = |text| self.output.redactor().holds_secret(text);
-        if step.rest.iter().chain(&step.children).flat_map(Slice::texts).any(holds_secret) {
+        if outcome.rest.iter().chain(&outcome.children).flat_map(Slice::texts).any(holds_secret) {
             return Err(Failure::secret_in_pages(self.name()).into());
         }
-        let (rows, deferred) = (std::mem::take(&mut step.rows), step.later.take());
+        let (rows, deferred) = (std::mem::take(&mut outcome.rows), outcome.later.take());
         let busy = self.tasks.len() + self.backlog.waiting() + 1;
         // One of the idle workers fetches the rest of this slice.
         let idle = self.workers.saturating_sub(busy).min(self.job.client.idle_workers().saturating_sub(1));
-        let Some(mut next) = self.backlog.next_slices(id, step, idle) else {
+        let Some(mut next) = self.backlog.next_slices(id, outcome, idle) else {
             return Err(StreamError::from(repeated_token(self.name().to_owned())).into());
         };
         if let Some(deferred) = deferred {
@@ -331,9 +334,11 @@ impl Driver {
         if self.has_warned_of_gaps {
             return Ok(());
         }
-        for gap in self.job.stream.remarks().into_iter().filter(|remark| remark.is_gap) {
-            self.has_warned_of_gaps = true;
-            self.output.log(Level::Warn, format!("So far, {}", gap.sentence)).await?;
+        for line in self.job.stream.log_lines() {
+            if let LogLine::Gap(sentence) = line {
+                self.has_warned_of_gaps = true;
+                self.output.log(Level::Warn, format!("So far, {sentence}")).await?;
+            }
         }
         Ok(())
     }
@@ -366,7 +371,7 @@ impl Driver {
             }
             self.output.message(failure.to_message(stream)).await?;
         }
-        self.log_remarks(Level::Warn).await?;
+        self.write_log_lines(Level::Warn).await?;
         // What an earlier run had left was refused again, and perhaps nothing else was requested. Beginning with the
         // first phase, the next run requests other items, too, which decide what the refusal means.
         let is_at_the_end = self.backlog.is_empty() && self.next_phase >= self.job.description.phases.len();

@@ -19,7 +19,7 @@ use crate::airbyte::{Level, SyncMode};
 use crate::api::{ApiError, Client, Credentials, Policy, Settings};
 use crate::redact::Redactor;
 use crate::streams::{
-    self, Format, Hashes, PageStats, PersonalData, Remark, Remembered, Scope, Slice, Step, Stream, StreamError,
+    self, Format, Hashes, LogLine, PageOutcome, PageStats, PersonalData, Remembered, Scope, Slice, Stream, StreamError,
     StreamInfo, Timestamp, Window, WrittenHashes,
 };
 
@@ -128,9 +128,9 @@ impl<'i> Reader<'i> {
                     return false;
                 }
                 pages -= 1;
-                let step = self.write(&slice, &mut progress);
+                let outcome = self.write(&slice, &mut progress);
                 let waiting = backlog.waiting();
-                let next = backlog.next_slices(id, step, self.workers.saturating_sub(busy)).unwrap();
+                let next = backlog.next_slices(id, outcome, self.workers.saturating_sub(busy)).unwrap();
                 backlog.replace(next);
                 busy += (backlog.waiting() - waiting).saturating_sub(1);
                 if progress.is_due(std::time::Duration::ZERO) || pages.is_multiple_of(3) {
@@ -145,7 +145,7 @@ impl<'i> Reader<'i> {
     }
 
     /// Writes a page and says what is left.
-    fn write(&mut self, slice: &Slice, progress: &mut Checkpointer) -> Step {
+    fn write(&mut self, slice: &Slice, progress: &mut Checkpointer) -> PageOutcome {
         let (page, next) = self.server.page(self.items, slice);
         let window = slice.window();
         let taken: Vec<Item> = page.iter().filter(|(created, _)| window.takes(at(*created))).copied().collect();
@@ -164,7 +164,7 @@ impl<'i> Reader<'i> {
             items: taken.len(),
             strays: page.iter().filter(|(created, _)| is_stray(*created)).count(),
         });
-        Step { rest: slice.rest(next), seen, ..Step::default() }
+        PageOutcome { rest: slice.rest(next), seen, ..PageOutcome::default() }
     }
 
     fn missed(&self, after: Option<Timestamp>) -> Vec<u32> {
@@ -303,8 +303,8 @@ proptest! {
                 expected.push(in_one_of);
             }
             expected.extend(rest.iter().map(|rest| vec![rest.clone()]));
-            let step = Step { rest: page.rest(Some("t".into())), children: children.clone(), ..Step::default() };
-            let next = backlog.next_slices(id, step, 0).unwrap();
+            let outcome = PageOutcome { rest: page.rest(Some("t".into())), children: children.clone(), ..PageOutcome::default() };
+            let next = backlog.next_slices(id, outcome, 0).unwrap();
             backlog.replace(next);
         }
         let saved = backlog.slices(most);
@@ -316,8 +316,8 @@ proptest! {
 }
 
 /// A page of slice `id` has been fetched and written.
-fn read(backlog: &mut Backlog, id: u64, step: Step) {
-    let next = backlog.next_slices(id, step, 0).unwrap();
+fn read(backlog: &mut Backlog, id: u64, outcome: PageOutcome) {
+    let next = backlog.next_slices(id, outcome, 0).unwrap();
     backlog.replace(next);
 }
 
@@ -328,12 +328,16 @@ fn refused(pages: usize) -> Backlog {
     for page in 0..pages {
         let (id, slice) = backlog.take().unwrap();
         let children = vec![Slice::new("enabled", Scope::Room { room: format!("{page:024}") })];
-        read(&mut backlog, id, Step { rest: slice.rest(Some(format!("{page:024}"))), children, ..Step::default() });
+        read(
+            &mut backlog,
+            id,
+            PageOutcome { rest: slice.rest(Some(format!("{page:024}"))), children, ..PageOutcome::default() },
+        );
         let (room, _) = backlog.take().unwrap();
-        read(&mut backlog, room, Step { is_undecided: true, ..Step::default() });
+        read(&mut backlog, room, PageOutcome { is_undecided: true, ..PageOutcome::default() });
     }
     let (last, _) = backlog.take().unwrap();
-    read(&mut backlog, last, Step::default());
+    read(&mut backlog, last, PageOutcome::default());
     backlog
 }
 
@@ -366,11 +370,11 @@ impl Stream for Panics {
     fn begin(&self, phase: &'static str) -> Option<Slice> {
         Some(Slice::whole(phase))
     }
-    fn fetch(self: Arc<Self>, _: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
+    fn fetch(self: Arc<Self>, _: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         assert!(!self.when_fetching, "planted");
-        Box::pin(async { Ok(Step::default()) })
+        Box::pin(async { Ok(PageOutcome::default()) })
     }
-    fn remarks(&self) -> Vec<Remark> {
+    fn log_lines(&self) -> Vec<LogLine> {
         assert!(self.when_fetching, "planted");
         Vec::new()
     }
@@ -389,10 +393,10 @@ impl Stream for Empty {
     fn begin(&self, phase: &'static str) -> Option<Slice> {
         Some(Slice::whole(phase))
     }
-    fn fetch(self: Arc<Self>, _: Slice) -> BoxFuture<'static, Result<Step, StreamError>> {
-        Box::pin(async { Ok(Step::default()) })
+    fn fetch(self: Arc<Self>, _: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
+        Box::pin(async { Ok(PageOutcome::default()) })
     }
-    fn remarks(&self) -> Vec<Remark> {
+    fn log_lines(&self) -> Vec<LogLine> {
         Vec::new()
     }
     fn undecided(&self) -> Option<ApiError> {
@@ -483,8 +487,8 @@ fn an_even_history_is_shared_by_all_workers() {
     assert_eq!(alone.requests, 401, "one worker alone cuts nothing");
 }
 
-fn rest(token: &str) -> Step {
-    Step { rest: Slice::whole(LIST).rest(Some(token.to_owned())), ..Step::default() }
+fn rest(token: &str) -> PageOutcome {
+    PageOutcome { rest: Slice::whole(LIST).rest(Some(token.to_owned())), ..PageOutcome::default() }
 }
 
 #[test]
@@ -507,7 +511,7 @@ fn a_page_that_takes_longer_is_pending_until_it_is_written() {
     let single = Slice { is_single_page: true, ends_at: Some("a".into()), ..Slice::whole(LIST) };
     let next = Slice::whole(LIST).rest(Some("a".into())).unwrap();
     assert_eq!(backlog.slices(usize::MAX), [single, next.clone()]);
-    read(&mut backlog, page, Step::default());
+    read(&mut backlog, page, PageOutcome::default());
     assert_eq!(backlog.slices(usize::MAX), [next]);
 }
 
@@ -531,7 +535,7 @@ fn children_become_their_page_again_when_a_state_has_no_room() {
     let mut backlog = Backlog::new(vec![Slice::whole(LIST)], 2);
     let (page, _) = backlog.take().unwrap();
     let room = |number: u32| Slice::new(LIST, Scope::Room { room: format!("room {number}") });
-    read(&mut backlog, page, Step { children: (0..50).map(room).collect(), ..rest("a") });
+    read(&mut backlog, page, PageOutcome { children: (0..50).map(room).collect(), ..rest("a") });
     assert_eq!(backlog.slices(usize::MAX).len(), 51);
     let few = backlog.slices(500);
     let single = Slice { is_single_page: true, ends_at: Some("a".into()), ..Slice::whole(LIST) };
@@ -643,7 +647,7 @@ fn how_much_is_left_is_known_once_the_lists_have_been_read() {
     let mut read_page = |children: Vec<Slice>| {
         let before = backlog.share();
         let (id, _) = backlog.take().unwrap();
-        read(&mut backlog, id, Step { children, ..Step::default() });
+        read(&mut backlog, id, PageOutcome { children, ..PageOutcome::default() });
         (before, backlog.share())
     };
     let items = ["a", "b"].map(|id| Slice::new(LIST, Scope::Item { item: id.to_owned() }));
