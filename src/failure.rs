@@ -10,7 +10,6 @@ use chrono::{DateTime, Utc};
 use crate::airbyte::FailureType::{ConfigError, SystemError, TransientError};
 use crate::airbyte::{FailureType, Message};
 use crate::api::{ApiError, GiveUpReason, Problem, TokenProblem};
-use crate::config::Mistakes;
 use crate::streams::StreamError;
 
 /// Something that ends a command or a stream.
@@ -121,12 +120,6 @@ impl Failure {
     pub fn to_message(&self, stream: Option<&str>) -> Message {
         let Self { kind, message, internal, .. } = self.clone();
         Message::Error { kind, message, internal, stream: stream.map(str::to_owned) }
-    }
-}
-
-impl From<Mistakes> for Failure {
-    fn from(mistakes: Mistakes) -> Self {
-        Self::config(mistakes.to_string())
     }
 }
 

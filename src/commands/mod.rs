@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::airbyte::{Level, Message};
 use crate::api::{self, Client, Credentials, Exchange, Policy};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::redact::Redactor;
 use crate::seams::{self, locked};
@@ -188,7 +188,7 @@ async fn dispatch(
     let ended = match command {
         Command::Completions { .. } => Some(Ok(Ending::Well)),
         Command::Spec => {
-            output.message(Message::Spec { documentation_url: DOCUMENTATION, form: Config::schema() }).await?;
+            output.message(Message::Spec { documentation_url: DOCUMENTATION, form: config::schema() }).await?;
             Some(Ok(Ending::Well))
         }
         Command::Check { exit_code, .. } => {
@@ -221,7 +221,7 @@ async fn connect(
     for doubt in Config::doubts(&typed) {
         output.log(Level::Warn, doubt).await?;
     }
-    let config = Config::read(&typed, now).map_err(Failure::from)?;
+    let config = Config::read(&typed, now).map_err(Failure::config)?;
     let time_scale = time_scale()?;
     if let Credentials::Token(token) = &config.credentials
         && let Some(expires) =
