@@ -2,7 +2,7 @@
 //! was entered against it.
 //!
 //! A platform folds away what is not required, unless it says `always_show`: so that nobody saves without credentials,
-//! they say it.
+//! they say it. Every setting that has a default may be left empty, so the patterns allow it.
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
@@ -15,10 +15,6 @@ use crate::streams::{self, AnalyticsRooms};
 
 /// The time formats of `start_date`, as a regular expression for forms.
 const DATE_PATTERN: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]+)?Z)?$";
-/// A text that may be left empty, as every setting may that has a default.
-const SALT_PATTERN: &str = "^$|^[\\s\\S]{16,}$";
-const URL_PATTERN: &str = "^$|^https?://";
-
 /// Only the credentials and the start date are needed. Everything else can be left as it is.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only the schema generator reads the fields")]
@@ -50,7 +46,7 @@ struct Form {
     personal_data: String,
     /// The secret for "hash": a random text of 16 characters or more. Keep it safe and do not change it, because with another salt every hash is different.
     #[schemars(title = "Salt for Hashes", extend(
-        "group" = "data", "order" = 6, "airbyte_secret" = true, "pattern" = SALT_PATTERN,
+        "group" = "data", "order" = 6, "airbyte_secret" = true, "pattern" = "^$|^[\\s\\S]{16,}$",
         "pattern_descriptor" = "16 characters or more"))]
     personal_data_salt: String,
     /// Only these types of events are read. Leave it empty for all. "peer.join" and "peer.leave" are made from the participants of the sessions.
@@ -74,7 +70,7 @@ struct Form {
     requests_per_second: f64,
     /// The address of the 100ms API. Leave it as it is unless 100ms gave you another one.
     #[schemars(title = "API URL", extend(
-        "group" = "advanced", "order" = 12, "default" = DEFAULT_API_URL, "pattern" = URL_PATTERN, "pattern_descriptor" = "https://host"))]
+        "group" = "advanced", "order" = 12, "default" = DEFAULT_API_URL, "pattern" = "^$|^https?://", "pattern_descriptor" = "https://host"))]
     api_url: String,
 }
 
@@ -225,14 +221,9 @@ fn names(choices: &Value) -> Vec<&str> {
 }
 
 /// "`a`, `b` or `c`".
-pub(super) fn alternatives(names: &[&str]) -> String {
-    match names.split_last() {
-        Some((last, [])) => format!("`{last}`"),
-        Some((last, names)) => {
-            format!("{} or `{last}`", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
-        }
-        None => String::new(),
-    }
+fn alternatives(names: &[&str]) -> String {
+    let all = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    all.rsplit_once(", ").map_or(all.clone(), |(others, last)| format!("{others} or {last}"))
 }
 
 /// A value that the user gave, for a sentence. Long texts may be keys that ended up in the wrong field.
