@@ -54,15 +54,15 @@ impl Role {
 }
 
 /// A file in its role; `-` is standard input.
-pub(super) struct File {
+pub(super) struct File<'a> {
     pub(super) role: Role,
-    pub(super) path: PathBuf,
+    pub(super) path: &'a Path,
 }
 
-impl File {
+impl File<'_> {
     /// A sentence about this file.
     pub(super) fn failure(&self, problem: &str) -> Failure {
-        let name = if is_stdin(&self.path) { "standard input".to_owned() } else { self.path.display().to_string() };
+        let name = if is_stdin(self.path) { "standard input".to_owned() } else { self.path.display().to_string() };
         Failure::file(self.role.words().0, &name, problem)
     }
 
@@ -99,7 +99,7 @@ impl File {
 
     /// The JSON values it holds, and how many lines are none.
     async fn read(&self) -> Result<(Vec<Value>, usize), Failure> {
-        let (role, path) = (self.role, self.path.clone());
+        let (role, path) = (self.role, self.path.to_owned());
         let (report, done) = oneshot::channel();
         // Not one of the runtime's threads: where none can be started, it panics.
         let thread = std::thread::Builder::new()
@@ -121,7 +121,7 @@ pub(super) async fn configuration(files: &[&PathBuf]) -> Result<Map<String, Valu
             "Only one of `--config`, `--catalog` and `--state` can be `-` (standard input): name a file for the others.",
         ));
     }
-    let file = File { role: Role::Config, path: (*path).clone() };
+    let file = File { role: Role::Config, path };
     match &mut file.values().await?[..] {
         [Value::Object(settings)] => Ok(std::mem::take(settings)),
         _ => Err(file.failure("is not a JSON object: write it as `{…}`")),

@@ -135,9 +135,10 @@ pub async fn run<W: Write + Send + 'static>(
         clap_complete::generate(shell, &mut Arguments::command(), "source-100ms", &mut text);
         return (Ending::Well, stdout.write_all(&text));
     }
-    if let Some(advice) = presentation::misuse(&arguments, &environment) {
-        return (Ending::Misused, writeln!(std::io::stderr(), "{advice}"));
-    }
+    let (presentation, terminal) = match Presentation::of(&arguments, &environment, stdout) {
+        Ok(presentation) => presentation,
+        Err(advice) => return (Ending::Misused, writeln!(std::io::stderr(), "{advice}")),
+    };
     let Some(typed) = stop.run_until_cancelled(files::configuration(&arguments.command.files())).await else {
         return (Ending::Stopped, Ok(()));
     };
@@ -145,7 +146,6 @@ pub async fn run<W: Write + Send + 'static>(
     // What must never be printed is known before anything is.
     let redactor = Redactor::new(typed.iter().flat_map(Config::secrets));
     typed.iter().filter_map(Config::salt).for_each(|salt| redactor.add_salt(salt));
-    let (presentation, terminal) = Presentation::of(&arguments, &environment, stdout);
     let (output, writer) = Output::new(terminal, redactor, level);
     let written = writer.start();
     let ended = dispatch(arguments.command, typed, &environment, &presentation, &output, stop).await;

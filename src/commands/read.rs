@@ -34,10 +34,7 @@ pub(super) async fn run(
     // Catalog and state may come from a pipe that nobody writes to.
     let inputs = async {
         let selection = match &arguments.catalog {
-            Some(path) => {
-                let file = File { role: Role::Catalog, path: path.clone() };
-                selection::of_catalog(&file, arguments.incremental).await?
-            }
+            Some(path) => selection::of_catalog(&File { role: Role::Catalog, path }, arguments.incremental).await?,
             None => selection::of_names(&arguments.streams, arguments.incremental)?,
         };
         Ok::<_, Failure>((selection, saved_states(arguments, presentation.folder.as_ref()).await?))
@@ -79,8 +76,9 @@ fn names() -> Vec<&'static str> {
 /// The states to resume from: those of `--state`, or those in the folder.
 async fn saved_states(arguments: &ReadArguments, folder: Option<&Shared<Folder>>) -> Result<SavedStates, Failure> {
     let in_folder = folder.map_or(Ok(None), |folder| locked(folder).state());
-    let (role, path) = match (&arguments.state, in_folder.map_err(|error| Failure::config(error.to_string()))?) {
-        (Some(path), _) => (Role::State, path.clone()),
+    let in_folder = in_folder.map_err(|error| Failure::config(error.to_string()))?;
+    let (role, path) = match (&arguments.state, &in_folder) {
+        (Some(path), _) => (Role::State, path),
         (None, Some(path)) => (Role::FolderState, path),
         (None, None) => return Ok(SavedStates::default()),
     };

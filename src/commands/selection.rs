@@ -16,7 +16,7 @@ pub(super) type Selection = (Vec<ConfiguredStream>, Option<(Level, String)>);
 ///
 /// # Errors
 /// When it holds no catalog that can be understood.
-pub(super) async fn of_catalog(file: &File, is_incremental: bool) -> Result<Selection, Failure> {
+pub(super) async fn of_catalog(file: &File<'_>, is_incremental: bool) -> Result<Selection, Failure> {
     let catalog = the_catalog(file.values().await?).ok_or_else(|| {
         file.failure("holds messages, but no CATALOG among them: save the whole output of `discover`")
     })?;
