@@ -103,7 +103,7 @@ impl File<'_> {
         let (report, done) = oneshot::channel();
         // Not one of the runtime's threads: where none can be started, it panics.
         let thread = std::thread::Builder::new()
-            .spawn(move || report.send(open(&path).and_then(|file| read_values(file, role))));
+            .spawn(move || report.send(open(&path).map_err(unreadable).and_then(|file| read_values(file, role))));
         thread.map_err(|error| Failure::thread(&error))?;
         let read = done.await.unwrap_or_else(|_| Err("cannot be read: check the path".into()));
         read.map_err(|problem| self.failure(&problem))
@@ -132,12 +132,10 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-fn open(path: &Path) -> Result<Box<dyn BufRead>, String> {
-    if is_stdin(path) {
-        return Ok(Box::new(BufReader::new(std::io::stdin())));
-    }
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    Ok(Box::new(BufReader::new(file)))
+fn open(path: &Path) -> std::io::Result<BufReader<Box<dyn Read>>> {
+    let file: Box<dyn Read> =
+        if is_stdin(path) { Box::new(std::io::stdin()) } else { Box::new(std::fs::File::open(path)?) };
+    Ok(BufReader::new(file))
 }
 
 fn unreadable(error: std::io::Error) -> String {

@@ -66,8 +66,8 @@ impl Presentation {
         };
         let opened = folder.as_ref().and(summary.as_ref()).map(drop).map_err(Failure::clone);
         let (folder, summary) = (folder.unwrap_or_default(), summary.unwrap_or_default());
-        let is_waited_for = environment.is_watched && matches!(view, View::Read | View::MessagesAndProgress);
-        let progress = ProgressBars::new(is_waited_for);
+        let is_waited_for = matches!(view, View::Read | View::MessagesAndProgress);
+        let progress = ProgressBars::new(environment.is_watched && is_waited_for);
         let above = progress.clone();
         let rest: Box<dyn Sink> = match view {
             View::Messages | View::MessagesAndProgress => Box::new(JsonLines(stdout)),

@@ -103,12 +103,12 @@ impl Sync<'_> {
     /// Reads the selected streams that there are; each other one is reported as an error.
     async fn run(&self, stop: CancellationToken) -> Result<Ending, Abort> {
         for warning in &self.saved.warnings {
-            self.warn(warning.clone()).await?;
+            self.output.log(Level::Warn, warning).await?;
         }
         let names = self.saved.by_stream.keys();
         for name in names.filter(|name| streams::named(name).is_none()).collect::<BTreeSet<_>>() {
-            let name = airbyte::shown(name);
-            self.warn(format!("The state of `{name}` is ignored: there is no such stream.")).await?;
+            let warning = format!("The state of `{}` is ignored: there is no such stream.", airbyte::shown(name));
+            self.output.log(Level::Warn, warning).await?;
         }
         let attempt_began = self.attempt_began();
         let mut jobs = Vec::with_capacity(self.selected.len());
@@ -148,10 +148,6 @@ impl Sync<'_> {
         }
         self.output.log(Level::Info, requests_made(&total, began.elapsed())).await?;
         Ok(is_complete)
-    }
-
-    async fn warn(&self, warning: String) -> Result<(), Abort> {
-        Ok(self.output.log(Level::Warn, warning).await?)
     }
 
     /// When the sync began that this one is another attempt of, which is one in which a full refresh was cut.
@@ -196,10 +192,9 @@ impl Sync<'_> {
             }
         }
         for key in state::unknown_keys(description, saved) {
-            self.warn(format!(
-                "`{key}` in the state of `{name}` is ignored, because this connector writes no such key."
-            ))
-            .await?;
+            let warning =
+                format!("`{key}` in the state of `{name}` is ignored, because this connector writes no such key.");
+            self.output.log(Level::Warn, warning).await?;
         }
         Ok(start)
     }
