@@ -236,12 +236,14 @@ impl Folder {
     /// Puts a part in the place of the file, with the permissions that this had.
     fn complete(&mut self, stream: &str) -> io::Result<()> {
         let (whole, part) = (self.file_of(stream, false), self.file_of(stream, true));
-        if let Some(Rows { is_part: is_part @ true, file: Some(file), .. }) = self.rows.get_mut(stream) {
+        if let Some(rows) = self.rows.get_mut(stream)
+            && let (true, Some(file)) = (rows.is_part, &rows.file)
+        {
             if let Some(old) = regular(&whole)? {
                 file.set_permissions(old.permissions())?;
             }
             fs::rename(&part, &whole)?;
-            *is_part = false;
+            rows.is_part = false;
             self.saved.entry(stream.to_owned()).and_modify(|saved| saved.is_part = false);
         }
         self.save_what_is_there()
