@@ -103,10 +103,9 @@ impl Config {
 
     /// The secrets of a configuration, checked or not: what must never be printed.
     pub fn secrets(typed: &Map<String, Value>) -> Vec<&str> {
-        let below = typed.get("credentials").and_then(Value::as_object);
-        let places =
-            [(Some(typed), "management_token"), (below, "management_token"), (below, "app_secret")].into_iter();
-        places.filter_map(|(map, key)| map?.get(key)?.as_str()).collect()
+        let below = |key: &str| typed.get("credentials")?.get(key);
+        let places = [typed.get("management_token"), below("management_token"), below("app_secret")];
+        places.into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
     /// The salt for hashes, checked or not.
@@ -119,8 +118,7 @@ impl Config {
     /// unknown keys are the platform's.
     pub fn doubts(typed: &Map<String, Value>) -> Vec<String> {
         let below = typed.get("credentials").and_then(Value::as_object);
-        let inner =
-            below.into_iter().flat_map(|credentials| credentials.keys().map(|key| format!("credentials.{key}")));
+        let inner = below.into_iter().flat_map(Map::keys).map(|key| format!("credentials.{key}"));
         let fields = form::fields();
         let misspelt = typed.keys().cloned().chain(inner).filter_map(|key| {
             let known = || fields.iter().map(|(known, _)| known.as_str());
