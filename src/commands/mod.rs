@@ -5,7 +5,7 @@
 //! | `arguments` | what can be typed: commands, flags, their help and examples |
 //! | `check`, `discover`, `read` | what the command of that name does |
 //! | `files` | what the files named on the command line hold, and whether each is the right one |
-//! | `selection` | which streams are read, and how |
+//! | `selection` | which streams are meant: by a catalog, by names, by the configuration |
 //! | `presentation` | who is looking, and what is shown to them |
 
 mod arguments;
