@@ -1,4 +1,4 @@
-//! Which streams are meant, and how they are read: from a configured catalog, from what `discover` printed, or from names.
+//! Which streams are meant, and how they are read: by a configured catalog, by what `discover` printed, or by names.
 
 use serde_json::{Value, json};
 
