@@ -123,11 +123,9 @@ impl Message {
                 ("SPEC", "spec", spec)
             }
             Self::ConnectionStatus { problem } => {
-                let status = match problem {
-                    None => object([("status", json("SUCCEEDED"))]),
-                    Some(problem) => object([("status", json("FAILED")), ("message", json(problem))]),
-                };
-                ("CONNECTION_STATUS", "connectionStatus", status)
+                let status = if problem.is_none() { "SUCCEEDED" } else { "FAILED" };
+                let message = problem.as_ref().map(|problem| ("message", json(problem)));
+                ("CONNECTION_STATUS", "connectionStatus", object([("status", json(status))].into_iter().chain(message)))
             }
             Self::Catalog(streams) => ("CATALOG", "catalog", object([("streams", serde_json::to_string(streams)?)])),
             Self::State { stream, state, records } => {
@@ -139,19 +137,16 @@ impl Message {
             }
             Self::Status { stream, status, limited_until } => {
                 let mut content = vec![("stream_descriptor", descriptor(stream)), ("status", json(status))];
-                content.extend(limited_until.map(|until| {
-                    let limit = json!({"quota_reset": until}).to_string();
-                    // With more than one reason, the platform reads a plain RUNNING.
-                    let reason = object([("type", json("RATE_LIMITED")), ("rate_limited", limit)]);
-                    ("reasons", format!("[{reason}]"))
-                }));
+                // With more than one reason, the platform reads a plain RUNNING.
+                let limit = |end| format!(r#"[{{"type":"RATE_LIMITED","rate_limited":{{"quota_reset":{end}}}}}]"#);
+                content.extend(limited_until.map(|end| ("reasons", limit(end))));
                 ("TRACE", "trace", trace("STREAM_STATUS", "stream_status", content))
             }
             Self::Error { kind, message, internal, stream } => {
-                let texts = [("message", json(message)), ("internal_message", json(internal))];
+                let content =
+                    [("message", json(message)), ("internal_message", json(internal)), ("failure_type", json(kind))];
                 let stream = stream.as_ref().map(|stream| ("stream_descriptor", descriptor(stream)));
-                let content = texts.into_iter().chain([("failure_type", json(kind))]).chain(stream);
-                ("TRACE", "trace", trace("ERROR", "error", content))
+                ("TRACE", "trace", trace("ERROR", "error", content.into_iter().chain(stream)))
             }
         };
         Ok(object([("type", json(tag)), (key, content)]))

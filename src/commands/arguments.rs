@@ -9,6 +9,8 @@ use clap_complete::Shell;
 /// The version of the package, with commit and day where the build knows them.
 const VERSION: &str = env!("SOURCE_100MS_VERSION");
 
+const CONFIG_HELP: &str = "The configuration, a JSON file; `-` means standard input";
+
 /// Reads rooms, sessions, recordings and more from 100ms, in the Airbyte protocol.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "source-100ms", version = VERSION, about,
@@ -38,8 +40,8 @@ pub(super) enum Command {
     /// Checks whether the configuration works, with a few requests
     #[command(after_help = CHECK_EXAMPLES)]
     Check {
-        #[command(flatten)]
-        config: ConfigFile,
+        #[arg(long, value_name = "FILE", help = CONFIG_HELP)]
+        config: PathBuf,
         /// Ends with exit code 1 when the check fails, as it does at a terminal; platforms expect 0 and read the message
         #[arg(long)]
         exit_code: bool,
@@ -47,8 +49,8 @@ pub(super) enum Command {
     /// Prints the streams that can be read, with their columns
     #[command(after_help = DISCOVER_EXAMPLES)]
     Discover {
-        #[command(flatten)]
-        config: ConfigFile,
+        #[arg(long, value_name = "FILE", help = CONFIG_HELP)]
+        config: PathBuf,
         /// Prints a configured catalog, ready for `read --catalog`, instead of the message
         #[arg(long)]
         configured: bool,
@@ -68,17 +70,10 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Clone, Args)]
-pub(super) struct ConfigFile {
-    /// The configuration, a JSON file; `-` means standard input
-    #[arg(long = "config", value_name = "FILE")]
-    pub(super) path: PathBuf,
-}
-
-#[derive(Debug, Clone, Args)]
 #[command(group = ArgGroup::new("selection").args(["catalog", "streams"]).required(true))]
 pub(super) struct ReadArguments {
-    #[command(flatten)]
-    pub(super) config: ConfigFile,
+    #[arg(long, value_name = "FILE", help = CONFIG_HELP)]
+    pub(super) config: PathBuf,
     /// Which streams and columns to read, and how: a configured catalog, or what `discover` printed
     #[arg(long, value_name = "FILE")]
     pub(super) catalog: Option<PathBuf>,
@@ -107,9 +102,9 @@ impl Command {
     pub(super) fn files(&self) -> Vec<&PathBuf> {
         match self {
             Self::Spec | Self::Completions { .. } => Vec::new(),
-            Self::Check { config, .. } | Self::Discover { config, .. } => vec![&config.path],
+            Self::Check { config, .. } | Self::Discover { config, .. } => vec![config],
             Self::Read(ReadArguments { config, catalog, state, .. }) => {
-                [Some(&config.path), catalog.as_ref(), state.as_ref()].into_iter().flatten().collect()
+                [Some(config), catalog.as_ref(), state.as_ref()].into_iter().flatten().collect()
             }
         }
     }

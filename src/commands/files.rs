@@ -54,15 +54,15 @@ impl Role {
 }
 
 /// A file in its role; `-` is standard input.
-pub(super) struct File {
+pub(super) struct File<'a> {
     pub(super) role: Role,
-    pub(super) path: PathBuf,
+    pub(super) path: &'a Path,
 }
 
-impl File {
+impl File<'_> {
     /// A sentence about this file.
     pub(super) fn failure(&self, problem: &str) -> Failure {
-        let name = if is_stdin(&self.path) { "standard input".to_owned() } else { self.path.display().to_string() };
+        let name = if is_stdin(self.path) { "standard input".to_owned() } else { self.path.display().to_string() };
         Failure::file(self.role.words().0, &name, problem)
     }
 
@@ -99,11 +99,11 @@ impl File {
 
     /// The JSON values it holds, and how many lines are none.
     async fn read(&self) -> Result<(Vec<Value>, usize), Failure> {
-        let (role, path) = (self.role, self.path.clone());
+        let (role, path) = (self.role, self.path.to_owned());
         let (report, done) = oneshot::channel();
         // Not one of the runtime's threads: where none can be started, it panics.
         let thread = std::thread::Builder::new()
-            .spawn(move || report.send(open(&path).and_then(|file| read_values(file, role))));
+            .spawn(move || report.send(open(&path).map_err(unreadable).and_then(|file| read_values(file, role))));
         thread.map_err(|error| Failure::thread(&error))?;
         let read = done.await.unwrap_or_else(|_| Err("cannot be read: check the path".into()));
         read.map_err(|problem| self.failure(&problem))
@@ -121,7 +121,7 @@ pub(super) async fn configuration(files: &[&PathBuf]) -> Result<Map<String, Valu
             "Only one of `--config`, `--catalog` and `--state` can be `-` (standard input): name a file for the others.",
         ));
     }
-    let file = File { role: Role::Config, path: (*path).clone() };
+    let file = File { role: Role::Config, path };
     match &mut file.values().await?[..] {
         [Value::Object(settings)] => Ok(std::mem::take(settings)),
         _ => Err(file.failure("is not a JSON object: write it as `{…}`")),
@@ -132,12 +132,10 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-fn open(path: &Path) -> Result<Box<dyn BufRead>, String> {
-    if is_stdin(path) {
-        return Ok(Box::new(BufReader::new(std::io::stdin())));
-    }
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    Ok(Box::new(BufReader::new(file)))
+fn open(path: &Path) -> std::io::Result<BufReader<Box<dyn Read>>> {
+    let file: Box<dyn Read> =
+        if is_stdin(path) { Box::new(std::io::stdin()) } else { Box::new(std::fs::File::open(path)?) };
+    Ok(BufReader::new(file))
 }
 
 fn unreadable(error: std::io::Error) -> String {

@@ -5,7 +5,7 @@
 //! | `arguments` | what can be typed: commands, flags, their help and examples |
 //! | `check`, `discover`, `read` | what the command of that name does |
 //! | `files` | what the files named on the command line hold, and whether each is the right one |
-//! | `selection` | which streams are read, and how |
+//! | `selection` | which streams are meant: by a catalog, by names, by the configuration |
 //! | `presentation` | who is looking, and what is shown to them |
 
 mod arguments;
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::airbyte::{Level, Message};
 use crate::api::{self, Client, Credentials, Exchange, Policy};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::redact::Redactor;
 use crate::seams::{self, locked};
@@ -135,9 +135,10 @@ pub async fn run<W: Write + Send + 'static>(
         clap_complete::generate(shell, &mut Arguments::command(), "source-100ms", &mut text);
         return (Ending::Well, stdout.write_all(&text));
     }
-    if let Some(advice) = presentation::misuse(&arguments, &environment) {
-        return (Ending::Misused, writeln!(std::io::stderr(), "{advice}"));
-    }
+    let (presentation, terminal) = match Presentation::of(&arguments, &environment, stdout) {
+        Ok(presentation) => presentation,
+        Err(advice) => return (Ending::Misused, writeln!(std::io::stderr(), "{advice}")),
+    };
     let Some(typed) = stop.run_until_cancelled(files::configuration(&arguments.command.files())).await else {
         return (Ending::Stopped, Ok(()));
     };
@@ -145,7 +146,6 @@ pub async fn run<W: Write + Send + 'static>(
     // What must never be printed is known before anything is.
     let redactor = Redactor::new(typed.iter().flat_map(Config::secrets));
     typed.iter().filter_map(Config::salt).for_each(|salt| redactor.add_salt(salt));
-    let (presentation, terminal) = Presentation::of(&arguments, &environment, stdout);
     let (output, writer) = Output::new(terminal, redactor, level);
     let written = writer.start();
     let ended = dispatch(arguments.command, typed, &environment, &presentation, &output, stop).await;
@@ -188,7 +188,7 @@ async fn dispatch(
     let ended = match command {
         Command::Completions { .. } => Some(Ok(Ending::Well)),
         Command::Spec => {
-            output.message(Message::Spec { documentation_url: DOCUMENTATION, form: Config::schema() }).await?;
+            output.message(Message::Spec { documentation_url: DOCUMENTATION, form: config::schema() }).await?;
             Some(Ok(Ending::Well))
         }
         Command::Check { exit_code, .. } => {

@@ -25,28 +25,38 @@ pub(super) struct Presentation {
     pub(super) view: View,
 }
 
-/// What is seen of the command.
-fn view(arguments: &Arguments, environment: &Environment) -> View {
+/// What is seen of the command; or, when it makes no sense at this terminal, what to type.
+fn view(arguments: &Arguments, environment: &Environment) -> Result<View, &'static str> {
     let Environment { is_seen, is_watched, .. } = *environment;
-    match &arguments.command {
-        Command::Read(read) if !arguments.json && (is_seen || read.output.is_some()) => View::Read,
+    Ok(match &arguments.command {
+        Command::Read(read) if !arguments.json && read.output.is_some() => View::Read,
+        Command::Read(_) if !arguments.json && is_seen => return Err(ADVICE),
         // Whoever wants messages on the screen wants nothing else there.
-        Command::Read(_) if is_watched && !(arguments.json && is_seen) => View::MessagesAndProgress,
+        Command::Read(_) if is_watched && !is_seen => View::MessagesAndProgress,
         Command::Discover { configured: true, .. } => View::ConfiguredCatalog,
         _ if arguments.json || !is_seen => View::Messages,
         Command::Discover { streams, .. } if !streams.is_empty() => View::Columns,
         _ => View::Answer,
-    }
+    })
 }
+
+const ADVICE: &str = "\
+`read` would fill this screen with messages. Choose where they go:
+  --output FOLDER   writes a file for each stream, and goes on from there the next time
+  > FILE or | ...   writes the messages to a file or to another program
+  --json            writes the messages to this screen after all";
 
 impl Presentation {
     /// How `arguments` are to be answered here, and what takes the output.
+    ///
+    /// # Errors
+    /// Advice, when they make no sense at this terminal.
     pub(super) fn of(
         arguments: &Arguments,
         environment: &Environment,
         stdout: impl Write + Send + 'static,
-    ) -> (Self, Terminal) {
-        let view = view(arguments, environment);
+    ) -> Result<(Self, Terminal), &'static str> {
+        let view = view(arguments, environment)?;
         let (folder, summary) = match &arguments.command {
             Command::Read(read) => (
                 read.output.as_deref().map(|path| open_folder(path, read.overwrite)).transpose(),
@@ -56,8 +66,8 @@ impl Presentation {
         };
         let opened = folder.as_ref().and(summary.as_ref()).map(drop).map_err(Failure::clone);
         let (folder, summary) = (folder.unwrap_or_default(), summary.unwrap_or_default());
-        let is_waited_for = environment.is_watched && matches!(view, View::Read | View::MessagesAndProgress);
-        let progress = ProgressBars::new(is_waited_for);
+        let is_waited_for = matches!(view, View::Read | View::MessagesAndProgress);
+        let progress = ProgressBars::new(environment.is_watched && is_waited_for);
         let above = progress.clone();
         let rest: Box<dyn Sink> = match view {
             View::Messages | View::MessagesAndProgress => Box::new(JsonLines(stdout)),
@@ -68,7 +78,7 @@ impl Presentation {
             }
         };
         let terminal = Terminal { progress: progress.clone(), summary: summary.clone(), folder: folder.clone(), rest };
-        (Self { progress, folder, summary, opened, view }, terminal)
+        Ok((Self { progress, folder, summary, opened, view }, terminal))
     }
 
     /// Whether sentences take the place of messages.
@@ -124,17 +134,4 @@ fn open_folder(path: &Path, overwrite: bool) -> Result<Shared<Folder>, Failure> 
             ),
         })
     })
-}
-
-/// Why this command line makes no sense at this terminal, if so.
-pub(super) fn misuse(arguments: &Arguments, environment: &Environment) -> Option<&'static str> {
-    match &arguments.command {
-        Command::Read(read) if environment.is_seen && read.output.is_none() && !arguments.json => Some(
-            "`read` would fill this screen with messages. Choose where they go:\n\
-             \x20 --output FOLDER   writes a file for each stream, and goes on from there the next time\n\
-             \x20 > FILE or | ...   writes the messages to a file or to another program\n\
-             \x20 --json            writes the messages to this screen after all",
-        ),
-        _ => None,
-    }
 }

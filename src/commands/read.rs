@@ -34,10 +34,7 @@ pub(super) async fn run(
     // Catalog and state may come from a pipe that nobody writes to.
     let inputs = async {
         let selection = match &arguments.catalog {
-            Some(path) => {
-                let file = File { role: Role::Catalog, path: path.clone() };
-                selection::of_catalog(&file, arguments.incremental).await?
-            }
+            Some(path) => selection::of_catalog(&File { role: Role::Catalog, path }, arguments.incremental).await?,
             None => selection::of_names(&arguments.streams, arguments.incremental)?,
         };
         Ok::<_, Failure>((selection, saved_states(arguments, presentation.folder.as_ref()).await?))
@@ -79,8 +76,9 @@ fn names() -> Vec<&'static str> {
 /// The states to resume from: those of `--state`, or those in the folder.
 async fn saved_states(arguments: &ReadArguments, folder: Option<&Shared<Folder>>) -> Result<SavedStates, Failure> {
     let in_folder = folder.map_or(Ok(None), |folder| locked(folder).state());
-    let (role, path) = match (&arguments.state, in_folder.map_err(|error| Failure::config(error.to_string()))?) {
-        (Some(path), _) => (Role::State, path.clone()),
+    let in_folder = in_folder.map_err(|error| Failure::config(error.to_string()))?;
+    let (role, path) = match (&arguments.state, &in_folder) {
+        (Some(path), _) => (Role::State, path),
         (None, Some(path)) => (Role::FolderState, path),
         (None, None) => return Ok(SavedStates::default()),
     };
@@ -105,12 +103,12 @@ impl Sync<'_> {
     /// Reads the selected streams that there are; each other one is reported as an error.
     async fn run(&self, stop: CancellationToken) -> Result<Ending, Abort> {
         for warning in &self.saved.warnings {
-            self.warn(warning.clone()).await?;
+            self.output.log(Level::Warn, warning).await?;
         }
         let names = self.saved.by_stream.keys();
         for name in names.filter(|name| streams::named(name).is_none()).collect::<BTreeSet<_>>() {
-            let name = airbyte::shown(name);
-            self.warn(format!("The state of `{name}` is ignored: there is no such stream.")).await?;
+            let warning = format!("The state of `{}` is ignored: there is no such stream.", airbyte::shown(name));
+            self.output.log(Level::Warn, warning).await?;
         }
         let attempt_began = self.attempt_began();
         let mut jobs = Vec::with_capacity(self.selected.len());
@@ -150,10 +148,6 @@ impl Sync<'_> {
         }
         self.output.log(Level::Info, requests_made(&total, began.elapsed())).await?;
         Ok(is_complete)
-    }
-
-    async fn warn(&self, warning: String) -> Result<(), Abort> {
-        Ok(self.output.log(Level::Warn, warning).await?)
     }
 
     /// When the sync began that this one is another attempt of, which is one in which a full refresh was cut.
@@ -198,10 +192,9 @@ impl Sync<'_> {
             }
         }
         for key in state::unknown_keys(description, saved) {
-            self.warn(format!(
-                "`{key}` in the state of `{name}` is ignored, because this connector writes no such key."
-            ))
-            .await?;
+            let warning =
+                format!("`{key}` in the state of `{name}` is ignored, because this connector writes no such key.");
+            self.output.log(Level::Warn, warning).await?;
         }
         Ok(start)
     }

@@ -1,4 +1,4 @@
-//! Which streams are read, and how: from a configured catalog, from what `discover` printed, or from names.
+//! Which streams are meant, and how they are read: by a configured catalog, by what `discover` printed, or by names.
 
 use serde_json::{Value, json};
 
@@ -16,22 +16,20 @@ pub(super) type Selection = (Vec<ConfiguredStream>, Option<(Level, String)>);
 ///
 /// # Errors
 /// When it holds no catalog that can be understood.
-pub(super) async fn of_catalog(file: &File, is_incremental: bool) -> Result<Selection, Failure> {
+pub(super) async fn of_catalog(file: &File<'_>, is_incremental: bool) -> Result<Selection, Failure> {
     let catalog = the_catalog(file.values().await?).ok_or_else(|| {
         file.failure("holds messages, but no CATALOG among them: save the whole output of `discover`")
     })?;
-    let read = |catalog: &Value| airbyte::read_catalog(catalog).map_err(|problem| file.failure(&problem));
-    let Some(catalog_of_all) = all_of_discovered(&catalog) else {
+    let chosen = all_of_discovered(&catalog, is_incremental);
+    let streams = airbyte::read_catalog(chosen.as_ref().unwrap_or(&catalog));
+    let remark = if chosen.is_some() {
+        let how = if is_incremental { "incrementally where they have a cursor" } else { "in full" };
+        Some((Level::Info, format!("The catalog is what `discover` printed, so all its streams are read {how}.")))
+    } else {
         let remark = "`--incremental` has no effect on a configured catalog, which says how each stream is read.";
-        return Ok((read(&catalog)?, is_incremental.then(|| (Level::Warn, remark.to_owned()))));
+        is_incremental.then(|| (Level::Warn, remark.to_owned()))
     };
-    let mut streams = read(&catalog_of_all)?;
-    for stream in &mut streams {
-        stream.sync_mode = mode(&stream.name, is_incremental);
-    }
-    let how = if is_incremental { "incrementally where they have a cursor" } else { "in full" };
-    let remark = format!("The catalog is what `discover` printed, so all its streams are read {how}.");
-    Ok((streams, Some((Level::Info, remark))))
+    Ok((streams.map_err(|problem| file.failure(&problem))?, remark))
 }
 
 /// The streams named on the command line, with all their columns. Somebody who names a stream wants it, even if it is
@@ -101,10 +99,12 @@ fn the_catalog(mut values: Vec<Value>) -> Option<Value> {
 }
 
 /// A configured catalog with all the streams of one that `discover` printed; `None` when `catalog` is not of that kind.
-fn all_of_discovered(catalog: &Value) -> Option<Value> {
+fn all_of_discovered(catalog: &Value, is_incremental: bool) -> Option<Value> {
+    let choose = |stream: &Value| {
+        let name = stream["name"].as_str().filter(|_| stream.get("stream").is_none())?;
+        Some(json!({"stream": stream, "sync_mode": mode(name, is_incremental)}))
+    };
     let streams = catalog["streams"].as_array().filter(|streams| !streams.is_empty())?;
-    let is_on_offer = |stream: &Value| stream["name"].is_string() && stream.get("stream").is_none();
-    let choose = |stream| json!({"stream": stream, "sync_mode": "full_refresh"});
-    let is_discovered = streams.iter().all(is_on_offer);
-    is_discovered.then(|| json!({"streams": streams.iter().map(choose).collect::<Vec<Value>>()}))
+    let chosen: Vec<Value> = streams.iter().map(choose).collect::<Option<_>>()?;
+    Some(json!({"streams": chosen}))
 }

@@ -2,28 +2,19 @@
 //! was entered against it.
 //!
 //! A platform folds away what is not required, unless it says `always_show`: so that nobody saves without credentials,
-//! they say it.
+//! they say it. Every setting that has a default may be left empty, so the patterns allow it.
 
-use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-use super::{
-    DEFAULT_API_URL, DEFAULT_WORKERS, EVENT_TYPES, LEAST_REQUESTS_PER_SECOND, LONGEST_LOOKBACK_HOURS,
-    MOST_REQUESTS_PER_SECOND, MOST_WORKERS,
-};
+use super::{DEFAULT_API_URL, DEFAULT_WORKERS, EVENT_TYPES};
 use crate::nearest::nearest;
 use crate::streams::{self, AnalyticsRooms};
 
 /// The time formats of `start_date`, as a regular expression for forms.
 const DATE_PATTERN: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]+)?Z)?$";
-/// A text that may be left empty, as every setting may that has a default.
-const SALT_PATTERN: &str = "^$|^[\\s\\S]{16,}$";
-const URL_PATTERN: &str = "^$|^https?://";
-
-/// The parts of the form, in their order: an id and a title.
-const GROUPS: [(&str, &str); 3] = [("auth", "Authentication"), ("data", "Data"), ("advanced", "Advanced")];
-
 /// Only the credentials and the start date are needed. Everything else can be left as it is.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only the schema generator reads the fields")]
@@ -43,7 +34,7 @@ struct Form {
     /// Streams to read besides the eight standard ones. "peer_quality" makes one request for each participant of each session, which can be more than all other streams together. Refresh the schema of the connection after a change.
     #[schemars(title = "Extra Streams", extend(
         "group" = "data", "order" = 3, "uniqueItems" = true, "default" = Vec::<Value>::new(),
-        "items" = json!({"type": "string", "enum": extra_streams()})))]
+        "items" = json!({"type": "string", "enum": streams::EXTRA.each_ref().map(|stream| stream.name)})))]
     extra_streams: Vec<String>,
     /// Whether each recording gets a link to its file. With "presigned", everybody who can read your warehouse can open the recordings for up to three days. With "none", the column "url" stays empty, and a request for each recording is saved.
     #[schemars(title = "Recording Links", extend(
@@ -55,7 +46,7 @@ struct Form {
     personal_data: String,
     /// The secret for "hash": a random text of 16 characters or more. Keep it safe and do not change it, because with another salt every hash is different.
     #[schemars(title = "Salt for Hashes", extend(
-        "group" = "data", "order" = 6, "airbyte_secret" = true, "pattern" = SALT_PATTERN,
+        "group" = "data", "order" = 6, "airbyte_secret" = true, "pattern" = "^$|^[\\s\\S]{16,}$",
         "pattern_descriptor" = "16 characters or more"))]
     personal_data_salt: String,
     /// Only these types of events are read. Leave it empty for all. "peer.join" and "peer.leave" are made from the participants of the sessions.
@@ -66,20 +57,20 @@ struct Form {
     #[schemars(title = "Analytics Rooms", extend("group" = "advanced", "order" = 8, "default" = "auto"))]
     analytics_rooms: AnalyticsRooms,
     /// Look this many hours further back in each sync, for accounts where 100ms shows changes late. The connector always looks back 13 hours for sessions, 72 hours for recordings and 1 hour for events. Each sync writes the records of the extra hours again.
-    #[schemars(title = "Extra Look-back (hours)", range(min = 0, max = LONGEST_LOOKBACK_HOURS),
+    #[schemars(title = "Extra Look-back (hours)", range(min = 0, max = 720),
         extend("group" = "advanced", "order" = 9, "default" = 0))]
     lookback_hours: u64,
     /// How many requests to 100ms are under way at the same time. Lower it if other systems share the rate limit of your account.
-    #[schemars(title = "Number of Workers", range(min = 1, max = MOST_WORKERS),
+    #[schemars(title = "Number of Workers", range(min = 1, max = 50),
         extend("group" = "advanced", "order" = 10, "default" = DEFAULT_WORKERS))]
     num_workers: u64,
     /// The most requests to 100ms in a second. Set it if your own app shares the rate limit of your workspace, and leave it empty for no limit of ours. The log of each sync says how many were made, and how many 100ms refused.
-    #[schemars(title = "Requests per Second", range(min = LEAST_REQUESTS_PER_SECOND, max = MOST_REQUESTS_PER_SECOND),
+    #[schemars(title = "Requests per Second", range(min = 0.1, max = 1_000),
         extend("group" = "advanced", "order" = 11))]
     requests_per_second: f64,
     /// The address of the 100ms API. Leave it as it is unless 100ms gave you another one.
     #[schemars(title = "API URL", extend(
-        "group" = "advanced", "order" = 12, "default" = DEFAULT_API_URL, "pattern" = URL_PATTERN, "pattern_descriptor" = "https://host"))]
+        "group" = "advanced", "order" = 12, "default" = DEFAULT_API_URL, "pattern" = "^$|^https?://", "pattern_descriptor" = "https://host"))]
     api_url: String,
 }
 
@@ -107,12 +98,8 @@ enum Credentials {
     },
 }
 
-fn extra_streams() -> Vec<&'static str> {
-    streams::EXTRA.iter().map(|stream| stream.name).collect()
-}
-
 /// The form as JSON Schema (draft 7) with the platform's annotations.
-pub(super) fn schema() -> Value {
+pub fn schema() -> Value {
     let mut schema = generated();
     for property in schema["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
         // An optional choice may be left empty, as a text may.
@@ -121,7 +108,8 @@ pub(super) fn schema() -> Value {
         }
     }
     schema["title"] = json!("100ms Source Spec");
-    schema["groups"] = GROUPS.map(|(id, title)| json!({"id": id, "title": title})).into();
+    let groups = [("auth", "Authentication"), ("data", "Data"), ("advanced", "Advanced")];
+    schema["groups"] = groups.map(|(id, title)| json!({"id": id, "title": title})).into();
     // Not `credentials`: configurations of Airbyte's own connector have the token at the root.
     schema["required"] = json!(["start_date"]);
     schema
@@ -129,36 +117,28 @@ pub(super) fn schema() -> Value {
 
 fn generated() -> Value {
     let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
-    let mut schema = settings.into_generator().into_root_schema_for::<Form>().to_value();
-    annotate(&mut schema);
-    schema
+    let generator = settings.with_transform(RecursiveTransform(annotate)).into_generator();
+    generator.into_root_schema_for::<Form>().to_value()
 }
 
 /// Brings what the generator makes into the form that the platform's rules ask for.
-fn annotate(schema: &mut Value) {
-    match schema {
-        Value::Array(schemas) => schemas.iter_mut().for_each(annotate),
-        Value::Object(object) => {
-            // The generator's formats of numbers mean nothing to the platform.
-            if object.get("format").is_some_and(|format| format == "uint64" || format == "double") {
-                object.remove("format");
-            }
-            // The holder of variants is an object; the variants say the rest.
-            if object.contains_key("oneOf") {
-                object.insert("type".into(), json!("object"));
-            }
-            if object.get("properties").is_some_and(Value::is_object) {
-                object.insert("additionalProperties".into(), json!(true));
-            }
-            // The key that tells the kinds of credentials apart comes from the generator without any words.
-            if let Some(Value::Object(tag)) = object.get_mut("auth_type") {
-                tag.insert("title".into(), json!("Type"));
-                tag.insert("description".into(), json!("The kind of credentials."));
-                tag.insert("order".into(), json!(0));
-            }
-            object.values_mut().for_each(annotate);
+fn annotate(schema: &mut Schema) {
+    // The generator's formats of numbers mean nothing to the platform.
+    if schema.get("format").is_some_and(|format| format == "uint64" || format == "double") {
+        schema.remove("format");
+    }
+    // The holder of variants is an object; the variants say the rest.
+    if schema.get("oneOf").is_some() {
+        schema.insert("type".into(), json!("object"));
+    }
+    if let Some(properties) = schema.get_mut("properties") {
+        // The key that tells the kinds of credentials apart comes from the generator without any words.
+        if let Some(Value::Object(tag)) = properties.get_mut("auth_type") {
+            tag.insert("title".into(), json!("Type"));
+            tag.insert("description".into(), json!("The kind of credentials."));
+            tag.insert("order".into(), json!(0));
         }
-        _ => {}
+        schema.insert("additionalProperties".into(), json!(true));
     }
 }
 
@@ -241,14 +221,9 @@ fn names(choices: &Value) -> Vec<&str> {
 }
 
 /// "`a`, `b` or `c`".
-pub(super) fn alternatives(names: &[&str]) -> String {
-    match names.split_last() {
-        Some((last, [])) => format!("`{last}`"),
-        Some((last, names)) => {
-            format!("{} or `{last}`", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
-        }
-        None => String::new(),
-    }
+fn alternatives(names: &[&str]) -> String {
+    let all = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    all.rsplit_once(", ").map_or(all.clone(), |(others, last)| format!("{others} or {last}"))
 }
 
 /// A value that the user gave, for a sentence. Long texts may be keys that ended up in the wrong field.

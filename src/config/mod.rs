@@ -13,6 +13,8 @@ use crate::api::{Credentials, is_loopback};
 use crate::nearest::nearest;
 use crate::streams::{Options, PersonalData};
 
+pub use form::schema;
+
 /// The types of events that can be asked for: those that 100ms documents, and the two that are made from
 /// the participants of the sessions.
 pub const EVENT_TYPES: [&str; 11] = [
@@ -30,10 +32,6 @@ pub const EVENT_TYPES: [&str; 11] = [
 ];
 const DEFAULT_API_URL: &str = "https://api.100ms.live";
 const DEFAULT_WORKERS: u64 = 10;
-const MOST_WORKERS: u64 = 50;
-const LONGEST_LOOKBACK_HOURS: u64 = 720;
-const LEAST_REQUESTS_PER_SECOND: f64 = 0.1;
-const MOST_REQUESTS_PER_SECOND: u64 = 1_000;
 /// Whoever knows hashes and ids of users can try out shorter salts.
 const SHORTEST_SALT: usize = 16;
 
@@ -58,40 +56,32 @@ pub struct Config {
     pub api_url: Url,
 }
 
-/// Everything that is wrong with a configuration: a sentence for each key, with what to do.
-#[derive(Debug, Default, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join(" "))]
-pub struct Mistakes(Vec<String>);
-
 /// A setting, or what is wrong with it as the end of a sentence.
 type Checked<T> = Result<T, String>;
-
-impl Mistakes {
-    fn note<T>(&mut self, key: &str, checked: Checked<T>) -> Option<T> {
-        let end = |problem: &str| if problem.ends_with('?') { "" } else { "." };
-        checked.map_err(|problem| self.0.push(format!("The setting `{key}` {problem}{}", end(&problem)))).ok()
-    }
-}
 
 impl Config {
     /// Checks what the user typed, at the moment `now`. Unknown keys are ignored: platforms add their own.
     ///
     /// # Errors
-    /// All that is wrong, in the order of the form.
-    pub fn read(typed: &Map<String, Value>, now: DateTime<Utc>) -> Result<Self, Mistakes> {
-        let mut mistakes = Mistakes::default();
-        let credentials = credentials(typed).map_err(|(key, problem)| mistakes.note::<()>(&key, Err(problem))).ok();
-        let start_date = mistakes.note("start_date", start_date(typed, now));
+    /// All that is wrong, in the order of the form: a sentence for each key, with what to do.
+    pub fn read(typed: &Map<String, Value>, now: DateTime<Utc>) -> Result<Self, String> {
+        let mut mistakes = Vec::new();
+        let mut note = |key: &str, problem: String| {
+            let end = if problem.ends_with('?') { "" } else { "." };
+            mistakes.push(format!("The setting `{key}` {problem}{end}"));
+        };
+        let credentials = credentials(typed).map_err(|(key, problem)| note(&key, problem));
+        let start_date = start_date(typed, now).map_err(|problem| note("start_date", problem));
         for (key, schema) in form::fields().iter().filter(|(key, _)| !CHECKED_HERE.contains(&key.as_str())) {
             let problem = given(typed, key).and_then(|value| form::mistake(schema, value));
-            mistakes.note(key, problem.map_or(Ok(()), Err));
+            problem.into_iter().for_each(|problem| note(key, problem));
         }
-        let personal_data = mistakes.note(SALT, personal_data(typed));
-        let api_url = mistakes.note("api_url", api_url(typed));
-        let (Some(credentials), Some(start_date), Some(personal_data), Some(api_url), true) =
-            (credentials, start_date, personal_data, api_url, mistakes.0.is_empty())
+        let personal_data = personal_data(typed).map_err(|problem| note(SALT, problem));
+        let api_url = api_url(typed).map_err(|problem| note("api_url", problem));
+        let (Ok(credentials), Ok(start_date), Ok(personal_data), Ok(api_url), true) =
+            (credentials, start_date, personal_data, api_url, mistakes.is_empty())
         else {
-            return Err(mistakes);
+            return Err(mistakes.join(" "));
         };
         let number = |key: &str| given(typed, key).and_then(Value::as_f64);
         Ok(Self {
@@ -113,10 +103,9 @@ impl Config {
 
     /// The secrets of a configuration, checked or not: what must never be printed.
     pub fn secrets(typed: &Map<String, Value>) -> Vec<&str> {
-        let below = typed.get("credentials").and_then(Value::as_object);
-        let places =
-            [(Some(typed), "management_token"), (below, "management_token"), (below, "app_secret")].into_iter();
-        places.filter_map(|(map, key)| map?.get(key)?.as_str()).collect()
+        let below = |key: &str| typed.get("credentials")?.get(key);
+        let places = [typed.get("management_token"), below("management_token"), below("app_secret")];
+        places.into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
     /// The salt for hashes, checked or not.
@@ -124,18 +113,12 @@ impl Config {
         typed.get(SALT)?.as_str().map(str::trim)
     }
 
-    /// The form of the configuration as JSON Schema (draft 7) with the platform's annotations.
-    pub fn schema() -> Value {
-        form::schema()
-    }
-
     /// What has no effect although somebody meant something by it, one sentence each: keys that are nearly
     /// those of the form, event types that 100ms does not document, and a salt where nothing is hashed. Other
     /// unknown keys are the platform's.
     pub fn doubts(typed: &Map<String, Value>) -> Vec<String> {
         let below = typed.get("credentials").and_then(Value::as_object);
-        let inner =
-            below.into_iter().flat_map(|credentials| credentials.keys().map(|key| format!("credentials.{key}")));
+        let inner = below.into_iter().flat_map(Map::keys).map(|key| format!("credentials.{key}"));
         let fields = form::fields();
         let misspelt = typed.keys().cloned().chain(inner).filter_map(|key| {
             let known = || fields.iter().map(|(known, _)| known.as_str());
@@ -308,7 +291,7 @@ mod tests {
     use super::*;
     use crate::streams::AnalyticsRooms;
 
-    fn read(json: Value) -> Result<Config, Mistakes> {
+    fn read(json: Value) -> Result<Config, String> {
         Config::read(json.as_object().unwrap(), "2025-06-15T12:00:00Z".parse().unwrap())
     }
 
@@ -348,7 +331,7 @@ mod tests {
 
     #[test]
     fn everything_that_is_wrong_is_said_at_once() {
-        let error = read(json!({"start_date": "yesterday", "num_workers": 500})).unwrap_err().to_string();
+        let error = read(json!({"start_date": "yesterday", "num_workers": 500})).unwrap_err();
         let keys =
             ["`credentials` is missing", "`start_date` must be", "`num_workers` must be a whole number from 1 to 50"];
         assert!(keys.iter().all(|key| error.contains(key)), "{error}");
@@ -356,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_form_shows_what_has_to_be_filled_in() {
-        let form = Config::schema();
+        let form = schema();
         let shown = form["properties"].as_object().unwrap().iter().filter(|(key, field)| {
             form["required"].as_array().unwrap().contains(&json!(key)) || field["always_show"] == true
         });
@@ -387,8 +370,8 @@ mod tests {
         };
         for salt in [Value::Null, json!(""), json!(" "), json!(12), json!("5hort-5alt"), json!("5hort-5alt        ")] {
             let error = read(json!({"personal_data": "hash", "personal_data_salt": salt})).0.unwrap_err();
-            assert!(error.to_string().starts_with("The setting `personal_data_salt` "), "{salt}");
-            assert!(!error.to_string().contains("5hort-5alt"), "{error}");
+            assert!(error.starts_with("The setting `personal_data_salt` "), "{salt}");
+            assert!(!error.contains("5hort-5alt"), "{error}");
         }
         let good = json!({"personal_data": "hash", "personal_data_salt": " a-salt-of-16-letters\n"});
         let (config, doubts) = read(good.clone());

@@ -188,15 +188,17 @@ impl Folder {
 
     /// The file for the rows of `stream`, and how long it should be.
     fn opened(&mut self, stream: &str) -> io::Result<(&File, &mut u64)> {
-        if self.rows.get(stream).is_some_and(|rows| rows.file.is_none()) {
-            self.open(stream)?;
+        if let Some(Rows { is_part, length, file: None }) = self.rows.get(stream) {
+            let opened = self.open(stream, *is_part, *length)?;
+            self.rows.insert(stream.to_owned(), opened);
         }
         let rows = self.rows.get_mut(stream).and_then(|rows| Some((rows.file.as_ref()?, &mut rows.length)));
         rows.ok_or_else(|| Error::other(format!("`{stream}` has not been prepared")))
     }
 
-    fn open(&mut self, stream: &str) -> io::Result<()> {
-        if self.rows.get(stream).is_some_and(|rows| !rows.is_part) {
+    /// Opens the file for the rows of `stream`, which keeps `length` bytes.
+    fn open(&mut self, stream: &str, is_part: bool, mut length: u64) -> io::Result<Rows> {
+        if !is_part {
             if !self.saved.contains_key(stream) {
                 // From now on the file is ours, also if the process is killed before the first state.
                 self.saved.insert(stream.to_owned(), Saved::default());
@@ -205,22 +207,19 @@ impl Folder {
             // Left by a full read that was killed before its first state.
             let _ = fs::remove_file(self.file_of(stream, true));
         }
-        let path = self.rows.get(stream).map(|rows| self.file_of(stream, rows.is_part));
-        let (Some(rows), Some(path)) = (self.rows.get_mut(stream), path) else { return Ok(()) };
-        let mut file = open(&path)?;
-        if file.metadata()?.len() > rows.length {
-            file.set_len(rows.length)?;
+        let mut file = open(&self.file_of(stream, is_part))?;
+        if file.metadata()?.len() > length {
+            file.set_len(length)?;
         }
         let mut last = *b"\n";
-        if let Some(before) = rows.length.checked_sub(1) {
-            file.read_exact_at(&mut last, before)?;
+        if length > 0 {
+            file.read_exact_at(&mut last, length - 1)?;
         }
         if last != *b"\n" {
             file.write_all(b"\n")?;
-            rows.length += 1;
+            length += 1;
         }
-        rows.file = Some(file);
-        Ok(())
+        Ok(Rows { is_part, length, file: Some(file) })
     }
 
     fn keep(&mut self, stream: &str, state: &Value) -> io::Result<()> {
@@ -237,12 +236,14 @@ impl Folder {
     /// Puts a part in the place of the file, with the permissions that this had.
     fn complete(&mut self, stream: &str) -> io::Result<()> {
         let (whole, part) = (self.file_of(stream, false), self.file_of(stream, true));
-        if let Some(Rows { is_part: is_part @ true, file: Some(file), .. }) = self.rows.get_mut(stream) {
+        if let Some(rows) = self.rows.get_mut(stream)
+            && let (true, Some(file)) = (rows.is_part, &rows.file)
+        {
             if let Some(old) = regular(&whole)? {
                 file.set_permissions(old.permissions())?;
             }
             fs::rename(&part, &whole)?;
-            *is_part = false;
+            rows.is_part = false;
             self.saved.entry(stream.to_owned()).and_modify(|saved| saved.is_part = false);
         }
         self.save_what_is_there()
@@ -275,10 +276,7 @@ impl Folder {
         let entry = |(stream, saved): (&String, &Saved)| json!({"type": "STREAM", "stream": {"stream_descriptor": {"name": stream}, "stream_state": saved.state}, "file": saved});
         let list: Vec<Value> = self.saved.iter().map(entry).collect();
         let new = self.path.join(NEW_STATE);
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        let _ = fs::remove_file(&new);
         // It is made here, or there is an error: what somebody has put there is not written to.
         let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(&new)?;
         serde_json::to_writer_pretty(&mut file, &list)?;
