@@ -57,7 +57,7 @@ static NAMES: &[(Fits, Tells, &str)] = &[
 
 /// Where a value stands, as far as the keys above it tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum PersonalPlace {
     /// Where people are described.
     People,
     /// In something that is no person, among people.
@@ -73,7 +73,7 @@ pub enum Place {
     Personal,
 }
 
-impl Place {
+impl PersonalPlace {
     /// The place of the value under `key`.
     pub fn below(self, key: &str) -> Self {
         match (self, what_tells(key)) {
@@ -123,28 +123,28 @@ mod tests {
             "ip",
             "peer_metadata",
         ] {
-            for place in [Place::People, Place::Thing, Place::Settings] {
+            for place in [PersonalPlace::People, PersonalPlace::Thing, PersonalPlace::Settings] {
                 assert!(place.below(name).is_personal(), "{name} in {place:?}");
             }
         }
         for name in
             ["id", "peer_id", "session_id", "customer_id", "role", "type", "code", "users", "context", "zip", ""]
         {
-            assert_ne!(Place::People.below(name), Place::Personal, "{name}");
+            assert_ne!(PersonalPlace::People.below(name), PersonalPlace::Personal, "{name}");
         }
     }
 
     #[test]
     fn what_a_name_tells_depends_on_where_it_stands() {
-        let places = [Place::People, Place::Thing, Place::Settings];
-        let hidden = |name: &str| places.map(|place| place.below(name) == Place::Personal);
+        let places = [PersonalPlace::People, PersonalPlace::Thing, PersonalPlace::Settings];
+        let hidden = |name: &str| places.map(|place| place.below(name) == PersonalPlace::Personal);
         assert_eq!(hidden("name"), [true, false, false]);
         assert_eq!(hidden("metadata"), [true, false, false]);
         assert_eq!(hidden("description"), [true, true, false]);
-        assert_eq!(Place::People.below("error").below("details").below("name"), Place::Thing);
-        assert_eq!(Place::People.below("peers").below("p").below("name"), Place::Personal);
-        assert_eq!(Place::Personal.below("role"), Place::Personal);
-        let device = Place::People.below("devices").below("audioOutput");
+        assert_eq!(PersonalPlace::People.below("error").below("details").below("name"), PersonalPlace::Thing);
+        assert_eq!(PersonalPlace::People.below("peers").below("p").below("name"), PersonalPlace::Personal);
+        assert_eq!(PersonalPlace::Personal.below("role"), PersonalPlace::Personal);
+        let device = PersonalPlace::People.below("devices").below("audioOutput");
         assert_eq!(
             ["label", "groupId", "name", "kind"].map(|name| device.below(name).is_personal()),
             [true, true, true, false]
