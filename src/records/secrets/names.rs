@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::records::spelling::{Fits, LONGEST, Names, last_letters};
+use crate::records::spelling::{LONGEST, Names, last_letters};
 
 /// What a name says about its value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,48 +29,45 @@ enum Says {
 }
 
 /// The one table of names; the first that fits counts. The documentation repeats it ("What is masked").
-static NAMES: &[(Fits, Says, &str)] = &[
+static NAMES: &[(Says, &str)] = &[
     // Storage keys of templates and rooms, and what a webhook sends to prove itself. The access key in them
     // is no secret by itself; with its secret it is one, and nobody needs it in a table.
-    (Fits::End, Says::AllSecret, "credentials credential headers"),
+    (Says::AllSecret, "*credentials *credential *headers"),
     // Secrets by their own word: `app_secret`, `clientSecret`, `webhook.secret`.
-    (Fits::End, Says::Secret, "secret secrets"),
+    (Says::Secret, "*secret *secrets"),
     // Whoever has a token is its owner: `auth_token`, `sasToken`, `X-Amz-Security-Token`. The plural is not
     // here: `max_tokens` is a number that language models are given.
-    (Fits::End, Says::Secret, "token cookie"),
-    (Fits::Whole, Says::Secret, "jwt bearer sas jsessionid phpsessid"),
+    (Says::Secret, "*token *cookie jwt bearer sas jsessionid phpsessid"),
     // Words that open something. A room code does so for ever.
-    (Fits::End, Says::Secret, "password passwords passwd passphrase passcode passwordhash roomcode roomcodes"),
-    (Fits::Whole, Says::Secret, "pwd pass"),
+    (Says::Secret, "*password *passwords *passwd *passphrase *passcode *passwordhash *roomcode *roomcodes pwd pass"),
     // Keys that are said to be secret by the word before. `key` alone is an ordinary field of a room.
     (
-        Fits::End,
         Says::Secret,
-        "secretkey accesskey accesskeyid apikey apikeys privatekey streamkey streamkeys rtmpkey ingestkey \
-         authkey signingkey encryptionkey decryptionkey sharedkey accountkey masterkey storagekey sessionkey \
-         hmackey sshkey clientkey serverkey servicekey webhookkey publishkey",
+        "*secretkey *accesskey *accesskeyid *apikey *apikeys *privatekey *streamkey *streamkeys *rtmpkey *ingestkey \
+         *authkey *signingkey *encryptionkey *decryptionkey *sharedkey *accountkey *masterkey *storagekey *sessionkey \
+         *hmackey *sshkey *clientkey *serverkey *servicekey *webhookkey *publishkey",
     ),
     // The keys of an account of Google's, in one document.
-    (Fits::End, Says::Secret, "serviceaccount"),
+    (Says::Secret, "*serviceaccount"),
     // A signature lets its bearer do what was signed.
-    (Fits::End, Says::Secret, "signature"),
-    (Fits::Whole, Says::Secret, "sig hmac"),
+    (Says::Secret, "*signature sig hmac"),
     // What stands in the header of that name, and strings that hold a password among other settings.
-    (Fits::End, Says::Secret, "authorization connectionstring"),
-    (Fits::Whole, Says::Secret, "auth"),
+    (Says::Secret, "*authorization *connectionstring auth"),
     // Objects whose `key` is a secret: that of an `ingest` is an ingest key.
     (
-        Fits::End,
         Says::Owner,
-        "access api private stream streams rtmp srt ingest auth signing encryption decryption account ssh",
+        "*access *api *private *stream *streams *rtmp *srt *ingest *auth *signing *encryption *decryption *account *ssh",
     ),
-    (Fits::Whole, Says::Key, "key keys"),
+    (Says::Key, "key keys"),
     // The path of a webhook's URL is often a secret.
-    (Fits::End, Says::WebhookUrl, "webhookurl webhookurls webhookuri webhookendpoint"),
-    (Fits::End, Says::Webhook, "webhook webhooks"),
-    (Fits::End, Says::Url, "url urls uri endpoint"),
-    (Fits::End, Says::Metadata, "metadata"),
-    (Fits::End, Says::Form, "field value text string json raw data file pem base content plain encoded hash header"),
+    (Says::WebhookUrl, "*webhookurl *webhookurls *webhookuri *webhookendpoint"),
+    (Says::Webhook, "*webhook *webhooks"),
+    (Says::Url, "*url *urls *uri *endpoint"),
+    (Says::Metadata, "*metadata"),
+    (
+        Says::Form,
+        "*field *value *text *string *json *raw *data *file *pem *base *content *plain *encoded *hash *header",
+    ),
 ];
 
 /// Words that make a secret of the name they stand in, wherever they stand: `secretForWebhooks`, `password_v2b`.
@@ -153,7 +150,7 @@ fn what_says(name: &str, letters: &[u8]) -> Option<Says> {
     match TABLE.find(letters) {
         // A short word before the form is too little: `pass` in `passData` may be anything.
         Some((_, Says::Form, form)) => match TABLE.find(&letters[..letters.len() - form.len()]) {
-            Some((Fits::End, says @ (Says::Secret | Says::AllSecret), _)) => Some(says),
+            Some((true, says @ (Says::Secret | Says::AllSecret), _)) => Some(says),
             _ => by_word(name, letters),
         },
         Some((_, says @ (Says::Secret | Says::AllSecret), _)) => Some(says),
@@ -188,7 +185,8 @@ mod tests {
     /// Every name of the tables, for the tests that plant secrets.
     pub(in crate::records) fn all() -> Vec<&'static str> {
         let are_secrets = |says: &Says| matches!(says, Says::Secret | Says::AllSecret);
-        NAMES.iter().filter(|(_, says, _)| are_secrets(says)).flat_map(|(_, _, names)| names.split(' ')).collect()
+        let names = NAMES.iter().filter(|(says, _)| are_secrets(says)).flat_map(|(_, names)| names.split(' '));
+        names.map(|name| name.trim_start_matches('*')).collect()
     }
 
     #[test]
