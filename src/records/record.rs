@@ -11,7 +11,7 @@ use serde_json::Map;
 use serde_json::value::RawValue;
 
 use super::column::{Kind, Table, snake_case};
-use super::secrets::{Place, mask_text, mask_value, rewritten};
+use super::secrets::{Place, mask_text, masked, rewritten};
 use super::strings::text_in;
 use super::time::{Timestamp, time_in};
 use super::value::Json;
@@ -159,7 +159,7 @@ impl Value<'_> {
             Self::Null => out.null(),
             Self::Lost => out.fitting(None::<()>),
             Self::Json(place, json) => kind.write_at(*place, json.get(), out),
-            Self::Text(text) => out.text(&mask_value(text)),
+            Self::Text(text) => out.text(&masked(text, Place::Document)),
             Self::Plain(text) => out.text(text),
             Self::Time(time) => out.time(Some(*time)),
             Self::Number(number) => out.serialize(number),

@@ -40,9 +40,6 @@ pub enum PersonalData {
     Drop,
 }
 
-/// Texts inside of texts are looked into this deep.
-const DEEPEST_TEXT: usize = 4;
-
 impl PersonalData {
     /// Hashed with the key that is made of this text.
     pub fn hashed(salt: &str) -> Self {
@@ -53,7 +50,7 @@ impl PersonalData {
     pub fn hidden<'t>(&self, json: &'t str, place: PersonalPlace) -> Cow<'t, str> {
         match self {
             Self::Keep => Cow::Borrowed(json),
-            Self::Hash(_) | Self::Drop => walked(json, place, &mut Hiding { data: self, depth: 0 }),
+            Self::Hash(_) | Self::Drop => walked(json, place, &mut { self }),
         }
     }
 
@@ -65,6 +62,17 @@ impl PersonalData {
             Self::Keep | Self::Drop => "null".to_owned(),
         }
     }
+
+    /// What becomes of a text that may be a JSON document.
+    fn document(&self, string: &str, place: PersonalPlace) -> Option<String> {
+        let may_be_json = inner(string).trim_start().starts_with(['{', '[', '\\']);
+        let text = may_be_json.then(|| decoded(string))?;
+        let document: &RawValue = serde_json::from_str(&text).ok()?;
+        match self.hidden(document.get(), place) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(document) => Some(quoted(&document)),
+        }
+    }
 }
 
 /// HMAC-SHA-256 of `text`, in hexadecimal.
@@ -74,33 +82,7 @@ fn hash(key: &hmac::Key, text: &str) -> String {
     hmac::sign(key, text.as_bytes()).as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }
 
-/// Hides personal data, `depth` texts deep.
-struct Hiding<'p> {
-    data: &'p PersonalData,
-    depth: usize,
-}
-
-impl Hiding<'_> {
-    fn hashes(&self) -> bool {
-        matches!(self.data, PersonalData::Hash(_))
-    }
-
-    /// A text that may be a JSON document.
-    fn document(&self, string: &str, place: PersonalPlace) -> Option<String> {
-        let may_be_json = inner(string).trim_start().starts_with(['{', '[', '\\']);
-        let text = may_be_json.then(|| decoded(string))?;
-        let document: &RawValue = serde_json::from_str(&text).ok()?;
-        if self.depth == DEEPEST_TEXT {
-            return Some(self.data.instead(&text));
-        }
-        match walked(document.get(), place, &mut Hiding { depth: self.depth + 1, ..*self }) {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(document) => Some(quoted(&document)),
-        }
-    }
-}
-
-impl Rule for Hiding<'_> {
+impl Rule for &PersonalData {
     type Place = PersonalPlace;
 
     fn below(&self, place: PersonalPlace, key: &str) -> PersonalPlace {
@@ -109,13 +91,13 @@ impl Rule for Hiding<'_> {
 
     fn inside(&self, place: PersonalPlace, _: Option<&str>, json: &str) -> Result<PersonalPlace, String> {
         let is_object = json.starts_with('{');
-        let is_hashed_list = !is_object && self.hashes();
+        let is_hashed_list = !is_object && matches!(self, PersonalData::Hash(_));
         let holds_objects = || json[1..].trim_start().starts_with('{');
         match place {
             PersonalPlace::PersonOfSettings if is_object => Ok(PersonalPlace::Settings),
             PersonalPlace::PersonOfSettings if is_hashed_list || holds_objects() => Ok(place),
             PersonalPlace::Personal | PersonalPlace::PersonOfSettings if !is_hashed_list => {
-                Err(self.data.instead(first_value(json)))
+                Err(self.instead(first_value(json)))
             }
             place => Ok(place),
         }
@@ -124,12 +106,12 @@ impl Rule for Hiding<'_> {
     fn single(&mut self, place: PersonalPlace, json: &str) -> Option<String> {
         let is_text = json.starts_with('"');
         match json {
-            _ if is_text && place.is_personal() => Some(self.data.instead(&decoded(json))),
+            _ if is_text && place.is_personal() => Some(self.instead(&decoded(json))),
             _ if is_text => self.document(json, place),
             _ if !place.is_personal() || place == PersonalPlace::Devices => None,
             "null" => None,
-            "true" | "false" if self.hashes() => None,
-            number => Some(self.data.instead(number)),
+            "true" | "false" if matches!(self, PersonalData::Hash(_)) => None,
+            number => Some(self.instead(number)),
         }
     }
 }
