@@ -99,17 +99,20 @@ impl Format {
             record.write(*index, &mut key);
             key.push(b',');
         }
-        let mut hasher = DefaultHasher::new();
-        hasher.write(&key.bytes);
-        short(&hasher)
+        hash_of(&[&key.bytes])
     }
 }
 
-/// This many bits of a hash are kept: a state has room for two hashes of each record.
-const HASH_BITS: u32 = 40;
-
-fn short(hasher: &DefaultHasher) -> u64 {
-    hasher.finish() >> (u64::BITS - HASH_BITS)
+/// A hash of these bytes, one after the other.
+///
+/// The algorithm is the standard library's; should another release of it hash differently, the records
+/// of the last minutes are written once more.
+fn hash_of(parts: &[&[u8]]) -> u64 {
+    /// So many bits are kept: a state has room for two hashes of each record.
+    const BITS: u32 = 40;
+    let mut hasher = DefaultHasher::new();
+    parts.iter().for_each(|part| hasher.write(part));
+    hasher.finish() >> (u64::BITS - BITS)
 }
 
 /// Finished lines, ready for the writer.
@@ -257,42 +260,39 @@ impl<'f> Line<'f> {
 
     /// A hash of the record. Of the volatile column it counts only whether it is null, and the `file` that it is a
     /// link to.
-    ///
-    /// The algorithm is the standard library's; should another release of it hash differently, the records
-    /// of the last minutes are written once more.
     fn hash(&self, file: &str) -> u64 {
         let bytes = &self.json.bytes;
-        let mut hasher = DefaultHasher::new();
         let volatile = self.volatile.clone().unwrap_or(bytes.len()..bytes.len());
-        hasher.write(&bytes[self.begins..volatile.start]);
-        if !volatile.is_empty() {
-            hasher.write(if bytes[volatile.clone()] == *b"null" { b"null" } else { file.as_bytes() });
-        }
-        hasher.write(&bytes[volatile.end..]);
-        short(&hasher)
+        let link = match &bytes[volatile.clone()] {
+            stays @ (b"" | b"null") => stays,
+            _ => file.as_bytes(),
+        };
+        hash_of(&[&bytes[self.begins..volatile.start], link, &bytes[volatile.end..]])
     }
 
     /// The line to its end. Around a record that does not stand alone it says when it was written, and what became of
     /// values that could not be kept.
     fn finished(self, is_alone: bool) -> Vec<u8> {
-        let mut bytes = self.json.bytes;
-        keep_on_one_line(&mut bytes, self.begins);
+        let Self { mut json, losses, begins, .. } = self;
+        keep_on_one_line(&mut json.bytes, begins);
         if is_alone {
-            bytes.push(b'\n');
-            return bytes;
+            json.push(b'\n');
+            return json.bytes;
         }
         // Writing to memory cannot fail.
-        let _ = write!(bytes, ",\"emitted_at\":{}", crate::seams::now().timestamp_millis());
-        for (index, (column, change)) in self.losses.iter().enumerate() {
-            let separator = if index == 0 { ",\"meta\":{\"changes\":[" } else { "," };
-            let field = Value::from(*column);
-            let _ = write!(
-                bytes,
-                r#"{separator}{{"field":{field},"change":"{change}","reason":"SOURCE_SERIALIZATION_ERROR"}}"#
-            );
+        let _ = write!(json.bytes, ",\"emitted_at\":{}", crate::seams::now().timestamp_millis());
+        if !losses.is_empty() {
+            json.raw(",\"meta\":{\"changes\":");
+            json.list(losses, |(column, change), out| {
+                let field = Value::from(column);
+                let change =
+                    format!(r#"{{"field":{field},"change":"{change}","reason":"SOURCE_SERIALIZATION_ERROR"}}"#);
+                out.raw(&change);
+            });
+            json.push(b'}');
         }
-        bytes.extend_from_slice(if self.losses.is_empty() { b"}}\n" } else { b"]}}}\n" });
-        bytes
+        json.raw("}}\n");
+        json.bytes
     }
 }
 
