@@ -6,7 +6,7 @@ use base64::Engine;
 use fake_100ms::{Fake, Fault, FaultPlan, Options, When};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
-use source_100ms::streams::{self, Personal};
+use source_100ms::streams::{self, PersonalPlace};
 
 use crate::harness::{
     Call, Finished, SALT, assert_same_records, catalog, config, config_with, every_stream, fake, settings,
@@ -283,11 +283,16 @@ fn documented(stream: &str) -> (BTreeSet<String>, BTreeSet<String>) {
 #[test]
 fn the_tables_of_fields_say_which_columns_are_personal() {
     for stream in streams::every() {
-        let columns = |personal: Personal| {
+        let columns = |personal: PersonalPlace| {
             let columns = stream.table.columns.iter().filter(|column| column.personal == personal);
             columns.map(|column| column.name.to_owned()).collect::<BTreeSet<_>>()
         };
-        assert_eq!(documented(stream.name), (columns(Personal::Yes), columns(Personal::Inside)), "{}", stream.name);
+        assert_eq!(
+            documented(stream.name),
+            (columns(PersonalPlace::Personal), columns(PersonalPlace::People)),
+            "{}",
+            stream.name
+        );
     }
 }
 

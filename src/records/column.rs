@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::personal::PersonalPlace;
+
 /// What a table of records, or of the entries of a list in a record, consists of.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Table {
@@ -23,21 +25,11 @@ pub struct Column {
     pub kind: Kind,
     /// What users read about it.
     pub description: &'static str,
-    /// What it tells of people.
-    pub personal: Personal,
+    /// What it tells of people: [`PersonalPlace::Personal`] when it is about a person (a name, the id of a user, free
+    /// text), which only a text is, [`PersonalPlace::People`] when the keys in it tell what is personal.
+    pub personal: PersonalPlace,
     /// Whether it differs each time it is requested although nothing has changed (signed links).
     pub is_volatile: bool,
-}
-
-/// What a column tells of people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Personal {
-    /// Nothing, unless the keys in it say otherwise.
-    No,
-    /// It is about a person: a name, the id of a user, free text. Such a column holds a text.
-    Yes,
-    /// It describes people inside: the keys in it tell what is personal.
-    Inside,
 }
 
 /// What a column holds.
@@ -69,7 +61,7 @@ pub enum Kind {
 
 /// A column that is filled from the field of the same name.
 pub const fn column(name: &'static str, kind: Kind, description: &'static str) -> Column {
-    Column { name, fields: &[], kind, description, personal: Personal::No, is_volatile: false }
+    Column { name, fields: &[], kind, description, personal: PersonalPlace::Settings, is_volatile: false }
 }
 
 /// The columns of three groups, one after the other: `ALL` is how many they are.
@@ -96,12 +88,12 @@ impl Column {
 
     /// About a person.
     pub const fn personal(self) -> Self {
-        Self { personal: Personal::Yes, ..self }
+        Self { personal: PersonalPlace::Personal, ..self }
     }
 
     /// Describes people inside.
     pub const fn contains_personal(self) -> Self {
-        Self { personal: Personal::Inside, ..self }
+        Self { personal: PersonalPlace::People, ..self }
     }
 
     /// Different each time it is requested.

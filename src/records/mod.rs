@@ -24,8 +24,8 @@ pub(crate) mod walk;
 
 mod spelling;
 
-pub use column::{Column, Kind, Personal, Table, all_of, column, snake_case};
-pub use personal::PersonalData;
+pub use column::{Column, Kind, Table, all_of, column, snake_case};
+pub use personal::{PersonalData, PersonalPlace};
 pub use record::{Fields, Record, RecordError, Times, Value, added_fields, readable_id};
 pub use row::{Format, Hashes, Remembered, Rows, WrittenHashes};
 pub use secrets::{MASK, Place, cut_urls, host, mask_text, rewritten};

@@ -3,6 +3,7 @@
 //! Values stay the text that the API sent: neither a number's spelling nor an escape is rebuilt.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -10,7 +11,7 @@ use serde_json::Map;
 use serde_json::value::RawValue;
 
 use super::column::{Kind, Table, snake_case};
-use super::secrets::{Place, mask_text, mask_value, rewritten};
+use super::secrets::{Place, mask_text, masked, rewritten};
 use super::strings::text_in;
 use super::time::{Timestamp, time_in};
 use super::value::Json;
@@ -158,7 +159,7 @@ impl Value<'_> {
             Self::Null => out.null(),
             Self::Lost => out.fitting(None::<()>),
             Self::Json(place, json) => kind.write_at(*place, json.get(), out),
-            Self::Text(text) => out.text(&mask_value(text)),
+            Self::Text(text) => out.text(&masked(text, Place::Document)),
             Self::Plain(text) => out.text(text),
             Self::Time(time) => out.time(Some(*time)),
             Self::Number(number) => out.serialize(number),
@@ -244,11 +245,9 @@ impl<'a> Record<'a> {
 
     /// What came in the field `name`, whether or not the table knows it.
     pub fn get(&self, name: &str) -> Raw<'a> {
-        match self.table.filled_by(name.as_bytes(), 0) {
-            Some((place, _)) => match self.values[place] {
-                Value::Json(_, json) => Some(json),
-                _ => None,
-            },
+        match self.table.filled_by(name.as_bytes(), 0).map(|(column, _)| &self.values[column]) {
+            Some(Value::Json(_, json)) => Some(*json),
+            Some(_) => None,
             None => self.unknown.iter().rev().find(|(field, _)| field.0 == name.as_bytes()).map(|(_, value)| *value),
         }
     }
@@ -338,25 +337,23 @@ pub fn readable_id<'a>(
 /// The schemas of fields that `table` does not know. A single value is offered as a string, because the next sample may
 /// show another kind of value, and destinations do not take a column whose type changes.
 pub fn added_fields<'a>(table: &Table, samples: &[Fields<'a>]) -> Map<String, serde_json::Value> {
-    let mut added = Map::new();
-    for (field, value) in
-        samples.iter().flat_map(Fields::iter).filter(|(field, _)| table.filled_by(field.as_bytes(), 0).is_none())
-    {
+    let mut added: BTreeMap<String, Kind> = BTreeMap::new();
+    for (field, value) in samples.iter().flat_map(Fields::iter) {
         let name = snake_case(&field);
+        let is_known =
+            table.filled_by(field.as_bytes(), 0).is_some() || table.columns.iter().any(|column| column.name == name);
+        if is_known || !is_column_name(&name) {
+            continue;
+        }
         let kind = match value.get().as_bytes().first() {
             Some(b'{') => Kind::Object,
             Some(b'[') => Kind::List,
             _ => Kind::Text,
         };
-        let is_known = table.columns.iter().any(|column| column.name == name);
-        let Some(schema) = kind.schema().filter(|_| is_column_name(&name) && !is_known) else { continue };
-        let known = added.entry(name).or_insert_with(|| schema.clone());
-        if *known != schema {
-            // A string holds both kinds that were seen.
-            *known = Kind::Text.schema().unwrap_or_default();
-        }
+        // A string holds both kinds that were seen.
+        added.entry(name).and_modify(|known| *known = if *known == kind { kind } else { Kind::Text }).or_insert(kind);
     }
-    added
+    added.into_iter().filter_map(|(name, kind)| Some((name, kind.schema()?))).collect()
 }
 
 fn is_column_name(name: &str) -> bool {

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use super::column::{Column, Kind, Personal, Table};
-use super::personal::{self, PersonalData};
+use super::column::{Column, Kind, Table};
+use super::personal::{PersonalData, PersonalPlace};
 use super::record::{Record, Times};
 use super::secrets::Place;
 use super::time::Timestamp;
@@ -24,27 +24,33 @@ use crate::seams::locked;
 pub struct Format {
     /// Everything of a line before the record's first `{`; empty when a line is the record alone, as in a file.
     prefix: Vec<u8>,
-    /// The columns: their places in the table, and `"name":`.
-    columns: Vec<(usize, &'static Column, String)>,
+    columns: Arc<[Selected]>,
     /// Places in the table.
     primary_key: Vec<usize>,
-    /// Columns that the API has added since this version was made.
-    added: Arc<[Added]>,
     /// What earlier syncs have written, which is not written again.
     written: Arc<WrittenHashes>,
     /// How personal data is written.
     pub personal: PersonalData,
 }
 
-/// A column that the API has added since this version was made.
+/// A column that is written.
 #[derive(Debug)]
-struct Added {
+struct Selected {
     name: String,
-    kind: Kind,
     /// `"name":`
     key: String,
-    /// Whether it has had a value.
+    kind: Kind,
+    /// Where it stands in the table; `None` when the API has added it since this version was made.
+    place: Option<usize>,
+    /// Whether an added column has had a value.
     is_filled: AtomicBool,
+}
+
+impl Selected {
+    fn new(name: &str, kind: Kind, place: Option<usize>) -> Self {
+        let key = format!("{}:", Value::from(name));
+        Self { name: name.to_owned(), key, kind, place, is_filled: AtomicBool::new(false) }
+    }
 }
 
 impl Format {
@@ -58,24 +64,18 @@ impl Format {
         written: Arc<WrittenHashes>,
         personal: PersonalData,
     ) -> Self {
-        let key = |name: &str| format!("{}:", Value::from(name));
         let is_selected = |name: &str| selected.is_none_or(|names| names.iter().any(|(selected, _)| selected == name));
-        let known = |name: &str| table.columns.iter().any(|column| column.name == name);
-        let added = selected.unwrap_or_default().iter().filter(|(name, _)| !known(name));
-        let added = added.map(|(name, schema)| Added {
-            name: name.clone(),
-            kind: Kind::of(schema),
-            key: key(name),
-            is_filled: AtomicBool::new(false),
-        });
         let columns = table.columns.iter().enumerate();
-        let columns = columns.filter(|(_, column)| column.kind != Kind::Dropped && is_selected(column.name));
+        let known = columns.filter(|(_, column)| column.kind != Kind::Dropped && is_selected(column.name));
+        let known = known.map(|(place, column)| Selected::new(column.name, column.kind, Some(place)));
+        let is_added = |name: &str| table.columns.iter().all(|column| column.name != name);
+        let added = selected.unwrap_or_default().iter().filter(|(name, _)| is_added(name));
+        let added = added.map(|(name, schema)| Selected::new(name, Kind::of(schema), None));
         let is_key = |index: &usize| primary_key.contains(&table.columns[*index].name);
         Self {
             prefix,
-            columns: columns.map(|(index, column)| (index, column, key(column.name))).collect(),
+            columns: known.chain(added).collect(),
             primary_key: (0..table.columns.len()).filter(is_key).collect(),
-            added: added.collect(),
             written,
             personal,
         }
@@ -83,12 +83,13 @@ impl Format {
 
     /// The selected columns that this version does not know and that no record has had a value for.
     pub fn empty_columns(&self) -> impl Iterator<Item = &str> {
-        self.added.iter().filter(|added| !added.is_filled.load(Ordering::Relaxed)).map(|added| added.name.as_str())
+        let is_empty = |column: &&Selected| column.place.is_none() && !column.is_filled.load(Ordering::Relaxed);
+        self.columns.iter().filter(is_empty).map(|column| column.name.as_str())
     }
 
     /// Whether the column is written; a stream need not fetch what nobody selected.
     pub fn has(&self, column: &str) -> bool {
-        self.columns.iter().any(|(_, selected, _)| selected.name == column)
+        self.columns.iter().any(|selected| selected.name == column)
     }
 
     /// A hash of the record's primary key, whether or not its columns are selected.
@@ -98,17 +99,20 @@ impl Format {
             record.write(*index, &mut key);
             key.push(b',');
         }
-        let mut hasher = DefaultHasher::new();
-        hasher.write(&key.bytes);
-        short(&hasher)
+        hash_of(&[&key.bytes])
     }
 }
 
-/// This many bits of a hash are kept: a state has room for two hashes of each record.
-const HASH_BITS: u32 = 40;
-
-fn short(hasher: &DefaultHasher) -> u64 {
-    hasher.finish() >> (u64::BITS - HASH_BITS)
+/// A hash of these bytes, one after the other.
+///
+/// The algorithm is the standard library's; should another release of it hash differently, the records
+/// of the last minutes are written once more.
+fn hash_of(parts: &[&[u8]]) -> u64 {
+    /// So many bits are kept: a state has room for two hashes of each record.
+    const BITS: u32 = 40;
+    let mut hasher = DefaultHasher::new();
+    parts.iter().for_each(|part| hasher.write(part));
+    hasher.finish() >> (u64::BITS - BITS)
 }
 
 /// Finished lines, ready for the writer.
@@ -169,11 +173,7 @@ impl Rows {
 
     /// Adds the rows of `other`.
     pub fn append(&mut self, other: Self) {
-        if self.bytes.is_empty() {
-            self.bytes = other.bytes;
-        } else {
-            self.bytes.extend_from_slice(&other.bytes);
-        }
+        self.bytes.extend_from_slice(&other.bytes);
         self.count += other.count;
         self.latest = self.latest.max(other.latest);
         self.recent.extend(other.recent);
@@ -201,50 +201,38 @@ impl<'f> Line<'f> {
         json.bytes.extend_from_slice(&format.prefix);
         let mut line = Self { begins: json.bytes.len(), json, volatile: None, losses: Vec::new() };
         line.json.push(b'{');
-        for (index, column, key) in &format.columns {
-            let begins = line.push_key(key);
-            record.write(*index, &mut line.json);
-            line.finish_column(column, begins, format);
-        }
-        format.added.iter().for_each(|added| line.push_added(added, format, record));
+        format.columns.iter().for_each(|column| line.push(column, format, record));
         line.json.push(b'}');
         line
     }
 
-    /// Writes `"name":`; returns where the value begins.
-    fn push_key(&mut self, key: &str) -> usize {
+    /// Writes a column, notes what was lost of it, and hides what is personal in it.
+    fn push(&mut self, column: &'f Selected, format: &Format, record: &Record<'_>) {
         if self.json.bytes.len() > self.begins + 1 {
             self.json.push(b',');
         }
-        self.json.raw(key);
-        self.json.bytes.len()
-    }
-
-    /// Notes what was lost of a column, and hides what is personal in it.
-    fn finish_column(&mut self, column: &'f Column, begins: usize, format: &Format) {
-        self.note_loss(column.name, begins);
-        let place = match column.personal {
-            Personal::Yes => personal::Place::Personal,
-            Personal::Inside => personal::Place::People,
-            Personal::No => personal::Place::Settings,
-        };
-        self.hide(begins, &format.personal, place);
-        if column.is_volatile {
+        self.json.raw(&column.key);
+        let begins = self.json.bytes.len();
+        let Some(place) = column.place else { return self.push_added(column, begins, format, record) };
+        record.write(place, &mut self.json);
+        self.note_loss(&column.name, begins);
+        let Column { personal, is_volatile, .. } = record.table.columns[place];
+        self.hide(begins, &format.personal, personal);
+        if is_volatile {
             self.volatile = Some(begins..self.json.bytes.len());
         }
     }
 
-    /// Writes a column that this version does not know.
-    fn push_added(&mut self, added: &'f Added, format: &Format, record: &Record<'_>) {
-        let begins = self.push_key(&added.key);
-        let Some((field, value)) = record.added(&added.name) else { return self.json.null() };
-        added.is_filled.store(true, Ordering::Relaxed);
-        added.kind.write_at(Place::Open.below(&field), &value, &mut self.json);
-        self.note_loss(&added.name, begins);
-        if self.hide(begins, &format.personal, personal::Place::People.below(&field)) {
+    /// Writes the value of a column that this version does not know.
+    fn push_added(&mut self, column: &'f Selected, begins: usize, format: &Format, record: &Record<'_>) {
+        let Some((field, value)) = record.added(&column.name) else { return self.json.null() };
+        column.is_filled.store(true, Ordering::Relaxed);
+        column.kind.write_at(Place::Open.below(&field), &value, &mut self.json);
+        self.note_loss(&column.name, begins);
+        if self.hide(begins, &format.personal, PersonalPlace::People.below(&field)) {
             // What stands instead of the value must fit the column.
             let hidden = self.json.bytes.split_off(begins);
-            added.kind.write(std::str::from_utf8(&hidden).unwrap_or("null"), &mut self.json);
+            column.kind.write(std::str::from_utf8(&hidden).unwrap_or("null"), &mut self.json);
             self.json.is_lossy = false;
         }
     }
@@ -258,7 +246,7 @@ impl<'f> Line<'f> {
     }
 
     /// Hides what is personal in the value that begins at `begins`; returns whether that has changed it.
-    fn hide(&mut self, begins: usize, personal: &PersonalData, place: personal::Place) -> bool {
+    fn hide(&mut self, begins: usize, personal: &PersonalData, place: PersonalPlace) -> bool {
         if matches!(personal, PersonalData::Keep) {
             return false;
         }
@@ -272,42 +260,39 @@ impl<'f> Line<'f> {
 
     /// A hash of the record. Of the volatile column it counts only whether it is null, and the `file` that it is a
     /// link to.
-    ///
-    /// The algorithm is the standard library's; should another release of it hash differently, the records
-    /// of the last minutes are written once more.
     fn hash(&self, file: &str) -> u64 {
         let bytes = &self.json.bytes;
-        let mut hasher = DefaultHasher::new();
         let volatile = self.volatile.clone().unwrap_or(bytes.len()..bytes.len());
-        hasher.write(&bytes[self.begins..volatile.start]);
-        if !volatile.is_empty() {
-            hasher.write(if bytes[volatile.clone()] == *b"null" { b"null" } else { file.as_bytes() });
-        }
-        hasher.write(&bytes[volatile.end..]);
-        short(&hasher)
+        let link = match &bytes[volatile.clone()] {
+            stays @ (b"" | b"null") => stays,
+            _ => file.as_bytes(),
+        };
+        hash_of(&[&bytes[self.begins..volatile.start], link, &bytes[volatile.end..]])
     }
 
     /// The line to its end. Around a record that does not stand alone it says when it was written, and what became of
     /// values that could not be kept.
     fn finished(self, is_alone: bool) -> Vec<u8> {
-        let mut bytes = self.json.bytes;
-        keep_on_one_line(&mut bytes, self.begins);
+        let Self { mut json, losses, begins, .. } = self;
+        keep_on_one_line(&mut json.bytes, begins);
         if is_alone {
-            bytes.push(b'\n');
-            return bytes;
+            json.push(b'\n');
+            return json.bytes;
         }
         // Writing to memory cannot fail.
-        let _ = write!(bytes, ",\"emitted_at\":{}", crate::seams::now().timestamp_millis());
-        for (index, (column, change)) in self.losses.iter().enumerate() {
-            let separator = if index == 0 { ",\"meta\":{\"changes\":[" } else { "," };
-            let field = Value::from(*column);
-            let _ = write!(
-                bytes,
-                r#"{separator}{{"field":{field},"change":"{change}","reason":"SOURCE_SERIALIZATION_ERROR"}}"#
-            );
+        let _ = write!(json.bytes, ",\"emitted_at\":{}", crate::seams::now().timestamp_millis());
+        if !losses.is_empty() {
+            json.raw(",\"meta\":{\"changes\":");
+            json.list(losses, |(column, change), out| {
+                let field = Value::from(column);
+                let change =
+                    format!(r#"{{"field":{field},"change":"{change}","reason":"SOURCE_SERIALIZATION_ERROR"}}"#);
+                out.raw(&change);
+            });
+            json.push(b'}');
         }
-        bytes.extend_from_slice(if self.losses.is_empty() { b"}}\n" } else { b"]}}}\n" });
-        bytes
+        json.raw("}}\n");
+        json.bytes
     }
 }
 

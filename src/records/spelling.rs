@@ -6,15 +6,6 @@
 /// The longest name of the tables, and one more to see that a name is longer.
 pub const LONGEST: usize = 40;
 
-/// Which names an entry of a table means.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fits {
-    /// Those that end like this: `webhook_secret`, `fcmToken`.
-    End,
-    /// This one only. It is short, or the end of innocent words.
-    Whole,
-}
-
 /// The last letters and digits of `name` in lower case, without the digits at its end.
 pub fn last_letters<'b>(name: &str, letters: &'b mut [u8; LONGEST]) -> &'b [u8] {
     let mut begins = LONGEST;
@@ -28,23 +19,28 @@ pub fn last_letters<'b>(name: &str, letters: &'b mut [u8; LONGEST]) -> &'b [u8] 
 }
 
 /// What a table of names says, by the last letter of the names: most keys are not in it, and every key is looked up.
-pub struct Names<T>([Vec<(Fits, T, &'static [u8])>; 256]);
+/// Of each name it is kept whether it means all that end like it.
+pub struct Names<T>([Vec<(bool, T, &'static [u8])>; 256]);
 
 impl<T: Copy> Names<T> {
-    /// The names of `table`, which have blanks between them; the first that fits counts.
-    pub fn of(table: &[(Fits, T, &'static str)]) -> Self {
+    /// The names of `table`, which have blanks between them; the first that fits counts. One that begins with `*` means
+    /// all that end like it (`*secret` is `webhook_secret`, too). The others are short, or the end of innocent words.
+    pub fn of(table: &[(T, &'static str)]) -> Self {
         let mut names = [const { Vec::new() }; 256];
-        for (fits, says, words) in table {
-            for word in words.split(' ').map(str::as_bytes) {
-                names[word.last().map_or(0, |letter| usize::from(*letter))].push((*fits, *says, word));
+        for (says, words) in table {
+            for word in words.split(' ') {
+                let ending = word.strip_prefix('*');
+                let letters = ending.unwrap_or(word).as_bytes();
+                let entry = (ending.is_some(), *says, letters);
+                names[letters.last().map_or(0, |letter| usize::from(*letter))].push(entry);
             }
         }
         Self(names)
     }
 
     /// The entry that fits a name of which `last_letters` gives these.
-    pub fn find(&self, letters: &[u8]) -> Option<(Fits, T, &'static [u8])> {
+    pub fn find(&self, letters: &[u8]) -> Option<(bool, T, &'static [u8])> {
         let mut entries = self.0[usize::from(*letters.last()?)].iter().copied();
-        entries.find(|(fits, _, word)| if *fits == Fits::End { letters.ends_with(word) } else { letters == *word })
+        entries.find(|(is_ending, _, word)| if *is_ending { letters.ends_with(word) } else { letters == *word })
     }
 }

@@ -95,7 +95,9 @@ impl<'t, 'r, R: Rule> Walker<'t, 'r, R> {
                     self.at += 1;
                 }
                 b',' => {
-                    self.frames.last_mut().into_iter().for_each(|frame| frame.key = None);
+                    if let Some(frame) = self.frames.last_mut() {
+                        frame.key = None;
+                    }
                     self.at += 1;
                 }
                 b':' | b' ' | b'\n' | b'\r' | b'\t' => self.at += 1,

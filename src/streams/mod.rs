@@ -41,7 +41,7 @@ mod templates_destinations;
 mod webhook_events;
 
 pub use crate::records::{
-    Column, Format, Hashes, MASK, Personal, PersonalData, RecordError, Remembered, Rows, Timestamp, WrittenHashes,
+    Column, Format, Hashes, MASK, PersonalData, PersonalPlace, RecordError, Remembered, Rows, Timestamp, WrittenHashes,
     keep_on_one_line, mask_text, written_as_object,
 };
 pub use stream::{
@@ -87,15 +87,14 @@ mod tests {
 
     use super::*;
     use crate::records::Kind;
-    use crate::records::personal::Place;
 
     #[test]
     fn columns_whose_name_tells_of_a_person_say_so_themselves() {
         let mut undeclared = Vec::new();
         for stream in every() {
             let columns = stream.table.columns.iter().filter(|column| column.kind != Kind::Dropped);
-            let told = columns.filter(|column| Place::People.below(column.name) == Place::Personal);
-            let others = told.filter(|column| column.personal != Personal::Yes);
+            let told = columns.filter(|column| PersonalPlace::People.below(column.name) == PersonalPlace::Personal);
+            let others = told.filter(|column| column.personal != PersonalPlace::Personal);
             undeclared.extend(others.map(|column| format!("{}.{}", stream.name, column.name)));
         }
         // Names of what developers have set up, and what is known of a file.
@@ -106,7 +105,7 @@ mod tests {
     fn personal_columns_are_texts_that_nothing_hangs_on() {
         for stream in every() {
             let schema = stream.json_schema(serde_json::Map::new());
-            let personal = stream.table.columns.iter().filter(|column| column.personal == Personal::Yes);
+            let personal = stream.table.columns.iter().filter(|column| column.personal == PersonalPlace::Personal);
             for column in personal.map(|column| column.name) {
                 assert_eq!(schema["properties"][column]["type"], json!(["null", "string"]), "{}.{column}", stream.name);
                 let is_key = stream.primary_key.contains(&column) || stream.cursor == Some(column);

@@ -15,7 +15,7 @@ use ring::digest::{SHA256, digest};
 use crate::api::{Keyed, Members};
 use crate::records::Kind::{Number, Text, Time};
 use crate::records::{
-    Fields, PersonalData, Record, RecordError, Table, Times, Timestamp, Value, as_bool, column, decoded, personal,
+    Fields, PersonalData, PersonalPlace, Record, RecordError, Table, Times, Timestamp, Value, as_bool, column, decoded,
     quoted, readable_id,
 };
 
@@ -156,7 +156,7 @@ fn people_of<'a>(
 /// An id for somebody to whom 100ms gives none. It must not tell a name that the records do not have.
 fn derived_id(session: &str, joined_at: Option<Timestamp>, peer: &Fields<'_>, personal: &PersonalData) -> String {
     let name = quoted(&peer.text("name").unwrap_or_default());
-    let name = personal.hidden(&name, personal::Place::Personal);
+    let name = personal.hidden(&name, PersonalPlace::Personal);
     let name = decoded(&name);
     let joined_at = joined_at.map(|time| time.to_string()).unwrap_or_default();
     let digest = digest(&SHA256, format!("{session}\n{joined_at}\n{name}").as_bytes());

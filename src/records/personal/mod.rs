@@ -1,7 +1,7 @@
 //! What is about people: names, ids of users, what apps attach to them, and free text.
 //!
 //! The user chooses what becomes of it, for all streams alike. Columns say themselves that they are personal
-//! (`personal` and `people` in [`super::record`]); inside of values the keys tell ([`names`]).
+//! (`personal` and `contains_personal` in [`super::column`]); inside of values the keys tell ([`names`]).
 //!
 //! | what | hashed | dropped |
 //! |---|---|---|
@@ -26,7 +26,7 @@ use serde_json::value::RawValue;
 use super::strings::{decoded, inner};
 use super::walk::{Rule, first_value, quoted, walked};
 
-pub use names::Place;
+pub use names::PersonalPlace;
 
 /// What becomes of personal data.
 #[derive(Clone, Debug, Default)]
@@ -40,9 +40,6 @@ pub enum PersonalData {
     Drop,
 }
 
-/// Texts inside of texts are looked into this deep.
-const DEEPEST_TEXT: usize = 4;
-
 impl PersonalData {
     /// Hashed with the key that is made of this text.
     pub fn hashed(salt: &str) -> Self {
@@ -50,10 +47,10 @@ impl PersonalData {
     }
 
     /// `json`, which stands at `place`, without what is personal. It must be the text of one JSON value.
-    pub fn hidden<'t>(&self, json: &'t str, place: Place) -> Cow<'t, str> {
+    pub fn hidden<'t>(&self, json: &'t str, place: PersonalPlace) -> Cow<'t, str> {
         match self {
             Self::Keep => Cow::Borrowed(json),
-            Self::Hash(_) | Self::Drop => walked(json, place, &mut Hiding { data: self, depth: 0 }),
+            Self::Hash(_) | Self::Drop => walked(json, place, &mut { self }),
         }
     }
 
@@ -65,6 +62,17 @@ impl PersonalData {
             Self::Keep | Self::Drop => "null".to_owned(),
         }
     }
+
+    /// What becomes of a text that may be a JSON document.
+    fn document(&self, string: &str, place: PersonalPlace) -> Option<String> {
+        let may_be_json = inner(string).trim_start().starts_with(['{', '[', '\\']);
+        let text = may_be_json.then(|| decoded(string))?;
+        let document: &RawValue = serde_json::from_str(&text).ok()?;
+        match self.hidden(document.get(), place) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(document) => Some(quoted(&document)),
+        }
+    }
 }
 
 /// HMAC-SHA-256 of `text`, in hexadecimal.
@@ -74,60 +82,36 @@ fn hash(key: &hmac::Key, text: &str) -> String {
     hmac::sign(key, text.as_bytes()).as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }
 
-/// Hides personal data, `depth` texts deep.
-struct Hiding<'p> {
-    data: &'p PersonalData,
-    depth: usize,
-}
+impl Rule for &PersonalData {
+    type Place = PersonalPlace;
 
-impl Hiding<'_> {
-    fn hashes(&self) -> bool {
-        matches!(self.data, PersonalData::Hash(_))
-    }
-
-    /// A text that may be a JSON document.
-    fn document(&self, string: &str, place: Place) -> Option<String> {
-        let may_be_json = inner(string).trim_start().starts_with(['{', '[', '\\']);
-        let text = may_be_json.then(|| decoded(string))?;
-        let document: &RawValue = serde_json::from_str(&text).ok()?;
-        if self.depth == DEEPEST_TEXT {
-            return Some(self.data.instead(&text));
-        }
-        match walked(document.get(), place, &mut Hiding { depth: self.depth + 1, ..*self }) {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(document) => Some(quoted(&document)),
-        }
-    }
-}
-
-impl Rule for Hiding<'_> {
-    type Place = Place;
-
-    fn below(&self, place: Place, key: &str) -> Place {
+    fn below(&self, place: PersonalPlace, key: &str) -> PersonalPlace {
         place.below(key)
     }
 
-    fn inside(&self, place: Place, _: Option<&str>, json: &str) -> Result<Place, String> {
+    fn inside(&self, place: PersonalPlace, _: Option<&str>, json: &str) -> Result<PersonalPlace, String> {
         let is_object = json.starts_with('{');
-        let is_hashed_list = !is_object && self.hashes();
+        let is_hashed_list = !is_object && matches!(self, PersonalData::Hash(_));
         let holds_objects = || json[1..].trim_start().starts_with('{');
         match place {
-            Place::PersonOfSettings if is_object => Ok(Place::Settings),
-            Place::PersonOfSettings if is_hashed_list || holds_objects() => Ok(place),
-            Place::Personal | Place::PersonOfSettings if !is_hashed_list => Err(self.data.instead(first_value(json))),
+            PersonalPlace::PersonOfSettings if is_object => Ok(PersonalPlace::Settings),
+            PersonalPlace::PersonOfSettings if is_hashed_list || holds_objects() => Ok(place),
+            PersonalPlace::Personal | PersonalPlace::PersonOfSettings if !is_hashed_list => {
+                Err(self.instead(first_value(json)))
+            }
             place => Ok(place),
         }
     }
 
-    fn single(&mut self, place: Place, json: &str) -> Option<String> {
+    fn single(&mut self, place: PersonalPlace, json: &str) -> Option<String> {
         let is_text = json.starts_with('"');
         match json {
-            _ if is_text && place.is_personal() => Some(self.data.instead(&decoded(json))),
+            _ if is_text && place.is_personal() => Some(self.instead(&decoded(json))),
             _ if is_text => self.document(json, place),
-            _ if !place.is_personal() || place == Place::Devices => None,
+            _ if !place.is_personal() || place == PersonalPlace::Devices => None,
             "null" => None,
-            "true" | "false" if self.hashes() => None,
-            number => Some(self.data.instead(number)),
+            "true" | "false" if matches!(self, PersonalData::Hash(_)) => None,
+            number => Some(self.instead(number)),
         }
     }
 }
@@ -147,16 +131,16 @@ mod tests {
         super::hash(&key("a salt for tests"), text)
     }
 
-    fn hidden(personal: &PersonalData, value: &Value, place: Place) -> Value {
+    fn hidden(personal: &PersonalData, value: &Value, place: PersonalPlace) -> Value {
         let json = value.to_string();
         serde_json::from_str(&personal.hidden(&json, place)).unwrap()
     }
 
-    fn hashed(value: &Value, place: Place) -> Value {
+    fn hashed(value: &Value, place: PersonalPlace) -> Value {
         hidden(&PersonalData::hashed("a salt for tests"), value, place)
     }
 
-    fn dropped(value: &Value, place: Place) -> Value {
+    fn dropped(value: &Value, place: PersonalPlace) -> Value {
         hidden(&PersonalData::Drop, value, place)
     }
 
@@ -181,28 +165,28 @@ mod tests {
             "user_ids": [hash("u"), hash("7"), null, false],
             "peers": {"p": {"name": hash("Ada"), "id": "p"}}, "user": hash("5"),
         });
-        assert_eq!(hashed(&event, Place::People), expected);
+        assert_eq!(hashed(&event, PersonalPlace::People), expected);
         let expected = json!({
             "user_id": null, "user_name": null, "name": null, "metadata": null, "peer_id": "p", "role": "host",
             "error": {"name": "ICEFailure", "code": 3, "description": null}, "user_ids": null,
             "peers": {"p": {"name": null, "id": "p"}}, "user": null,
         });
-        assert_eq!(dropped(&event, Place::People), expected);
+        assert_eq!(dropped(&event, PersonalPlace::People), expected);
         let settings = json!({"roles": {"host": {"name": "host"}}, "description": "d", "metadata": {"layer": 1}});
-        assert_eq!(hashed(&settings, Place::Settings), settings);
+        assert_eq!(hashed(&settings, PersonalPlace::Settings), settings);
     }
 
     #[test]
     fn a_role_may_be_called_like_a_person() {
         let roles = json!({"speaker": {"name": "speaker", "priority": 1}, "user": {"login": [{"name": "author"}]}});
-        assert_eq!(hashed(&roles, Place::Settings), roles);
-        assert_eq!(dropped(&roles, Place::Settings), roles);
+        assert_eq!(hashed(&roles, PersonalPlace::Settings), roles);
+        assert_eq!(dropped(&roles, PersonalPlace::Settings), roles);
         let people = json!({"speaker": "Ada", "user": ["Ada", 5], "sentBy": null});
         assert_eq!(
-            hashed(&people, Place::Settings),
+            hashed(&people, PersonalPlace::Settings),
             json!({"speaker": hash("Ada"), "user": [hash("Ada"), hash("5")], "sentBy": null})
         );
-        assert_eq!(dropped(&people, Place::Settings), json!({"speaker": null, "user": null, "sentBy": null}));
+        assert_eq!(dropped(&people, PersonalPlace::Settings), json!({"speaker": null, "user": null, "sentBy": null}));
     }
 
     #[test]
@@ -211,19 +195,19 @@ mod tests {
             {"deviceId": "d", "groupId": "g", "kind": "audiooutput", "label": "Ada's AirPods", "n": 1, "default": true}]}});
         let expected = json!({"devices": {"audioOutput": [
             {"deviceId": null, "groupId": null, "kind": "audiooutput", "label": null, "n": 1, "default": true}]}});
-        assert_eq!(dropped(&devices, Place::People), expected);
+        assert_eq!(dropped(&devices, PersonalPlace::People), expected);
         assert_eq!(
-            hashed(&json!({"device": ["Ada's AirPods"]}), Place::People),
+            hashed(&json!({"device": ["Ada's AirPods"]}), PersonalPlace::People),
             json!({"device": [hash("Ada's AirPods")]})
         );
         let settings = json!({"devices": {"label": "x"}});
-        assert_eq!(hashed(&settings, Place::Settings), settings);
+        assert_eq!(hashed(&settings, PersonalPlace::Settings), settings);
     }
 
     #[test]
     fn a_text_has_one_hash_however_it_is_spelled() {
         let hiding = PersonalData::hashed("a salt for tests");
-        let of = |json: &str| hiding.hidden(json, Place::Personal).into_owned();
+        let of = |json: &str| hiding.hidden(json, PersonalPlace::Personal).into_owned();
         assert_eq!(of(r#""\u0041da""#), of(r#""Ada""#));
         assert_eq!(of("12"), of(r#""12""#));
         assert_ne!(of("12"), of("13"));
@@ -235,14 +219,14 @@ mod tests {
         let document = json!({"user_name": "Ada", "n": 1});
         let twice = json!({"payload": in_text(&json!({"more": in_text(&document)}))});
         let expected = json!({"payload": in_text(&json!({"more": in_text(&json!({"user_name": null, "n": 1}))}))});
-        assert_eq!(dropped(&twice, Place::People), expected);
+        assert_eq!(dropped(&twice, PersonalPlace::People), expected);
         let mut deep = in_text(&document);
         for _ in 0..6 {
             deep = in_text(&json!([deep]));
         }
-        assert!(!dropped(&deep, Place::People).to_string().contains("Ada"));
+        assert!(!dropped(&deep, PersonalPlace::People).to_string().contains("Ada"));
         for text in ["{not json}", "[", "\\u", "plain", ""] {
-            assert_eq!(dropped(&text.into(), Place::People), text);
+            assert_eq!(dropped(&text.into(), PersonalPlace::People), text);
         }
     }
 
@@ -253,7 +237,7 @@ mod tests {
             for key in keys {
                 value = json!({key: [value]});
             }
-            for place in [Place::People, Place::Settings, Place::Personal] {
+            for place in [PersonalPlace::People, PersonalPlace::Settings, PersonalPlace::Personal] {
                 prop_assert!(!hashed(&value, place).to_string().contains("pl4nted"));
                 prop_assert!(!dropped(&value, place).to_string().contains("pl4nted"));
             }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::records::spelling::{Fits, LONGEST, Names, last_letters};
+use crate::records::spelling::{LONGEST, Names, last_letters};
 
 /// What a name tells of its value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,42 +22,43 @@ enum Tells {
 }
 
 /// The one table of names that tell of a person. The documentation repeats it ("Personal data").
-static NAMES: &[(Fits, Tells, &str)] = &[
+static NAMES: &[(Tells, &str)] = &[
     // Who it is, in your own system. What only 100ms has a number for (a peer, a session) is not here.
-    (Fits::End, Tells::Person, "userid userids username usernames deviceid devicelabel devicename"),
-    (Fits::Whole, Tells::Person, "user login uid"),
+    (Tells::Person, "*userid *userids *username *usernames *deviceid *devicelabel *devicename user login uid"),
     // Who did it: `started_by`, `stoppedBy`, `removed_by`.
-    (Fits::End, Tells::Person, "edby"),
-    (Fits::Whole, Tells::Person, "sentby sender recipient author speaker"),
+    (Tells::Person, "*edby sentby sender recipient author speaker"),
     // How somebody is called. A room is often called after who meets there.
     (
-        Fits::End,
         Tells::Person,
-        "peername displayname fullname firstname lastname givenname familyname nickname surname \
-         participantname sendername speakername customername roomname",
+        "*peername *displayname *fullname *firstname *lastname *givenname *familyname *nickname *surname \
+         *participantname *sendername *speakername *customername *roomname",
     ),
-    (Fits::Whole, Tells::OfItsOwner, "name"),
+    (Tells::OfItsOwner, "name"),
     // Words that a transcription has to know beforehand, which are names as a rule.
-    (Fits::End, Tells::Person, "vocabulary"),
+    (Tells::Person, "*vocabulary"),
     // Where to reach somebody, and how they look.
-    (Fits::End, Tells::Person, "email emails emailaddress phone phonenumber ipaddress avatar"),
-    (Fits::Whole, Tells::Person, "ip clientip remoteip publicip localip avatarurl photo"),
+    (
+        Tells::Person,
+        "*email *emails *emailaddress *phone *phonenumber *ipaddress *avatar ip clientip remoteip publicip localip avatarurl photo",
+    ),
     // What an app attaches to somebody. Files have metadata of another kind.
-    (Fits::End, Tells::Person, "usermetadata peermetadata userdata userinfo peerdata customdata"),
-    (Fits::Whole, Tells::OfItsOwner, "metadata"),
+    (Tells::Person, "*usermetadata *peermetadata *userdata *userinfo *peerdata *customdata"),
+    (Tells::OfItsOwner, "metadata"),
     // What somebody wrote, and messages that may repeat it.
-    (Fits::End, Tells::FreeText, "description message reason comment feedback transcript"),
-    (Fits::Whole, Tells::FreeText, "text note notes title subject content body caption"),
+    (
+        Tells::FreeText,
+        "*description *message *reason *comment *feedback *transcript text note notes title subject content body caption",
+    ),
     // These have names of their own, which are no person's.
-    (Fits::Whole, Tells::Thing, "error errors track tracks role roles template plugin browser os sdk"),
+    (Tells::Thing, "error errors track tracks role roles template plugin browser os sdk"),
     // All texts below are somebody's, but for those that are the same on every machine.
-    (Fits::Whole, Tells::Devices, "device devices"),
-    (Fits::Whole, Tells::SortOfDevice, "kind type state status facingmode permission"),
+    (Tells::Devices, "device devices"),
+    (Tells::SortOfDevice, "kind type state status facingmode permission"),
 ];
 
 /// Where a value stands, as far as the keys above it tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum PersonalPlace {
     /// Where people are described.
     People,
     /// In something that is no person, among people.
@@ -73,7 +74,7 @@ pub enum Place {
     Personal,
 }
 
-impl Place {
+impl PersonalPlace {
     /// The place of the value under `key`.
     pub fn below(self, key: &str) -> Self {
         match (self, what_tells(key)) {
@@ -123,28 +124,28 @@ mod tests {
             "ip",
             "peer_metadata",
         ] {
-            for place in [Place::People, Place::Thing, Place::Settings] {
+            for place in [PersonalPlace::People, PersonalPlace::Thing, PersonalPlace::Settings] {
                 assert!(place.below(name).is_personal(), "{name} in {place:?}");
             }
         }
         for name in
             ["id", "peer_id", "session_id", "customer_id", "role", "type", "code", "users", "context", "zip", ""]
         {
-            assert_ne!(Place::People.below(name), Place::Personal, "{name}");
+            assert_ne!(PersonalPlace::People.below(name), PersonalPlace::Personal, "{name}");
         }
     }
 
     #[test]
     fn what_a_name_tells_depends_on_where_it_stands() {
-        let places = [Place::People, Place::Thing, Place::Settings];
-        let hidden = |name: &str| places.map(|place| place.below(name) == Place::Personal);
+        let places = [PersonalPlace::People, PersonalPlace::Thing, PersonalPlace::Settings];
+        let hidden = |name: &str| places.map(|place| place.below(name) == PersonalPlace::Personal);
         assert_eq!(hidden("name"), [true, false, false]);
         assert_eq!(hidden("metadata"), [true, false, false]);
         assert_eq!(hidden("description"), [true, true, false]);
-        assert_eq!(Place::People.below("error").below("details").below("name"), Place::Thing);
-        assert_eq!(Place::People.below("peers").below("p").below("name"), Place::Personal);
-        assert_eq!(Place::Personal.below("role"), Place::Personal);
-        let device = Place::People.below("devices").below("audioOutput");
+        assert_eq!(PersonalPlace::People.below("error").below("details").below("name"), PersonalPlace::Thing);
+        assert_eq!(PersonalPlace::People.below("peers").below("p").below("name"), PersonalPlace::Personal);
+        assert_eq!(PersonalPlace::Personal.below("role"), PersonalPlace::Personal);
+        let device = PersonalPlace::People.below("devices").below("audioOutput");
         assert_eq!(
             ["label", "groupId", "name", "kind"].map(|name| device.below(name).is_personal()),
             [true, true, true, false]
@@ -153,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_longest_name_leaves_room_to_see_a_longer_one() {
-        let mut names = NAMES.iter().flat_map(|(_, _, names)| names.split(' '));
+        let mut names = NAMES.iter().flat_map(|(_, names)| names.split(' ')).map(|name| name.trim_start_matches('*'));
         assert!(names.all(|name| name.len() < LONGEST && name.bytes().all(|byte| byte.is_ascii_lowercase())));
     }
 
@@ -174,13 +175,10 @@ mod tests {
             (Tells::Devices, "where people are described, every text below"),
             (Tells::SortOfDevice, "not below such a key"),
         ] {
-            for fits in [Fits::End, Fits::Whole] {
-                let mut of_table: Vec<String> = NAMES
-                    .iter()
-                    .filter(|(how, what, _)| (*how, *what) == (fits, tells))
-                    .flat_map(|(_, _, names)| names.split(' ').map(str::to_owned))
-                    .collect();
-                let how = if fits == Fits::End { "ends in" } else { "is" };
+            for how in ["ends in", "is"] {
+                let names = NAMES.iter().filter(|(what, _)| *what == tells).flat_map(|(_, names)| names.split(' '));
+                let names = names.filter(|name| name.starts_with('*') == (how == "ends in"));
+                let mut of_table: Vec<_> = names.map(|name| name.trim_start_matches('*').to_owned()).collect();
                 let mut listed = documented(&format!("{row} | {how}"));
                 of_table.sort();
                 listed.sort();

@@ -95,16 +95,16 @@ fn is_called(json: &str, name: &str) -> bool {
     named.is_ok_and(|named| named.name.as_deref() == Some(name))
 }
 
-/// A text as it may go out, also with what is a secret in a document that it holds.
-pub fn mask_value(text: &str) -> Cow<'_, str> {
-    masked(text, Place::Document)
-}
-
-/// The same of a text that stands at `place`.
-fn masked(text: &str, place: Place) -> Cow<'_, str> {
-    match masked_document(text, place) {
-        Cow::Borrowed(text) => mask_text(text),
-        Cow::Owned(text) => Cow::Owned(mask_text(&text).into_owned()),
+/// A text that stands at `place` as it may go out, also with what is a secret by its name in the JSON document that it
+/// holds, which may be cut off.
+pub fn masked(text: &str, place: Place) -> Cow<'_, str> {
+    // An escape in a key may hide its name.
+    let may_tell = |_: &usize| has_document_with_secret(text, place) || text.contains("\\u");
+    let Some(begins) = text.find(['{', '[']).filter(may_tell) else { return mask_text(text) };
+    let mut rule = Secrets { leaves_all_else: true, ..Secrets::default() };
+    match walked_at_any_depth(&text[begins..], place, &mut rule) {
+        Cow::Borrowed(_) => mask_text(text),
+        Cow::Owned(document) => mask_text(&format!("{}{document}", &text[..begins])).into_owned().into(),
     }
 }
 
@@ -136,19 +136,6 @@ fn has_document_with_secret(text: &str, place: Place) -> bool {
         let key = before.trim_end_matches('\\').rsplit(['"', '\\']).next().unwrap_or_default();
         !matches!(place.below(key), Place::Open | Place::Metadata | Place::Document)
     })
-}
-
-/// `text` with what is a secret by its name masked in the JSON document that it holds, which may be cut off.
-fn masked_document(text: &str, place: Place) -> Cow<'_, str> {
-    let Some(begins) = text.find(['{', '[']) else { return Cow::Borrowed(text) };
-    // An escape in a key may hide its name.
-    if !has_document_with_secret(text, place) && !text.contains("\\u") {
-        return Cow::Borrowed(text);
-    }
-    match walked_at_any_depth(&text[begins..], place, &mut Secrets { leaves_all_else: true, ..Secrets::default() }) {
-        Cow::Borrowed(_) => Cow::Borrowed(text),
-        Cow::Owned(document) => Cow::Owned(text[..begins].to_owned() + &document),
-    }
 }
 
 /// A number as it may go out where any JSON may stand, when it cannot stay as it is: rounded, or as a string

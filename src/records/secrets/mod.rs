@@ -23,7 +23,7 @@ mod json;
 mod names;
 mod texts;
 
-pub use json::{mask_value, rewritten, rewritten_number, rewritten_string};
+pub use json::{masked, rewritten, rewritten_number, rewritten_string};
 pub use names::Place;
 pub use texts::{cut_urls, host, mask_text};
 

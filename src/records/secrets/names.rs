@@ -2,81 +2,59 @@
 
 use std::sync::LazyLock;
 
-use crate::records::spelling::{Fits, LONGEST, Names, last_letters};
+use crate::records::spelling::{LONGEST, Names, last_letters};
 
-/// What a name says about its value.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Says {
-    /// The value is a secret, and what is below it, but not something that is just called so: a role may have the
-    /// name "token", and then its settings are no secret.
-    Secret,
-    /// Everything below is a secret, whatever it is called.
-    AllSecret,
-    /// The value's `key` is a secret.
-    Owner,
-    /// The value is a secret below an owner.
-    Key,
-    /// The value describes a webhook.
-    Webhook,
-    /// The value is the address of a webhook.
-    WebhookUrl,
-    /// The value is an address, below a webhook that of the webhook.
-    Url,
-    /// The value is what an app attached to somebody.
-    Metadata,
-    /// The name without this ending says it: the ending tells how the value is written, as in `serviceAccountJson`.
-    Form,
-}
-
-/// The one table of names; the first that fits counts. The documentation repeats it ("What is masked").
-static NAMES: &[(Fits, Says, &str)] = &[
+/// The one table of names, each with the place of its value; the first that fits counts. The documentation repeats it
+/// ("What is masked").
+static NAMES: &[(Place, &str)] = &[
     // Storage keys of templates and rooms, and what a webhook sends to prove itself. The access key in them
     // is no secret by itself; with its secret it is one, and nobody needs it in a table.
-    (Fits::End, Says::AllSecret, "credentials credential headers"),
+    (Place::Within, "*credentials *credential *headers"),
     // Secrets by their own word: `app_secret`, `clientSecret`, `webhook.secret`.
-    (Fits::End, Says::Secret, "secret secrets"),
+    (Place::Named, "*secret *secrets"),
     // Whoever has a token is its owner: `auth_token`, `sasToken`, `X-Amz-Security-Token`. The plural is not
     // here: `max_tokens` is a number that language models are given.
-    (Fits::End, Says::Secret, "token cookie"),
-    (Fits::Whole, Says::Secret, "jwt bearer sas jsessionid phpsessid"),
+    (Place::Named, "*token *cookie jwt bearer sas jsessionid phpsessid"),
     // Words that open something. A room code does so for ever.
-    (Fits::End, Says::Secret, "password passwords passwd passphrase passcode passwordhash roomcode roomcodes"),
-    (Fits::Whole, Says::Secret, "pwd pass"),
+    (Place::Named, "*password *passwords *passwd *passphrase *passcode *passwordhash *roomcode *roomcodes pwd pass"),
     // Keys that are said to be secret by the word before. `key` alone is an ordinary field of a room.
     (
-        Fits::End,
-        Says::Secret,
-        "secretkey accesskey accesskeyid apikey apikeys privatekey streamkey streamkeys rtmpkey ingestkey \
-         authkey signingkey encryptionkey decryptionkey sharedkey accountkey masterkey storagekey sessionkey \
-         hmackey sshkey clientkey serverkey servicekey webhookkey publishkey",
+        Place::Named,
+        "*secretkey *accesskey *accesskeyid *apikey *apikeys *privatekey *streamkey *streamkeys *rtmpkey *ingestkey \
+         *authkey *signingkey *encryptionkey *decryptionkey *sharedkey *accountkey *masterkey *storagekey *sessionkey \
+         *hmackey *sshkey *clientkey *serverkey *servicekey *webhookkey *publishkey",
     ),
     // The keys of an account of Google's, in one document.
-    (Fits::End, Says::Secret, "serviceaccount"),
+    (Place::Named, "*serviceaccount"),
     // A signature lets its bearer do what was signed.
-    (Fits::End, Says::Secret, "signature"),
-    (Fits::Whole, Says::Secret, "sig hmac"),
+    (Place::Named, "*signature sig hmac"),
     // What stands in the header of that name, and strings that hold a password among other settings.
-    (Fits::End, Says::Secret, "authorization connectionstring"),
-    (Fits::Whole, Says::Secret, "auth"),
+    (Place::Named, "*authorization *connectionstring auth"),
     // Objects whose `key` is a secret: that of an `ingest` is an ingest key.
     (
-        Fits::End,
-        Says::Owner,
-        "access api private stream streams rtmp srt ingest auth signing encryption decryption account ssh",
+        Place::Owner,
+        "*access *api *private *stream *streams *rtmp *srt *ingest *auth *signing *encryption *decryption *account *ssh",
     ),
-    (Fits::Whole, Says::Key, "key keys"),
     // The path of a webhook's URL is often a secret.
-    (Fits::End, Says::WebhookUrl, "webhookurl webhookurls webhookuri webhookendpoint"),
-    (Fits::End, Says::Webhook, "webhook webhooks"),
-    (Fits::End, Says::Url, "url urls uri endpoint"),
-    (Fits::End, Says::Metadata, "metadata"),
-    (Fits::End, Says::Form, "field value text string json raw data file pem base content plain encoded hash header"),
+    (Place::WebhookUrl, "*webhookurl *webhookurls *webhookuri *webhookendpoint"),
+    (Place::Webhook, "*webhook *webhooks"),
+    (Place::Metadata, "*metadata"),
 ];
 
+/// Names whose value is a secret below an owner.
+static KEYS: &str = "key keys";
+
+/// Endings of names whose value is an address, below a webhook that of the webhook.
+static ADDRESSES: &str = "url urls uri endpoint";
+
+/// Endings that tell how a value is written, as in `serviceAccountJson`: the name before them says what it is.
+static FORMS: &str =
+    "*field *value *text *string *json *raw *data *file *pem *base *content *plain *encoded *hash *header";
+
 /// Words that make a secret of the name they stand in, wherever they stand: `secretForWebhooks`, `password_v2b`.
-static WORDS: &[(Says, &[&str])] = &[
-    (Says::Secret, &["secret", "secrets", "password", "passwords", "passphrase"]),
-    (Says::AllSecret, &["credential", "credentials"]),
+static WORDS: &[(Place, &[&str])] = &[
+    (Place::Named, &["secret", "secrets", "password", "passwords", "passphrase"]),
+    (Place::Within, &["credential", "credentials"]),
 ];
 
 /// Endings of names with such a word that speak of the secret and do not hold it: `secret_name`, `passwordUpdatedAt`.
@@ -117,15 +95,13 @@ impl Place {
         let mut letters = [0; LONGEST];
         let letters = last_letters(key, &mut letters);
         match (self, what_says(key, letters)) {
-            (Self::Within, _) | (_, Some(Says::AllSecret)) => Self::Within,
-            (Self::Document, Some(Says::Secret)) if is_in(ORDINARY, letters) => self,
-            (_, Some(Says::Secret)) | (Self::Owner, Some(Says::Key)) => Self::Named,
-            (_, Some(Says::WebhookUrl)) | (Self::Webhook, Some(Says::Url)) => Self::WebhookUrl,
-            (_, Some(Says::Webhook)) => Self::Webhook,
-            (_, Some(Says::Owner)) => Self::Owner,
+            (Self::Within, _) | (_, Some(Self::Within)) => Self::Within,
+            (Self::Document, Some(Self::Named)) if is_in(ORDINARY, letters) => self,
+            (Self::Owner, None) if is_in(KEYS, letters) => Self::Named,
+            (Self::Webhook, None) if ends_in(ADDRESSES, letters) => Self::WebhookUrl,
+            (_, Some(place @ (Self::Named | Self::WebhookUrl | Self::Webhook | Self::Owner))) => place,
             (Self::Webhook | Self::Document, _) => self,
-            (_, Some(Says::Metadata)) => Self::Metadata,
-            _ => Self::Open,
+            (_, said) => said.unwrap_or(Self::Open),
         }
     }
 
@@ -139,7 +115,7 @@ impl Place {
 pub(super) fn is_secret_parameter(name: &str) -> bool {
     let mut letters = [0; LONGEST];
     let letters = last_letters(name, &mut letters);
-    matches!(what_says(name, letters), Some(Says::Secret | Says::AllSecret)) || is_in(PARAMETERS, letters)
+    what_says(name, letters).is_some_and(Place::is_secret) || is_in(PARAMETERS, letters)
 }
 
 /// Whether `letters` are one of the words of a list.
@@ -147,22 +123,29 @@ fn is_in(list: &str, letters: &[u8]) -> bool {
     list.split(' ').any(|word| word.as_bytes() == letters)
 }
 
-/// What `name` says, which ends with these `letters`.
-fn what_says(name: &str, letters: &[u8]) -> Option<Says> {
-    static TABLE: LazyLock<Names<Says>> = LazyLock::new(|| Names::of(NAMES));
-    match TABLE.find(letters) {
-        // A short word before the form is too little: `pass` in `passData` may be anything.
-        Some((_, Says::Form, form)) => match TABLE.find(&letters[..letters.len() - form.len()]) {
-            Some((Fits::End, says @ (Says::Secret | Says::AllSecret), _)) => Some(says),
-            _ => by_word(name, letters),
-        },
-        Some((_, says @ (Says::Secret | Says::AllSecret), _)) => Some(says),
-        other => by_word(name, letters).or(other.map(|(_, says, _)| says)),
+/// Whether `letters` end in one of the words of a list.
+fn ends_in(list: &str, letters: &[u8]) -> bool {
+    list.split(' ').any(|word| letters.ends_with(word.as_bytes()))
+}
+
+/// The place that `name`, which ends with these `letters`, says of its value.
+fn what_says(name: &str, letters: &[u8]) -> Option<Place> {
+    static TABLES: LazyLock<[Names<Place>; 2]> = LazyLock::new(|| [NAMES, &[(Place::Open, FORMS)]].map(Names::of));
+    let [names, forms] = &*TABLES;
+    // A short word before a form is too little: `pass` in `passData` may be anything.
+    let before_form = || {
+        let (.., form) = forms.find(letters)?;
+        let said = names.find(&letters[..letters.len() - form.len()]);
+        said.filter(|(is_ending, place, _)| *is_ending && place.is_secret())
+    };
+    match names.find(letters).or_else(before_form) {
+        Some((_, place, _)) if place.is_secret() => Some(place),
+        other => by_word(name, letters).or(other.map(|(_, place, _)| place)),
     }
 }
 
 /// What the words in `name` say.
-fn by_word(name: &str, letters: &[u8]) -> Option<Says> {
+fn by_word(name: &str, letters: &[u8]) -> Option<Place> {
     let bytes = name.as_bytes();
     let is_edge = |at: usize| match (at.checked_sub(1).map(|before| bytes[before]), bytes.get(at)) {
         (Some(before), Some(next)) if before.is_ascii_alphabetic() && next.is_ascii_alphabetic() => {
@@ -176,9 +159,8 @@ fn by_word(name: &str, letters: &[u8]) -> Option<Says> {
     };
     let word_at = |at: usize| WORDS.iter().find(|(_, words)| words.iter().any(|word| stands_at(at, word)));
     let may_begin = |at: &usize| matches!(bytes[*at] | 0x20, b's' | b'p' | b'c') && is_edge(*at);
-    let (says, _) = (0..bytes.len()).filter(may_begin).find_map(word_at)?;
-    let is_about = ABOUT.split(' ').any(|ending| letters.ends_with(ending.as_bytes()));
-    (!is_about).then_some(*says)
+    let (place, _) = (0..bytes.len()).filter(may_begin).find_map(word_at)?;
+    (!ends_in(ABOUT, letters)).then_some(*place)
 }
 
 #[cfg(test)]
@@ -187,8 +169,8 @@ mod tests {
 
     /// Every name of the tables, for the tests that plant secrets.
     pub(in crate::records) fn all() -> Vec<&'static str> {
-        let are_secrets = |says: &Says| matches!(says, Says::Secret | Says::AllSecret);
-        NAMES.iter().filter(|(_, says, _)| are_secrets(says)).flat_map(|(_, _, names)| names.split(' ')).collect()
+        let names = NAMES.iter().filter(|(place, _)| place.is_secret()).flat_map(|(_, names)| names.split(' '));
+        names.map(|name| name.trim_start_matches('*')).collect()
     }
 
     #[test]
