@@ -17,11 +17,10 @@ use super::clocks::Clocks;
 use super::endpoint::{Endpoint, SMALL_PAGE};
 use super::error::{ApiError, Problem};
 use super::error_response::{self, Redact};
-use super::exchange::{Exchange, Network};
+use super::exchange::{Bodies, Exchange, LARGEST, LARGEST_SMALL_PAGE, Network};
 use super::rate_limit::{Permit, RateLimits};
 use super::request::Get;
 use super::retry::{Policy, Retry};
-use super::transport::{Bodies, LARGEST, LARGEST_SMALL_PAGE};
 use crate::seams::{self, locked};
 
 /// Tries of a token that has not worked yet (a missing permission is reported soon), and of what can be done without

@@ -9,7 +9,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::answers::{Answer, Keyed, Members};
+use super::answers::{Answer, Keyed, Raw, members_of};
 use super::client::{Client, Notice};
 use super::endpoint::{Endpoint, PAGE_SIZE, SMALL_PAGE};
 use super::envelope::{PageAnswer, items, limit, page_token};
@@ -205,12 +205,13 @@ impl Client {
         shape: impl for<'a> Fn(Keyed<'a, A::Of<'a>>) -> R,
     ) -> Result<Option<R>, ApiError> {
         #[derive(Deserialize)]
-        struct Peers<T> {
-            peers: Option<T>,
+        struct Peers<'a> {
+            #[serde(borrow)]
+            peers: Raw<'a>,
         }
         let read = |body: &str| {
-            let answer: Option<Peers<Members<'_, A::Of<'_>>>> = serde_json::from_str(body)?;
-            Ok(answer.map(|answer| shape(answer.peers.map(|members| members.0).unwrap_or_default())))
+            let answer: Option<Peers<'_>> = serde_json::from_str(body)?;
+            answer.map(|answer| Ok(shape(members_of(answer.peers)?))).transpose()
         };
         self.optional(Get::of(Endpoint::ACTIVE_ROOM_PEERS, room), read).await
     }

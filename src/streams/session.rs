@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use chrono::TimeDelta;
 use ring::digest::{SHA256, digest};
 
-use crate::api::{Keyed, Members};
+use crate::api::{Keyed, members_of};
 use crate::records::Kind::{Number, Text, Time};
 use crate::records::{
     Column, Entry, Fields, PersonalData, Record, RecordError, Table, Tabled, Times, Timestamp, Value, as_bool, column,
@@ -135,7 +135,7 @@ fn people_of<'a>(
     id: &str,
     personal: &PersonalData,
 ) -> Result<(Vec<Person<'a>>, u64), RecordError> {
-    let members: Keyed<'a, Entry<'a, Peers>> = Members::of(session.get("peers"))
+    let members: Keyed<'a, Entry<'a, Peers>> = members_of(session.get("peers"))
         .map_err(|_| RecordError::new(Some(id), "peers", "is neither an object nor an array of peers"))?;
     let (mut people, mut without_id) = (Vec::with_capacity(members.len()), 0);
     let mut derived: HashMap<String, u32> = HashMap::new();
