@@ -106,23 +106,23 @@ impl Client {
             }
             Ok(Some(WebhookPage { content: shape(events), has_next, total, pages, begins: *locked(&begins) }))
         };
+        // Which events are on a page depends on its size: an answer that is too large cannot be requested in parts.
+        let get = Get::new(Endpoint::WEBHOOK_EVENTS)
+            .with("limit", [filter.limit])
+            .with("page", [filter.page])
+            .with("end_time", filter.period.map(|(_, ends)| milliseconds(ends)));
+        let get = Get { late: Some(&start_time), ..get };
         let mut tries = 0;
         loop {
-            // Which events are on a page depends on its size: an answer that is too large cannot be requested in parts.
-            let get = Get::new(Endpoint::WEBHOOK_EVENTS)
-                .with("limit", [filter.limit])
-                .with("page", [filter.page])
-                .with("end_time", filter.period.map(|(_, ends)| milliseconds(ends)));
-            let get = Get { late: Some(&start_time), ..get };
-            // Where a page was, there is a history.
-            let is_further = filter.page > 1;
-            let answer = if is_further { self.get(get, &read).await } else { self.optional(get, &read).await };
             tries += 1;
+            let answer = match filter.page {
+                1 => self.optional(get.clone(), &read).await,
+                // Where a page was, there is a history.
+                _ => self.get(get.clone(), &read).await,
+            };
+            let became_too_old = || *locked(&begins) < self.now() - WEBHOOK_HISTORY;
             match answer {
-                Err(error)
-                    if error.status() == Some(400)
-                        && tries < TRIES_OF_A_PERIOD
-                        && *locked(&begins) < self.now() - WEBHOOK_HISTORY => {}
+                Err(error) if error.status() == Some(400) && tries < TRIES_OF_A_PERIOD && became_too_old() => {}
                 answer => return answer,
             }
         }

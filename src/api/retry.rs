@@ -56,11 +56,6 @@ impl Policy {
         }
     }
 
-    /// The same policy with every wait multiplied.
-    pub fn scaled(self, time_scale: f64) -> Self {
-        Self { time_scale, ..self }
-    }
-
     /// `wait` on this policy's clock.
     pub(super) fn scale(&self, wait: Duration) -> Duration {
         scaled(wait, self.time_scale)
@@ -222,7 +217,7 @@ mod tests {
     fn no_named_wait_is_too_long_to_compute_with() {
         let longest = refused(503, Some(Duration::MAX));
         for scale in [0.001, 1.0, 1e300, f64::NAN, f64::INFINITY, -1.0] {
-            let policy = Policy::for_sync().scaled(scale);
+            let policy = Policy { time_scale: scale, ..Policy::for_sync() };
             let mut retry = Retry::new(&policy);
             retry.spend(Duration::MAX);
             let decision = retry.after(&longest, Duration::MAX, policy.tries);
