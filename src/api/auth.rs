@@ -44,7 +44,8 @@ pub fn expiry(token: &SecretString, now: DateTime<Utc>) -> Result<Option<DateTim
     const ADVICE: &str = "use app credentials, which do not expire, or paste a new token";
     let claims = read_claims(token.expose_secret()).ok_or("The setting `management_token` does not hold a management token: copy it again from the Developer section of the 100ms dashboard.")?;
     if let Some(kind) = claims.get("type").filter(|kind| !kind.is_null() && **kind != "management") {
-        let kind: String = kind.to_string().chars().filter(char::is_ascii_alphanumeric).take(20).collect();
+        let kind: String =
+            kind.as_str().unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).take(20).collect();
         return Err(format!(
             "`management_token` is a token of type `{kind}`, not `management`: {ADVICE} of type management."
         ));
