@@ -91,38 +91,32 @@ impl Exchange for Network {
     }
 }
 
-/// Reads bodies within bounds that all requests share.
-pub(super) struct Bodies {
-    large: Semaphore,
-    huge: Semaphore,
+/// The places for bodies that are large, and for those that are larger than other answers may be.
+pub(super) fn places() -> [Semaphore; 2] {
+    [Semaphore::new(LARGE_AT_ONCE), Semaphore::new(HUGE_AT_ONCE)]
 }
 
-impl Bodies {
-    pub(super) fn new() -> Self {
-        Self { large: Semaphore::new(LARGE_AT_ONCE), huge: Semaphore::new(HUGE_AT_ONCE) }
-    }
-
-    /// The whole body of an answer, up to `largest` bytes.
-    pub(super) async fn read(&self, answer: &mut Response, largest: usize) -> Result<Vec<u8>, Problem> {
-        let announced = answer.content_length().unwrap_or_default() as usize;
-        let mut body = Vec::with_capacity(announced.min(LARGE));
-        let (mut is_large, mut is_huge) = (None, None);
-        while let Some(chunk) = answer.chunk().await.map_err(|error| problem(&error))? {
-            let length = body.len() + chunk.len();
-            if length > largest {
-                return Err(Problem::TooLarge(largest as u64));
-            }
-            if length > LARGE && is_large.is_none() {
-                // The semaphore is never closed, so there is always a permit in the end.
-                is_large = self.large.acquire().await.ok();
-            }
-            if length > LARGEST && is_huge.is_none() {
-                is_huge = self.huge.acquire().await.ok();
-            }
-            body.extend_from_slice(&chunk);
+/// The whole body of an answer, up to `largest` bytes, within the `places` that all requests share.
+pub(super) async fn body(answer: &mut Response, largest: usize, places: &[Semaphore; 2]) -> Result<Vec<u8>, Problem> {
+    let announced = answer.content_length().unwrap_or_default() as usize;
+    let mut body = Vec::with_capacity(announced.min(LARGE));
+    let (mut is_large, mut is_huge) = (None, None);
+    let [large, huge] = places;
+    while let Some(chunk) = answer.chunk().await.map_err(|error| problem(&error))? {
+        let length = body.len() + chunk.len();
+        if length > largest {
+            return Err(Problem::TooLarge(largest as u64));
         }
-        Ok(body)
+        if length > LARGE && is_large.is_none() {
+            // The semaphore is never closed, so there is always a permit in the end.
+            is_large = large.acquire().await.ok();
+        }
+        if length > LARGEST && is_huge.is_none() {
+            is_huge = huge.acquire().await.ok();
+        }
+        body.extend_from_slice(&chunk);
     }
+    Ok(body)
 }
 
 /// What a failed exchange means.

@@ -45,7 +45,7 @@ pub use auth::{Credentials, OnMinted, expiry};
 pub use client::{Client, Listener, Notice, RetryStats, Settings};
 pub use clocks::{Clocks, day};
 pub use endpoint::{Endpoint, PAGE_SIZE, SMALL_PAGE};
-pub use endpoints::{Page, WebhookFilter, WebhookPage, repeated_token};
+pub use endpoints::{Page, WebhookPage, repeated_token};
 pub use error::{ApiError, Problem};
 pub use error_response::Redact;
 pub use exchange::Exchange;

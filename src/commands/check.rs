@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Abort, Ending, Environment, Typed, connect};
 use crate::airbyte::{FailureType, Level, Message};
-use crate::api::{ApiError, Client, Endpoint, Get, Policy, SMALL_PAGE, WebhookFilter};
+use crate::api::{ApiError, Client, Endpoint, Get, Policy, SMALL_PAGE};
 use crate::failure::{Failure, Occasion, Reach};
 use crate::sync::Output;
 
@@ -75,8 +75,7 @@ impl Question {
                 client.list::<&'static RawValue, _>(few, |_| ()).await.map(drop)
             }
             Self::Webhooks => {
-                let few = WebhookFilter { limit: SMALL_PAGE, ..WebhookFilter::default() };
-                client.webhook_events::<&'static RawValue, _>(&few, |_| ()).await.map(drop)
+                client.webhook_events::<&'static RawValue, _>(None, 1, SMALL_PAGE, |_| ()).await.map(drop)
             }
             Self::PeerStats => {
                 // Nobody's: that they are not found is answered only to those who may ask.
