@@ -39,19 +39,14 @@ async fn run_until_signalled(arguments: Arguments) -> ExitCode {
     let stop = CancellationToken::new();
     let command = run(arguments, Environment::of_process(), std::io::stdout(), stop.clone());
     tokio::pin!(command);
-    tokio::select! {
-        ended = &mut command => exit_code(ended),
-        signal = next_signal() => {
-            stop.cancel();
-            let _ = tokio::time::timeout(GRACE, command).await;
-            end_by(signal)
-        }
-        () = reader_gone() => {
-            stop.cancel();
-            let _ = tokio::time::timeout(GRACE, command).await;
-            ExitCode::FAILURE
-        }
-    }
+    let signal = tokio::select! {
+        ended = &mut command => return exit_code(ended),
+        signal = next_signal() => Some(signal),
+        () = reader_gone() => None,
+    };
+    stop.cancel();
+    let _ = tokio::time::timeout(GRACE, command).await;
+    signal.map_or(ExitCode::FAILURE, |signal| end_by(signal))
 }
 
 /// Waits until nobody can read standard output any more: what is written would find out, but in a long wait
@@ -87,15 +82,14 @@ fn end_by(signal: i32) -> ! {
 
 fn exit_code((ending, written): (Ending, std::io::Result<()>)) -> ExitCode {
     match (written, ending) {
-        // The reader has gone away: it knows.
-        (Err(error), _) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
-        (Err(error), _) => {
-            let _ = writeln!(std::io::stderr(), "source-100ms: the output cannot be written: {error}");
-            ExitCode::FAILURE
-        }
-        (Ok(()), Ending::Well) => ExitCode::SUCCESS,
+        (Ok(()), Ending::Well) => return ExitCode::SUCCESS,
         // As for every other command line that cannot be understood.
-        (Ok(()), Ending::Misused) => ExitCode::from(2),
-        (Ok(()), Ending::Failed | Ending::Stopped) => ExitCode::FAILURE,
+        (Ok(()), Ending::Misused) => return ExitCode::from(2),
+        // A reader that has gone away knows.
+        (Err(error), _) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(std::io::stderr(), "source-100ms: the output cannot be written: {error}");
+        }
+        _ => {}
     }
+    ExitCode::FAILURE
 }

@@ -26,13 +26,11 @@ const NOT_IN_URLS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remov
 
 /// Masks secrets in text. A secret that is added to one clone is known to all.
 #[derive(Clone, Default)]
-pub struct Redactor(Arc<Mutex<Known>>);
-
-/// All spellings of the secrets, and of the salt, the longest first.
-#[derive(Default)]
-struct Known {
-    secrets: Vec<String>,
-    salts: Vec<String>,
+pub struct Redactor {
+    /// All spellings of the secrets, the longest first.
+    secrets: Arc<Mutex<Vec<String>>>,
+    /// Those of the salt.
+    salts: Arc<Mutex<Vec<String>>>,
 }
 
 impl Redactor {
@@ -45,7 +43,7 @@ impl Redactor {
     /// Adds `secret`. Of a JSON Web Token, the claims and the signature are secrets of their own; its header is not.
     pub fn add(&self, secret: &str) {
         let claims_and_signature = secret.split('.').skip(1).filter(|_| secret.starts_with("eyJ"));
-        let secrets = &mut locked(&self.0).secrets;
+        let mut secrets = locked(&self.secrets);
         secrets.extend(claims_and_signature.chain([secret]).flat_map(spellings));
         // What is part of a longer secret must not cut it in two.
         secrets.sort_by_key(|secret| Reverse(secret.len()));
@@ -55,13 +53,13 @@ impl Redactor {
     /// Adds the salt for hashes, which is masked in texts for people. 100ms does not know it, so what looks like it in
     /// a state is something else.
     pub fn add_salt(&self, salt: &str) {
-        locked(&self.0).salts.extend(spellings(salt));
+        locked(&self.salts).extend(spellings(salt));
     }
 
     /// `text`, which is for people, with every secret and the beginning of every secret masked.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let known = locked(&self.0);
-        let secrets: Vec<&str> = known.secrets.iter().chain(&known.salts).map(String::as_str).collect();
+        let (secrets, salts) = (locked(&self.secrets), locked(&self.salts));
+        let secrets: Vec<&str> = secrets.iter().chain(&*salts).map(String::as_str).collect();
         masked(text, &secrets).map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
@@ -81,11 +79,11 @@ impl Redactor {
 
     /// Whether `text` contains a whole secret.
     pub fn holds_secret(&self, text: &str) -> bool {
-        locked(&self.0).secrets.iter().any(|secret| text.contains(secret))
+        locked(&self.secrets).iter().any(|secret| text.contains(secret))
     }
 
     fn without_secrets(&self, text: &str) -> String {
-        locked(&self.0).secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
+        locked(&self.secrets).iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
     }
 }
 

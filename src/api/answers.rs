@@ -9,7 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// A JSON value as the API wrote it; `None` for `null` or absent.
@@ -74,49 +74,49 @@ impl Answer for &RawValue {
     type Of<'a> = &'a RawValue;
 }
 
-/// The members of an object or array, each with its key (an array's members have none).
-///
-/// The reference calls `peers` an array while every sample shows an object keyed by id; both are read.
-pub struct Members<'a, T>(pub Keyed<'a, T>);
-
 /// Values, each with its key when it had one.
 pub type Keyed<'a, T> = Vec<(Option<Cow<'a, str>>, T)>;
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Members<'de, T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
-            type Value = Members<'de, T>;
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object or an array")
-            }
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let mut members = Vec::new();
-                while let Some((key, value)) = map.next_entry::<Key<'de>, Option<T>>()? {
-                    members.extend(value.map(|value| (Some(key.into_text()), value)));
-                }
-                Ok(Members(members))
-            }
-            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
-                let mut members = Vec::new();
-                while let Some(value) = seq.next_element::<Option<T>>()? {
-                    members.extend(value.map(|value| (None, value)));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_any(Either(PhantomData))
+/// The members of an object or array, each with its key (an array's members have none); nothing when there is no `raw`.
+///
+/// The reference calls `peers` an array while every sample shows an object keyed by id; both are read.
+///
+/// # Errors
+/// When `raw` is neither an object nor an array, or a member is not what `T` expects.
+pub fn members_of<'a, T: Deserialize<'a>>(raw: Raw<'a>) -> Result<Keyed<'a, T>, serde_json::Error> {
+    let Some(json) = raw.map(RawValue::get) else { return Ok(Vec::new()) };
+    if json.starts_with('[') {
+        let items: Vec<Option<T>> = serde_json::from_str(json)?;
+        return Ok(items.into_iter().flatten().map(|item| (None, item)).collect());
     }
+    let members = entries(&mut serde_json::Deserializer::from_str(json))?;
+    Ok(members.into_iter().map(|(key, member): (Key<'a>, T)| (Some(key.into_text()), member)).collect())
 }
 
-impl<'a, T: Deserialize<'a>> Members<'a, T> {
-    /// Reads the members of `raw`; nothing when it is `null` or absent.
-    ///
-    /// # Errors
-    /// When `raw` is neither an object nor an array, or a member is not what `T` expects.
-    pub fn of(raw: Raw<'a>) -> Result<Keyed<'a, T>, serde_json::Error> {
-        raw.map_or(Ok(Vec::new()), |raw| Ok(serde_json::from_str::<Self>(raw.get())?.0))
+/// The members of an object, in the order they came. `null` is the same as a missing one.
+///
+/// # Errors
+/// When there is no object, or a member is not what `T` expects.
+pub fn entries<'de, D, T>(deserializer: D) -> Result<Vec<(Key<'de>, T)>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Entries<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
+        type Value = Vec<(Key<'de>, T)>;
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an object")
+        }
+        fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+            let mut entries = Vec::with_capacity(16);
+            while let Some((key, value)) = map.next_entry::<Key<'de>, Option<T>>()? {
+                entries.extend(value.map(|value| (key, value)));
+            }
+            Ok(entries)
+        }
     }
+    deserializer.deserialize_map(Entries(PhantomData))
 }
 
 #[cfg(test)]
@@ -125,7 +125,7 @@ mod tests {
 
     fn keys(json: &str) -> Vec<Option<String>> {
         let raw: Raw<'_> = serde_json::from_str(json).unwrap();
-        let members: Keyed<'_, &RawValue> = Members::of(raw).unwrap();
+        let members: Keyed<'_, &RawValue> = members_of(raw).unwrap();
         members.into_iter().map(|(key, _)| key.map(Cow::into_owned)).collect()
     }
 

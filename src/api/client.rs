@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use reqwest::header::DATE;
 use reqwest::{StatusCode, Url};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -17,11 +18,10 @@ use super::clocks::Clocks;
 use super::endpoint::{Endpoint, SMALL_PAGE};
 use super::error::{ApiError, Problem};
 use super::error_response::{self, Redact};
-use super::exchange::{Exchange, Network};
+use super::exchange::{self, Exchange, LARGEST, LARGEST_SMALL_PAGE, Network};
 use super::rate_limit::{Permit, RateLimits};
 use super::request::Get;
 use super::retry::{Policy, Retry};
-use super::transport::{Bodies, LARGEST, LARGEST_SMALL_PAGE};
 use crate::seams::{self, locked};
 
 /// Tries of a token that has not worked yet (a missing permission is reported soon), and of what can be done without
@@ -98,7 +98,8 @@ pub(super) struct Shared {
     clocks: Mutex<Option<Clocks>>,
     /// Whether there was no connection the last time.
     is_unreachable: AtomicBool,
-    bodies: Bodies,
+    /// For bodies that are out of the ordinary.
+    places: [Semaphore; 2],
     /// By the path of the list: a page shorter than its limit ends the list if it has fewer items than this. `None`
     /// once items came behind such a page.
     pub(super) ends_below: Mutex<HashMap<&'static str, Arc<tokio::sync::Mutex<Option<u64>>>>>,
@@ -126,7 +127,7 @@ impl Client {
             began: OnceLock::new(),
             clocks: Mutex::default(),
             is_unreachable: AtomicBool::new(false),
-            bodies: Bodies::new(),
+            places: exchange::places(),
             ends_below: Mutex::default(),
         }))
     }
@@ -333,7 +334,7 @@ impl Shared {
         if status == StatusCode::OK {
             self.began.get_or_init(|| seen.earlier());
         }
-        let (status, body) = match (status, self.bodies.read(&mut answer, largest).await) {
+        let (status, body) = match (status, exchange::body(&mut answer, largest, &self.places).await) {
             (StatusCode::NO_CONTENT, _) => (StatusCode::OK, Ok(endpoint.no_content.into())),
             (StatusCode::OK, Ok(body)) if endpoint.may_be_empty && body.trim_ascii().is_empty() => {
                 (status, Ok("null".into()))

@@ -9,9 +9,9 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::answers::{Answer, Keyed, Members};
+use super::answers::{Answer, Keyed, Raw, members_of};
 use super::client::{Client, Notice};
-use super::endpoint::{Endpoint, PAGE_SIZE, SMALL_PAGE};
+use super::endpoint::{Endpoint, SMALL_PAGE};
 use super::envelope::{PageAnswer, items, limit, page_token};
 use super::error::{ApiError, Problem};
 use super::request::Get;
@@ -31,24 +31,6 @@ const WEBHOOK_HISTORY: TimeDelta = TimeDelta::days(30);
 const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(1);
 /// How often a period is requested whose beginning became too old on the way all the same.
 const TRIES_OF_A_PERIOD: u32 = 3;
-
-/// Which deliveries to the webhook to request.
-#[derive(Debug, Clone, Copy)]
-pub struct WebhookFilter {
-    /// Beginning and end, both included, at most 14 days apart; when unset, the last 24 h. A beginning that is too old
-    /// when the request is sent is moved.
-    pub period: Option<(DateTime<Utc>, DateTime<Utc>)>,
-    /// The number of the page, from 1 on.
-    pub page: u64,
-    /// Items a page.
-    pub limit: u64,
-}
-
-impl Default for WebhookFilter {
-    fn default() -> Self {
-        Self { period: None, page: 1, limit: PAGE_SIZE }
-    }
-}
 
 /// A page of deliveries.
 #[derive(Debug)]
@@ -70,11 +52,16 @@ impl Client {
         self.now() - WEBHOOK_HISTORY + ON_ITS_WAY
     }
 
-    /// A page of deliveries to the workspace's webhook, in no documented order; `None` where there is no history,
-    /// presumably because the workspace has no webhook.
+    /// The page with the `number` (from 1 on) of the deliveries to the workspace's webhook, in no documented order, with
+    /// so many items at most; `None` where there is no history, presumably because the workspace has no webhook.
+    ///
+    /// The `period` has its beginning and its end, both included, at most 14 days apart; when unset, it is the last 24 h.
+    /// A beginning that is too old when the request is sent is moved.
     pub async fn webhook_events<A: Answer, R>(
         &self,
-        filter: &WebhookFilter,
+        period: Option<(DateTime<Utc>, DateTime<Utc>)>,
+        number: u64,
+        limit: u64,
         shape: impl for<'a> Fn(Vec<A::Of<'a>>) -> R,
     ) -> Result<Option<WebhookPage<R>>, ApiError> {
         #[derive(Default, Deserialize)]
@@ -87,7 +74,7 @@ impl Client {
         // The wait for a rate limit may be long: what is too old is known when the request is sent, and not before.
         let begins = Mutex::new(DateTime::default());
         let start_time = |now: DateTime<Utc>| {
-            let (after, _) = filter.period?;
+            let (after, _) = period?;
             let after = after.max(now - WEBHOOK_HISTORY + ON_ITS_WAY);
             *locked(&begins) = after;
             Some(("start_time", milliseconds(after)))
@@ -100,29 +87,29 @@ impl Client {
                 return Err(Problem::Unreadable("a page without a list of items, although there are some".into()));
             }
             let events = items(page.events, page.limit.or(page.pagination))?;
-            let has_next = has_next.unwrap_or(events.len() as u64 >= filter.limit);
+            let has_next = has_next.unwrap_or(events.len() as u64 >= limit);
             if has_next && events.is_empty() {
                 return Err(Problem::Unreadable("a page without items that says that more follow".into()));
             }
             Ok(Some(WebhookPage { content: shape(events), has_next, total, pages, begins: *locked(&begins) }))
         };
+        // Which events are on a page depends on its size: an answer that is too large cannot be requested in parts.
+        let get = Get::new(Endpoint::WEBHOOK_EVENTS)
+            .with("limit", [limit])
+            .with("page", [number])
+            .with("end_time", period.map(|(_, ends)| milliseconds(ends)));
+        let get = Get { late: Some(&start_time), ..get };
         let mut tries = 0;
         loop {
-            // Which events are on a page depends on its size: an answer that is too large cannot be requested in parts.
-            let get = Get::new(Endpoint::WEBHOOK_EVENTS)
-                .with("limit", [filter.limit])
-                .with("page", [filter.page])
-                .with("end_time", filter.period.map(|(_, ends)| milliseconds(ends)));
-            let get = Get { late: Some(&start_time), ..get };
-            // Where a page was, there is a history.
-            let is_further = filter.page > 1;
-            let answer = if is_further { self.get(get, &read).await } else { self.optional(get, &read).await };
             tries += 1;
+            let answer = match number {
+                1 => self.optional(get.clone(), &read).await,
+                // Where a page was, there is a history.
+                _ => self.get(get.clone(), &read).await,
+            };
+            let became_too_old = || *locked(&begins) < self.now() - WEBHOOK_HISTORY;
             match answer {
-                Err(error)
-                    if error.status() == Some(400)
-                        && tries < TRIES_OF_A_PERIOD
-                        && *locked(&begins) < self.now() - WEBHOOK_HISTORY => {}
+                Err(error) if error.status() == Some(400) && tries < TRIES_OF_A_PERIOD && became_too_old() => {}
                 answer => return answer,
             }
         }
@@ -205,12 +192,13 @@ impl Client {
         shape: impl for<'a> Fn(Keyed<'a, A::Of<'a>>) -> R,
     ) -> Result<Option<R>, ApiError> {
         #[derive(Deserialize)]
-        struct Peers<T> {
-            peers: Option<T>,
+        struct Peers<'a> {
+            #[serde(borrow)]
+            peers: Raw<'a>,
         }
         let read = |body: &str| {
-            let answer: Option<Peers<Members<'_, A::Of<'_>>>> = serde_json::from_str(body)?;
-            Ok(answer.map(|answer| shape(answer.peers.map(|members| members.0).unwrap_or_default())))
+            let answer: Option<Peers<'_>> = serde_json::from_str(body)?;
+            answer.map(|answer| Ok(shape(members_of(answer.peers)?))).transpose()
         };
         self.optional(Get::of(Endpoint::ACTIVE_ROOM_PEERS, room), read).await
     }
@@ -263,6 +251,7 @@ pub fn repeated_token(endpoint: String) -> ApiError {
 mod tests {
     use serde_json::value::RawValue;
 
+    use super::super::endpoint::PAGE_SIZE;
     use super::super::test_server::{client, respond, serve};
     use super::*;
 
@@ -360,7 +349,7 @@ mod tests {
         let read = async |total: u32| {
             let body = format!(r#"{{"pagination":{{"total_items":{total},"has_next":false}}}}"#);
             let (url, _) = serve(move |_, _, connection| respond(connection, 200, "", &body));
-            client(url, 0.001).webhook_events::<&RawValue, _>(&WebhookFilter::default(), |events| events.len()).await
+            client(url, 0.001).webhook_events::<&RawValue, _>(None, 1, PAGE_SIZE, |events| events.len()).await
         };
         assert_eq!(read(0).await.unwrap().unwrap().content, 0);
         assert!(matches!(read(3).await.unwrap_err().problem, Problem::Unreadable(_)));

@@ -10,8 +10,7 @@
 //! | `envelope` | what stands around the items: errors with status 200, pages, where a list goes on |
 //! | `error` | what can go wrong, and what the caller can do about it |
 //! | `error_response` | what a refusal says: its status, the vendor's sentence, the wait it names |
-//! | `exchange` | how one request and its answer go over the wire, and what a simulation replaces |
-//! | `transport` | what comes over the wire: bodies within bounds, what breaks on the way |
+//! | `exchange` | how one request and its answer go over the wire: what a simulation replaces, bodies within bounds, what breaks |
 //! | `retry` | whether to try again, and when |
 //! | `rate_limit` | when a request may go: the bound for all, and a limit for each endpoint |
 //! | `auth` | which token is sent, minted or pasted |
@@ -40,14 +39,13 @@ mod retry;
 #[cfg(test)]
 mod test_server;
 mod tls;
-mod transport;
 
-pub use answers::{Answer, Key, Keyed, Members, Raw};
+pub use answers::{Answer, Key, Keyed, Raw, entries, members_of};
 pub use auth::{Credentials, OnMinted, expiry};
 pub use client::{Client, Listener, Notice, RetryStats, Settings};
 pub use clocks::{Clocks, day};
 pub use endpoint::{Endpoint, PAGE_SIZE, SMALL_PAGE};
-pub use endpoints::{Page, WebhookFilter, WebhookPage, repeated_token};
+pub use endpoints::{Page, WebhookPage, repeated_token};
 pub use error::{ApiError, Problem};
 pub use error_response::Redact;
 pub use exchange::Exchange;

@@ -75,7 +75,7 @@ impl Resolve for PublicOnly {
 
 #[cfg(test)]
 mod tests {
-    use super::super::transport;
+    use super::super::exchange::problem;
     use super::*;
 
     #[test]
@@ -124,7 +124,7 @@ mod tests {
         let http = http.tls_backend_preconfigured(super::super::tls::config().unwrap()).build().unwrap();
         let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
         let error = http.get(url).send().await.unwrap_err();
-        assert_eq!(transport::problem(&error), Problem::NotPublic);
+        assert_eq!(problem(&error), Problem::NotPublic);
         assert!(listener.accept().is_err(), "nobody knocked");
     }
 }

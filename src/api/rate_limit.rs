@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::retry::{Policy, scaled};
+use super::retry::{LONGEST_BACKOFF, Policy, scaled};
 use crate::seams::locked;
 
 /// A refusal without a hint cuts the requests in flight to this part, or by the share refused if that is more.
@@ -258,7 +258,7 @@ impl Limit {
         }
         let backoff =
             PAUSE.mul_f64(self.share_refused.powi(2)).saturating_mul(1 << self.in_a_row.saturating_sub(1).min(16));
-        let backoff = backoff.min(policy.max_backoff);
+        let backoff = backoff.min(LONGEST_BACKOFF);
         // A server that goes on refusing after the wait it named (none, maybe) is asked less often.
         let wait = policy.scale(named.map_or(backoff, |named| named.max(backoff)));
         let wait = if self.most < 1.0 { wait.max(2 * self.gap()) } else { wait };

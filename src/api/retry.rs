@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use super::error::Problem;
 
+/// No backoff is longer. A wait that the server names is obeyed up to the policy's `max_elapsed`.
+pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+
 /// How long and how often to try.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -13,8 +16,6 @@ pub struct Policy {
     pub tries: u32,
     /// The first backoff is drawn from zero to this, the next from zero to twice as much, and so on.
     pub initial_backoff: Duration,
-    /// No backoff is longer. A wait the server names is obeyed up to `max_elapsed`.
-    pub max_backoff: Duration,
     /// One request is given up when its tries and what it waited after failed ones took this long. What it
     /// queued before it was sent does not count.
     pub max_elapsed: Duration,
@@ -34,7 +35,6 @@ impl Policy {
         Self {
             tries: 6,
             initial_backoff: Duration::from_secs(4),
-            max_backoff: Duration::from_secs(60),
             max_elapsed: Duration::from_secs(3600),
             waits_for_limits: true,
             read_timeout: Duration::from_secs(60),
@@ -56,11 +56,6 @@ impl Policy {
         }
     }
 
-    /// The same policy with every wait multiplied.
-    pub fn scaled(self, time_scale: f64) -> Self {
-        Self { time_scale, ..self }
-    }
-
     /// `wait` on this policy's clock.
     pub(super) fn scale(&self, wait: Duration) -> Duration {
         scaled(wait, self.time_scale)
@@ -69,7 +64,7 @@ impl Policy {
     /// The wait before the next try, after `failures`: exponential with full jitter. Not scaled.
     pub(super) fn backoff(&self, failures: u32) -> Duration {
         let doubled = self.initial_backoff.saturating_mul(1 << failures.saturating_sub(1).min(16));
-        doubled.min(self.max_backoff).mul_f64(fastrand::f64())
+        doubled.min(LONGEST_BACKOFF).mul_f64(fastrand::f64())
     }
 }
 
@@ -222,7 +217,7 @@ mod tests {
     fn no_named_wait_is_too_long_to_compute_with() {
         let longest = refused(503, Some(Duration::MAX));
         for scale in [0.001, 1.0, 1e300, f64::NAN, f64::INFINITY, -1.0] {
-            let policy = Policy::for_sync().scaled(scale);
+            let policy = Policy { time_scale: scale, ..Policy::for_sync() };
             let mut retry = Retry::new(&policy);
             retry.spend(Duration::MAX);
             let decision = retry.after(&longest, Duration::MAX, policy.tries);

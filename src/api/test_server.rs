@@ -60,7 +60,7 @@ pub(super) fn respond(connection: &mut TcpStream, status: u16, headers: &str, bo
 
 /// A client of `api_url` with app credentials, `time_scale` times as patient as in a sync.
 pub(super) fn client(api_url: Url, time_scale: f64) -> Client {
-    client_with(api_url, Policy::for_sync().scaled(time_scale))
+    client_with(api_url, Policy { time_scale, ..Policy::for_sync() })
 }
 
 /// A client of `api_url` with app credentials.

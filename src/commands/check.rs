@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::selection::offered;
 use super::{Abort, Ending};
 use crate::airbyte::{FailureType, Level, Message};
-use crate::api::{ApiError, Client, Endpoint, Get, SMALL_PAGE, WebhookFilter};
+use crate::api::{ApiError, Client, Endpoint, Get, SMALL_PAGE};
 use crate::config::Config;
 use crate::failure::{Failure, Occasion, Reach};
 use crate::sync::Output;
@@ -99,8 +99,7 @@ async fn ask(probes: &[Probe], client: &Client) -> Result<Vec<(&'static str, Fai
 async fn question(client: &Client, endpoint: Endpoint, flag: Option<bool>) -> Result<(), ApiError> {
     match endpoint {
         Endpoint::WEBHOOK_EVENTS => {
-            let few = WebhookFilter { limit: SMALL_PAGE, ..WebhookFilter::default() };
-            client.webhook_events::<&'static RawValue, _>(&few, |_| ()).await.map(drop)
+            client.webhook_events::<&'static RawValue, _>(None, 1, SMALL_PAGE, |_| ()).await.map(drop)
         }
         Endpoint::PEER_STATS => {
             // Nobody's: that they are not found is answered only to those who may ask.

@@ -237,7 +237,7 @@ async fn connect(
         credentials: config.credentials.clone(),
         workers: config.num_workers,
         requests_per_second: config.requests_per_second,
-        policy: policy.scaled(time_scale),
+        policy: Policy { time_scale, ..policy },
         public_only: environment.is_cloud,
         redact: Arc::new(move |text| redactor.redact(text).into_owned()),
         on_minted: Arc::new(move |token| minted.add(token)),

@@ -4,9 +4,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::Deserialize;
+
 use serde_json::Map;
 use serde_json::value::RawValue;
 
@@ -15,34 +15,15 @@ use super::secrets::{Place, mask_text, masked, rewritten};
 use super::strings::text_in;
 use super::time::{Timestamp, time_in};
 use super::value::Json;
-use crate::api::{Answer, Key, Raw};
+use crate::api::{Answer, Key, Raw, entries};
 
 /// The fields of an object in an answer, in the order they came. `null` is the same as a missing field.
-#[derive(Clone, Debug, Default)]
-pub struct Fields<'a>(Vec<(Key<'a>, &'a RawValue)>);
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Fields<'a>(#[serde(borrow, deserialize_with = "entries")] Vec<(Key<'a>, &'a RawValue)>);
 
 impl Answer for Fields<'_> {
     type Of<'a> = Fields<'a>;
-}
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields<'de>;
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let mut fields = Vec::with_capacity(16);
-                while let Some((key, value)) = map.next_entry::<Key<'de>, Raw<'de>>()? {
-                    fields.extend(value.map(|value| (key, value)));
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
 }
 
 impl<'a> Fields<'a> {

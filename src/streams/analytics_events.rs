@@ -29,7 +29,7 @@ use super::stream::{
     AnalyticsRooms, PageOutcome, PageStats, SETTLING, Sampled, Scope, Skipped, Slice, Stream, StreamContext,
     StreamError, StreamInfo, SyncBounds,
 };
-use crate::api::{ApiError, Client, Endpoint, Get, Keyed, Members, Problem, Raw};
+use crate::api::{ApiError, Client, Endpoint, Get, Keyed, Problem, Raw, members_of};
 use crate::records::Kind::{Object, Text, Time};
 use crate::records::{Fields, Record, RecordError, Rows, Table, Times, Timestamp, added_fields, column, readable_id};
 use crate::seams::locked;
@@ -271,7 +271,7 @@ impl AnalyticsEvents {
     /// because its data then say when the person left.
     fn push_moves(&self, rows: &mut Rows, session: &Session<'_>, peers: Raw<'_>) {
         // They are entries, or the session could not have been read.
-        let entries: Keyed<'_, &RawValue> = Members::of(peers).unwrap_or_default();
+        let entries: Keyed<'_, &RawValue> = members_of(peers).unwrap_or_default();
         for (person, (_, entry)) in session.people.iter().zip(entries) {
             let Some(last_seen) = person.joined_at.max(person.left_at) else { continue };
             for (kind, time) in [(JOIN, person.joined_at), (LEAVE, person.left_at)] {

@@ -32,7 +32,7 @@ use super::recheck::RECHECK;
 use super::stream::{
     LogLine, PageOutcome, Sampled, Scope, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo,
 };
-use crate::api::{Client, Endpoint, Get, Members};
+use crate::api::{Client, Endpoint, Get, members_of};
 use crate::records::Kind::{Entries, Integer, Number, Text, Time};
 use crate::records::{Column, Fields, Record, RecordError, Rows, Table, Times, Value, all_of, column};
 use crate::seams::locked;
@@ -379,7 +379,7 @@ fn joined<'a>(parent: &'a Parent, table: &'static Table) -> Result<Linked<'a>, R
     item.time("started_at", id)?;
     item.time("stopped_at", id)?;
     // The list leaves files out; should it hold some, they count as well.
-    let inline = Members::<&RawValue>::of(item.get("recording_assets"))
+    let inline = members_of::<&RawValue>(item.get("recording_assets"))
         .map_err(|_| RecordError::new(Some(id), "recording_assets", "is not an array"))?;
     let files = parent.files.iter().map(AsRef::as_ref).chain(inline.into_iter().map(|(_, raw)| raw));
     let files = asset::files_of(files, id)?;

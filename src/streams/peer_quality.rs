@@ -20,7 +20,7 @@ use super::session::{LONGEST, Session};
 use super::stream::{
     DeferredRows, LogLine, PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo,
 };
-use crate::api::{Endpoint, Get, Keyed, Members, Raw};
+use crate::api::{Endpoint, Get, Keyed, Raw, members_of};
 use crate::records::Kind::{Integer, Number, Object, Text, Time};
 use crate::records::{
     Column, Fields, PersonalData, Record, RecordError, Rows, Table, Times, Timestamp, Value, column, number,
@@ -163,7 +163,7 @@ impl PeerQuality {
                     .ok_or_else(|| RecordError::new(Some(peer), direction, "is not an object of tracks"))?,
             };
             for kind in ["video", "audio"] {
-                let tracks: Keyed<'_, Fields<'_>> = Members::of(side.get(kind))
+                let tracks: Keyed<'_, Fields<'_>> = members_of(side.get(kind))
                     .map_err(|_| RecordError::new(Some(peer), "tracks", "is not a list of tracks"))?;
                 for (_, track) in tracks {
                     let record = record_of(session, peer, direction, kind, &track);
@@ -216,7 +216,7 @@ fn record_of<'a>(
 ) -> Record<'a> {
     let time_series = track.get("time_series");
     // Each measure is read by itself: one that is odd says nothing about the others.
-    let series: Keyed<'a, &'a RawValue> = Members::of(time_series).unwrap_or_default();
+    let series: Keyed<'a, &'a RawValue> = members_of(time_series).unwrap_or_default();
     let measure = |name: &str| series.iter().find(|(key, _)| key.as_deref() == Some(name)).map(|(_, raw)| *raw);
     let timestamps = measure("timestamps").map(numbers).unwrap_or_default();
     let at = |time: Option<f64>| time.map(|time| Timestamp::from_micros((time * 1000.0) as i64));

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use chrono::TimeDelta;
 use ring::digest::{SHA256, digest};
 
-use crate::api::{Keyed, Members};
+use crate::api::{Keyed, members_of};
 use crate::records::Kind::{Number, Text, Time};
 use crate::records::{
     Fields, PersonalData, PersonalPlace, Record, RecordError, Table, Times, Timestamp, Value, as_bool, column, decoded,
@@ -128,7 +128,7 @@ fn people_of<'a>(
     id: &str,
     personal: &PersonalData,
 ) -> Result<(Vec<Person<'a>>, u64), RecordError> {
-    let members: Keyed<'a, Fields<'a>> = Members::of(session.get("peers"))
+    let members: Keyed<'a, Fields<'a>> = members_of(session.get("peers"))
         .map_err(|_| RecordError::new(Some(id), "peers", "is neither an object nor an array of peers"))?;
     let (mut people, mut without_id) = (Vec::with_capacity(members.len()), 0);
     let mut derived: HashMap<String, u32> = HashMap::new();

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 
 use super::stream::{PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo};
 use super::template_parents::{self, PHASES, Parent};
-use crate::api::{Endpoint, Get, Keyed, Members};
+use crate::api::{Endpoint, Get, Keyed, members_of};
 use crate::records::Kind::{Object, Text};
 use crate::records::{Fields, MASK, Place, Record, RecordError, Rows, Table, Value, column, snake_case};
 
@@ -155,7 +155,7 @@ fn record_of<'a>(template: &'a str, kind: &'a str, id: &'a str, place: Place, co
 
 /// The members of an answer or of a part of it.
 fn members<'a>(template: &str, answer: &'a RawValue) -> Result<Keyed<'a, &'a RawValue>, RecordError> {
-    Members::of(Some(answer))
+    members_of(Some(answer))
         .map_err(|_| RecordError::new(Some(template), "destinations", "is neither an object nor an array"))
 }
 

@@ -25,7 +25,7 @@ use tokio::sync::OnceCell;
 use super::stream::{
     LogLine, PageOutcome, Sampled, Scope, Slice, Stream, StreamContext, StreamError, StreamInfo, Window,
 };
-use crate::api::{ApiError, Client, Problem, WebhookFilter, WebhookPage};
+use crate::api::{ApiError, Client, PAGE_SIZE, Problem, WebhookPage};
 use crate::records::Kind::{Dropped, Object, Text, Time};
 use crate::records::{
     Fields, MASK, Place, Record, RecordError, Rows, Table, Times, Timestamp, Value, added_fields, column, cut_urls,
@@ -145,7 +145,7 @@ impl Stream for WebhookEvents {
 fn sample(client: &Client) -> Sampled<'_> {
     Box::pin(async move {
         let added = |page: Vec<Fields<'_>>| added_fields(&TABLE, &page);
-        let page = client.webhook_events::<Fields<'static>, _>(&WebhookFilter::default(), added).await?;
+        let page = client.webhook_events::<Fields<'static>, _>(None, 1, PAGE_SIZE, added).await?;
         Ok(page.map(|page| page.content).unwrap_or_default())
     })
 }
@@ -262,17 +262,17 @@ impl WebhookEvents {
             self.lose(after, ends);
             return Ok(None);
         }
-        let filter =
-            WebhookFilter { period: Some((moment(after), moment(ends))), page: number, ..WebhookFilter::default() };
+        let period = Some((moment(after), moment(ends)));
         let shape = |deliveries: Vec<Fields<'_>>| self.deliveries(deliveries, end);
-        let page = match self.context.client.webhook_events::<Fields<'static>, _>(&filter, shape).await {
-            // The wait for its turn took so long.
-            Err(error) if error.status() == Some(400) && is_too_old() => {
-                self.lose(after, ends);
-                return Ok(None);
-            }
-            page => page?,
-        };
+        let page =
+            match self.context.client.webhook_events::<Fields<'static>, _>(period, number, PAGE_SIZE, shape).await {
+                // The wait for its turn took so long.
+                Err(error) if error.status() == Some(400) && is_too_old() => {
+                    self.lose(after, ends);
+                    return Ok(None);
+                }
+                page => page?,
+            };
         if let Some(page) = &page {
             page.content.as_ref().map_err(StreamError::clone)?;
             if after < page.begins.into() {
