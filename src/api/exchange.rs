@@ -148,6 +148,10 @@ pub(super) fn cause(error: &reqwest::Error) -> String {
         return if error.is_connect() { "the connection timed out" } else { "the answer timed out" }.into();
     }
     let cause = causes(error).last().map(ToString::to_string).unwrap_or_default();
+    if cause.starts_with("deflate") {
+        // What the library says depends on where the data was cut into chunks.
+        return "its gzip data is damaged".into();
+    }
     // "Connection refused (os error 111)": the number helps nobody.
     cause.split(" (os error").next().unwrap_or_default().to_owned()
 }
