@@ -3,15 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::strings::text_in;
 
 const MICROS: i64 = 1_000_000;
 const YEAR_2000: i64 = 946_684_800 * MICROS;
-/// The first and the last moment that four digits of a year can tell.
-const WRITABLE: [i64; 2] = [-62_167_219_200 * MICROS, 253_402_300_800 * MICROS - 1];
 
 /// A moment in microseconds since 1970, written `YYYY-MM-DDTHH:MM:SS.ffffffZ`.
 ///
@@ -74,13 +72,29 @@ impl Timestamp {
     /// `YYYY-MM-DDTHH:MM:SS.sssZ`, as the API's general pages give the format of time filters: a strict
     /// reader takes only this, a lenient one takes it as well.
     pub fn to_filter(self) -> String {
-        self.written(SecondsFormat::Millis)
+        format!("{}Z", &self.write(&mut [0; 27])[..23])
     }
 
-    /// What is too far away to be written (no API time is) becomes the first or the last moment that can be.
-    pub(super) fn written(self, seconds: SecondsFormat) -> String {
-        let moment = DateTime::from_timestamp_micros(self.0.clamp(WRITABLE[0], WRITABLE[1]));
-        moment.unwrap_or_default().to_rfc3339_opts(seconds, true)
+    /// Writes the 27 characters; years outside 0–9999 (no API time is) become those.
+    pub fn write(self, out: &mut [u8; 27]) -> &str {
+        let moment = DateTime::from_timestamp_micros(self.0).unwrap_or_default();
+        *out = *b"0000-00-00T00:00:00.000000Z";
+        let parts = [
+            (0, 4, moment.year().clamp(0, 9999) as u32),
+            (5, 2, moment.month()),
+            (8, 2, moment.day()),
+            (11, 2, moment.hour()),
+            (14, 2, moment.minute()),
+            (17, 2, moment.second()),
+            (20, 6, self.0.rem_euclid(MICROS) as u32),
+        ];
+        for (from, width, mut value) in parts {
+            for digit in out[from..from + width].iter_mut().rev() {
+                *digit = b'0' + (value % 10) as u8;
+                value /= 10;
+            }
+        }
+        std::str::from_utf8(out).unwrap_or_default()
     }
 }
 
@@ -140,7 +154,7 @@ pub fn time_in(json: &str) -> Result<Option<Timestamp>, &'static str> {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.written(SecondsFormat::Micros))
+        formatter.write_str(self.write(&mut [0; 27]))
     }
 }
 
@@ -152,7 +166,7 @@ impl fmt::Debug for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.written(SecondsFormat::Micros))
+        serializer.serialize_str(self.write(&mut [0; 27]))
     }
 }
 

@@ -33,7 +33,6 @@
 
 use std::borrow::Cow;
 
-use chrono::SecondsFormat;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -116,7 +115,7 @@ impl Json {
     pub fn time(&mut self, time: Option<Timestamp>) {
         let Some(time) = time else { return self.null() };
         self.push(b'"');
-        self.raw(&time.written(SecondsFormat::Micros));
+        self.raw(time.write(&mut [0; 27]));
         self.push(b'"');
     }
 
