@@ -8,10 +8,10 @@
 
 use std::sync::Arc;
 
-use super::paged_list::PagedList;
+use super::paged_list::{PagedList, first_page};
 use super::session::{LONGEST, Person, Session};
 use super::stream::{Sampled, StreamInfo};
-use crate::api::{Client, Endpoint, Keyed, ListFilter, Members};
+use crate::api::{Client, Endpoint, Keyed, Members};
 use crate::records::Kind::{Bool, Dropped, Number, Text, Time};
 use crate::records::{Fields, PersonalData, Record, RecordError, Table, Times, added_fields, column};
 
@@ -69,13 +69,10 @@ fn stay_of<'a>(session: &Session<'a>, fields: &Fields<'a>, person: Person<'a>) -
 }
 
 fn sample(client: &Client) -> Sampled<'_> {
-    Box::pin(async move {
-        let ended = ListFilter { flag: Some(false), ..ListFilter::default() };
-        let added = |page: Vec<Fields<'_>>| {
-            let peers = page.iter().map(|session| Members::of(session.get("peers")).unwrap_or_default());
-            let peers: Vec<_> = peers.flat_map(|peers: Keyed<'_, Fields<'_>>| peers).map(|(_, peer)| peer).collect();
-            added_fields(&TABLE, &peers)
-        };
-        Ok(client.list::<Fields<'static>, _>(Endpoint::SESSIONS, &ended, added).await?.content)
-    })
+    let added = |page: Vec<Fields<'_>>| {
+        let peers = page.iter().map(|session| Members::of(session.get("peers")).unwrap_or_default());
+        let peers: Vec<_> = peers.flat_map(|peers: Keyed<'_, Fields<'_>>| peers).map(|(_, peer)| peer).collect();
+        added_fields(&TABLE, &peers)
+    };
+    Box::pin(first_page(client, Endpoint::SESSIONS, Some(false), added))
 }

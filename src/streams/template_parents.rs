@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::value::RawValue;
 
-use super::stream::{PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo};
+use super::stream::{PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo, together};
 use crate::api::Endpoint;
 use crate::records::{Fields, RecordError, Rows, Table, Timestamp};
 
@@ -31,15 +31,12 @@ impl<const ENDPOINTS: usize> Stream for TemplateParts<ENDPOINTS> {
     /// A page of templates; the parts of those that are due are requested side by side.
     fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move {
-            let shape = |page: Vec<Fields<'_>>| page.into_iter().map(Parent::of).collect::<Result<Vec<_>, _>>();
-            let all = slice.filter(None);
-            let page = self.context.client.list::<Fields<'static>, _>(Endpoint::TEMPLATES, &all, shape).await?;
-            let due = page.content?.into_iter().filter(|parent| parent.updated_at >= self.context.changed_since);
-            let mut rows = Rows::default();
-            for of_one in try_join_all(due.map(|parent| (self.rows_of)(&self, parent))).await? {
-                rows.append(of_one);
-            }
-            Ok(PageOutcome { rows, rest: slice.rest(page.next), ..PageOutcome::default() })
+            let shape = |page: Vec<Fields<'_>>| page.into_iter().map(Parent::of).collect();
+            let (mut due, rest): (Vec<Parent>, _) =
+                self.context.page(Endpoint::TEMPLATES, &slice, slice.filter(None), shape).await?;
+            due.retain(|parent| parent.updated_at >= self.context.changed_since);
+            let parts = try_join_all(due.into_iter().map(|parent| (self.rows_of)(&self, parent))).await?;
+            Ok(PageOutcome { rows: together(parts), rest, ..PageOutcome::default() })
         })
     }
 
