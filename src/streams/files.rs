@@ -27,7 +27,7 @@ use serde_json::{Map, Value as Json};
 
 use super::asset::{self, FILES, File};
 use super::file_links::{FileLinks, Linked, MEMORY};
-use super::file_list::{CLOCKS, FileList, files_page, is_newest_first};
+use super::file_list::{CLOCKS, FileList, files_page, is_newest_first, pages_ahead};
 use super::recheck::RECHECK;
 use super::stream::{
     LogLine, PageOutcome, Sampled, Scope, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo,
@@ -165,7 +165,10 @@ impl Stream for WithFiles {
 impl WithFiles {
     pub(super) fn open(context: StreamContext, list: Endpoint, prepare: fn(&mut Record<'_>)) -> Arc<dyn Stream> {
         Arc::new(Self {
-            files: tokio::sync::Mutex::new(FileList::new(context.changed_since)),
+            files: tokio::sync::Mutex::new(FileList::new(
+                pages_ahead(Arc::clone(&context.client)),
+                context.changed_since,
+            )),
             links: FileLinks::new(&context),
             items: Skipped::new("items with a new file"),
             alone: Mutex::default(),
@@ -191,7 +194,7 @@ impl WithFiles {
         parents.retain(|parent| slice.token.as_ref().is_none_or(|token| parent.id < *token));
         let mut files = self.files.lock().await;
         if let Some(oldest) = parents.last() {
-            if !files.read_back_to(&self.context.client, oldest.times.created - CLOCKS, slice.token.as_deref()).await? {
+            if !files.read_back_to(oldest.times.created - CLOCKS, slice.token.as_deref()).await? {
                 return Ok(start_over());
             }
             let end = oldest.id.clone();
@@ -209,7 +212,7 @@ impl WithFiles {
         };
         files.leave_at(rest.as_ref());
         if rest.is_none() {
-            self.strays.fetch_add(files.forget_all(&self.context.client).await?, Ordering::Relaxed);
+            self.strays.fetch_add(files.forget_all().await?, Ordering::Relaxed);
         }
         drop(files);
         let stream = Arc::clone(&self);
@@ -225,7 +228,7 @@ impl WithFiles {
             self.context.changed_since
         };
         let mut files = self.files.lock().await;
-        if !files.admit(Some(below)) || !files.read_back_to(&self.context.client, due, Some(below)).await? {
+        if !files.admit(Some(below)) || !files.read_back_to(due, Some(below)).await? {
             return Ok(start_over());
         }
         let mut ids: Vec<String> =
@@ -261,7 +264,7 @@ impl WithFiles {
     async fn by_files(&self, slice: Slice) -> Result<PageOutcome, StreamError> {
         let page = files_page(&self.context.client, slice.token.as_deref()).await?;
         let mut wanted = Vec::new();
-        for file in page.files {
+        for file in page.content {
             let is_new = file.created_at >= self.context.changed_since;
             let is_open = (file.is_unfinished || self.links.recheck.is_full())
                 && file.created_at + RECHECK >= self.context.changed_since;
