@@ -13,8 +13,9 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::Map;
 
-use super::stream::{PageOutcome, Sampled, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo};
-use crate::api::{Client, Endpoint, Get, Keyed};
+use super::paged_list::first_page;
+use super::stream::{PageOutcome, Sampled, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo, together};
+use crate::api::{Client, Endpoint, Keyed};
 use crate::records::Kind::{Text, Time};
 use crate::records::{Fields, Record, RecordError, Rows, Table, added_fields, as_bool, column, readable_id};
 use crate::seams::locked;
@@ -51,15 +52,11 @@ struct ActiveRoomPeers {
 impl Stream for ActiveRoomPeers {
     fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move {
-            let shape = |page: Vec<Fields<'_>>| live_rooms(&page);
             let live = slice.page_of(Endpoint::SESSIONS, Some(true));
-            let page = self.context.client.list::<Fields<'static>, _>(live, shape).await?;
-            let mut rows = Rows::default();
-            let rooms = self.not_asked_yet(page.content?);
-            for peers in try_join_all(rooms.iter().map(|(room, session)| self.peers_of(room, session))).await? {
-                rows.append(peers);
-            }
-            Ok(PageOutcome { rows, rest: slice.rest(page.next), ..PageOutcome::default() })
+            let shape = |sessions: Vec<Fields<'_>>| new_rooms(&mut locked(&self.asked), sessions);
+            let (rooms, rest) = self.context.page(&slice, live, shape).await?;
+            let peers = try_join_all(rooms.iter().map(|(room, session)| self.peers_of(room, session))).await?;
+            Ok(PageOutcome { rows: together(peers), rest, ..PageOutcome::default() })
         })
     }
 
@@ -70,9 +67,8 @@ impl Stream for ActiveRoomPeers {
 
 fn sample(client: &Client) -> Sampled<'_> {
     Box::pin(async move {
-        let live = Get::page(Endpoint::SESSIONS, Some(true));
-        let shape = |page: Vec<Fields<'_>>| page.iter().find_map(|session| session.text("room_id").map(String::from));
-        let room = client.list::<Fields<'static>, _>(live, shape).await?.content;
+        let room = |page: Vec<Fields<'_>>| page.iter().find_map(|session| session.text("room_id").map(String::from));
+        let room = first_page(client, Endpoint::SESSIONS, Some(true), room).await?;
         let Some(room) = room else { return Ok(Map::new()) };
         let added = |peers: Keyed<'_, Fields<'_>>| {
             let peers: Vec<_> = peers.into_iter().map(|(_, peer)| peer).collect();
@@ -83,15 +79,6 @@ fn sample(client: &Client) -> Sampled<'_> {
 }
 
 impl ActiveRoomPeers {
-    /// The rooms that an earlier page did not have, or had with an older session.
-    fn not_asked_yet(&self, rooms: BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let mut asked = locked(&self.asked);
-        let is_new = |(room, session): &(String, String)| asked.get(room).is_none_or(|known| known < session);
-        let rooms: BTreeMap<String, String> = rooms.into_iter().filter(is_new).collect();
-        asked.extend(rooms.clone());
-        rooms
-    }
-
     async fn peers_of(&self, room: &str, session: &str) -> Result<Rows, StreamError> {
         let shape = |peers: Keyed<'_, Fields<'_>>| -> Result<Rows, StreamError> {
             let mut rows = Rows::default();
@@ -109,18 +96,22 @@ impl ActiveRoomPeers {
     }
 }
 
-/// The live rooms on a page, each with its session: the newest, should there be two.
-fn live_rooms(sessions: &[Fields<'_>]) -> Result<BTreeMap<String, String>, RecordError> {
-    let mut rooms: BTreeMap<String, String> = BTreeMap::new();
+/// The live rooms on a page that have not been `asked`, or with an older session, each with its session: the newest,
+/// should there be two.
+fn new_rooms(
+    asked: &mut BTreeMap<String, String>,
+    sessions: Vec<Fields<'_>>,
+) -> Result<BTreeMap<String, String>, RecordError> {
+    let mut rooms = BTreeMap::new();
     for session in sessions {
         let session_id = session.id()?;
         let has_ended = session.get("active").and_then(|active| as_bool(active.get())) == Some(false);
         let Some(room) = session.text("room_id").filter(|_| !has_ended) else { continue };
-        let room = readable_id(Some(room), Some(&session_id), "room_id")?;
-        let known = rooms.entry(room.into_owned()).or_default();
+        let room = readable_id(Some(room), Some(&session_id), "room_id")?.into_owned();
         // Ids begin with their creation time.
-        if known.as_str() < session_id.as_ref() {
-            *known = session_id.into_owned();
+        if asked.get(&room).is_none_or(|known| known.as_str() < session_id.as_ref()) {
+            asked.insert(room.clone(), session_id.clone().into_owned());
+            rooms.insert(room, session_id.into_owned());
         }
     }
     Ok(rooms)
@@ -132,11 +123,13 @@ mod tests {
 
     #[test]
     fn a_room_is_asked_once_for_its_newest_session() {
-        let sessions: Vec<Fields<'_>> = serde_json::from_str(
-            r#"[{"id":"b","room_id":"r"},{"id":"a","room_id":"r","active":true},{"id":"c","room_id":"q","active":false}]"#,
-        )
-        .unwrap();
-        let rooms = live_rooms(&sessions).unwrap();
-        assert_eq!(rooms.into_iter().collect::<Vec<_>>(), [("r".to_owned(), "b".to_owned())]);
+        let mut asked = BTreeMap::new();
+        let mut rooms = |page: &str| {
+            let rooms = new_rooms(&mut asked, serde_json::from_str(page).unwrap()).unwrap();
+            rooms.into_iter().map(|(room, session)| room + &session).collect::<Vec<_>>()
+        };
+        let page = r#"[{"id":"b","room_id":"r"},{"id":"c","room_id":"r","active":true},{"id":"d","room_id":"q","active":false}]"#;
+        assert_eq!(rooms(page), ["rc"]);
+        assert_eq!(rooms(r#"[{"id":"a","room_id":"r"},{"id":"a","room_id":"s"}]"#), ["sa"]);
     }
 }

@@ -24,6 +24,7 @@ use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::paged_list::first_page;
 use super::session::{LONGEST, Person, Session};
 use super::stream::{
     AnalyticsRooms, PageOutcome, PageStats, SETTLING, Sampled, Scope, Skipped, Slice, Stream, StreamContext,
@@ -178,9 +179,8 @@ impl Stream for AnalyticsEvents {
 
 fn sample(client: &Client) -> Sampled<'_> {
     Box::pin(async move {
-        let newest = Get::page(Endpoint::ROOMS, Some(true));
-        let shape = |rooms: Vec<Fields<'_>>| rooms.first().and_then(|room| room.text("id")).map(String::from);
-        let room = client.list::<Fields<'static>, _>(newest, shape).await?.content;
+        let newest = |rooms: Vec<Fields<'_>>| rooms.first().and_then(|room| room.text("id")).map(String::from);
+        let room = first_page(client, Endpoint::ROOMS, Some(true), newest).await?;
         let Some(room) = room else { return Ok(Map::new()) };
         let of_room = Get::page(Endpoint::EVENTS, None).with("room_id", [room]);
         let added = |events: Vec<Fields<'_>>| added_fields(&TABLE, &events);
@@ -242,11 +242,11 @@ impl AnalyticsEvents {
     async fn sessions(&self, slice: Slice) -> Result<PageOutcome, StreamError> {
         let get = slice.page_of(Endpoint::SESSIONS, Some(slice.phase == ACTIVE));
         let shape = |page: Vec<Fields<'_>>| self.outcome_of_sessions(&slice, page);
-        let page = self.context.client.list::<Fields<'static>, _>(get, shape).await?;
-        Ok(PageOutcome { rest: slice.rest(page.next), ..page.content? })
+        let (outcome, rest) = self.context.page(&slice, get, shape).await?;
+        Ok(PageOutcome { rest, ..outcome })
     }
 
-    fn outcome_of_sessions(&self, slice: &Slice, page: Vec<Fields<'_>>) -> Result<PageOutcome, StreamError> {
+    fn outcome_of_sessions(&self, slice: &Slice, page: Vec<Fields<'_>>) -> Result<PageOutcome, RecordError> {
         let mut outcome = PageOutcome::default();
         let asks = !self.sweeps() && self.types_to_ask().is_some();
         for fields in page {
@@ -303,9 +303,9 @@ impl AnalyticsEvents {
         let is_enabled = matches!(slice.phase.as_str(), ENABLED | NEW_ENABLED | SWITCHED);
         let get = slice.page_of(Endpoint::ROOMS, Some(is_enabled));
         let shape = |rooms: Vec<Fields<'_>>| self.choose(rooms, &slice.phase);
-        let page = self.context.client.list::<Fields<'static>, _>(get, shape).await?;
-        let children = page.content?.into_iter().map(|room| Slice::new(&slice.phase, Scope::Room { room })).collect();
-        Ok(PageOutcome { children, rest: slice.rest(page.next), ..PageOutcome::default() })
+        let (rooms, rest) = self.context.page(&slice, get, shape).await?;
+        let children = rooms.into_iter().map(|room| Slice::new(&slice.phase, Scope::Room { room })).collect();
+        Ok(PageOutcome { children, rest, ..PageOutcome::default() })
     }
 
     fn choose(&self, rooms: Vec<Fields<'_>>, phase: &str) -> Result<Vec<String>, RecordError> {

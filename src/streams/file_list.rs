@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::asset::File;
 use super::stream::{Slice, StreamError};
-use crate::api::{Client, Endpoint, Get, repeated_token};
+use crate::api::{Client, Endpoint, Get, Page, repeated_token};
 use crate::records::{RecordError, Timestamp};
 
 /// A file is younger than its item; allow for clocks.
@@ -25,7 +26,9 @@ pub(super) struct FileList {
     /// Files whose item has not been reached, by the item's id.
     waiting: BTreeMap<String, Vec<ListedFile>>,
     /// The pages that follow.
-    ahead: Option<PagesAhead>,
+    pages: FilePages,
+    /// The token of the next of them.
+    token: Option<String>,
     order: NewestFirst,
     is_complete: bool,
     /// Where its only reader goes on among the items: below this id, or at the first of them.
@@ -65,11 +68,12 @@ pub(super) fn is_newest_first(token: Option<&str>, page: &[(&str, Timestamp)]) -
 
 impl FileList {
     /// The list, before anything of it has been read.
-    pub(super) fn new(changed_since: Timestamp) -> Self {
+    pub(super) fn new(pages: FilePages, changed_since: Timestamp) -> Self {
         Self {
             changed_since,
             waiting: BTreeMap::new(),
-            ahead: None,
+            pages,
+            token: None,
             order: NewestFirst::default(),
             is_complete: false,
             reader: None,
@@ -88,14 +92,9 @@ impl FileList {
 
     /// Reads on until files made before `time` appear; false when the list is found not to be newest
     /// first. Files of items with the id `below` or a later one are of no interest any more.
-    pub(super) async fn read_back_to(
-        &mut self,
-        client: &Arc<Client>,
-        time: Timestamp,
-        below: Option<&str>,
-    ) -> Result<bool, StreamError> {
+    pub(super) async fn read_back_to(&mut self, time: Timestamp, below: Option<&str>) -> Result<bool, StreamError> {
         while !self.order.is_disproved && self.goes_back_to(time) {
-            for file in self.next_page(client).await? {
+            for file in self.next_page().await? {
                 self.keep(file, below);
             }
         }
@@ -107,11 +106,12 @@ impl FileList {
         !self.is_complete && self.order.goes_back_to(time)
     }
 
-    async fn next_page(&mut self, client: &Arc<Client>) -> Result<Vec<ListedFile>, StreamError> {
-        let page = self.ahead.get_or_insert_with(|| PagesAhead::of(Arc::clone(client))).next().await?;
+    async fn next_page(&mut self) -> Result<Vec<ListedFile>, StreamError> {
+        let Some(page) = self.pages.try_next().await? else { return Ok(Vec::new()) };
+        self.order.note(self.token.as_deref(), &page.content);
         self.is_complete = page.next.is_none();
-        self.order.note(page.token.as_deref(), &page.files);
-        Ok(page.files)
+        self.token = page.next;
+        Ok(page.content)
     }
 
     fn keep(&mut self, file: ListedFile, below: Option<&str>) {
@@ -137,10 +137,10 @@ impl FileList {
     }
 
     /// Drops all that is left, because no item follows; how many of the files are new.
-    pub(super) async fn forget_all(&mut self, client: &Arc<Client>) -> Result<u64, StreamError> {
+    pub(super) async fn forget_all(&mut self) -> Result<u64, StreamError> {
         let mut new = self.forget_from("");
         while self.goes_back_to(self.changed_since) {
-            let files = self.next_page(client).await?;
+            let files = self.next_page().await?;
             new += self.count_new(&files);
         }
         Ok(new)
@@ -154,48 +154,40 @@ impl FileList {
     }
 }
 
-/// Pages of files, fetched a little ahead of those who need them: the list of files is one chain, and often
-/// the longer one, so it must never stand still.
-struct PagesAhead {
-    pages: mpsc::Receiver<Result<FilePage, StreamError>>,
-    /// Ends with this.
-    _task: JoinSet<()>,
-}
-
-impl PagesAhead {
-    fn of(client: Arc<Client>) -> Self {
+/// Pages of files, from the first on. They are fetched a little ahead of those who need them, once somebody does: the list
+/// of files is one chain, and often the longer one, so it must never stand still.
+pub(super) fn pages_ahead(client: Arc<Client>) -> FilePages {
+    let begin = async move {
         let (send, pages) = mpsc::channel(PAGES_AHEAD);
+        // The task ends with the stream that owns it.
         let mut task = JoinSet::new();
-        task.spawn(async move {
-            let (mut token, mut seen_tokens) = (None, HashSet::new());
-            loop {
-                let page = files_page(&client, token.as_deref()).await.and_then(|page| match &page.next {
-                    Some(next) if !seen_tokens.insert(next.clone()) => {
-                        Err(repeated_token("/v2/recording-assets".into()).into())
-                    }
-                    _ => Ok(page),
-                });
-                token = page.as_ref().ok().and_then(|page| page.next.clone());
-                if send.send(page).await.is_err() || token.is_none() {
-                    return;
-                }
-            }
-        });
-        Self { pages, _task: task }
-    }
+        task.spawn(fetch_all(client, send));
+        stream::unfold((pages, task), async |(mut pages, task)| Some((pages.recv().await?, (pages, task))))
+    };
+    stream::once(begin).flatten().boxed()
+}
 
-    async fn next(&mut self) -> Result<FilePage, StreamError> {
-        // The task ends after the last page, which nobody asks beyond.
-        self.pages.recv().await.unwrap_or_else(|| Ok(FilePage { token: None, files: Vec::new(), next: None }))
+/// Fetches one page of files after the other, as long as somebody takes them.
+async fn fetch_all(client: Arc<Client>, pages: mpsc::Sender<Result<FilePage, StreamError>>) {
+    let (mut token, mut seen_tokens) = (None, HashSet::new());
+    loop {
+        let page = files_page(&client, token.as_deref()).await.and_then(|page| match &page.next {
+            Some(next) if !seen_tokens.insert(next.clone()) => {
+                Err(repeated_token("/v2/recording-assets".into()).into())
+            }
+            _ => Ok(page),
+        });
+        token = page.as_ref().ok().and_then(|page| page.next.clone());
+        if pages.send(page).await.is_err() || token.is_none() {
+            return;
+        }
     }
 }
+
+type FilePages = BoxStream<'static, Result<FilePage, StreamError>>;
 
 /// A page of files.
-pub(super) struct FilePage {
-    token: Option<String>,
-    pub(super) files: Vec<ListedFile>,
-    pub(super) next: Option<String>,
-}
+pub(super) type FilePage = Page<Vec<ListedFile>>;
 
 /// A file on its way to its item.
 pub(super) struct ListedFile {
@@ -211,7 +203,7 @@ pub(super) async fn files_page(client: &Client, token: Option<&str>) -> Result<F
     let get = Get { start: token, ..Get::page(Endpoint::RECORDING_ASSETS, None) };
     let shape = |items: Vec<&RawValue>| items.into_iter().map(listed).collect::<Result<Vec<_>, _>>();
     let page = client.list::<&'static RawValue, _>(get, shape).await?;
-    Ok(FilePage { token: token.map(String::from), files: page.content?, next: page.next })
+    Ok(Page { content: page.content?, next: page.next })
 }
 
 fn listed(raw: &RawValue) -> Result<ListedFile, RecordError> {
@@ -232,7 +224,7 @@ mod tests {
     #[test]
     fn files_wait_only_for_items_not_yet_reached() {
         let changed_since = Timestamp::parse("2024-05-01T12:00:00Z").unwrap();
-        let mut files = FileList::new(changed_since);
+        let mut files = FileList::new(stream::empty().boxed(), changed_since);
         for (job, hour) in [("a", 12), ("a", 11), ("b", 12), ("c", 12)] {
             let json = format!(r#"{{"id":"{job}{hour}","job_id":"{job}","created_at":"2024-05-01T{hour}:00:00Z"}}"#);
             let raw = RawValue::from_string(json).unwrap();

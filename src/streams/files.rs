@@ -14,10 +14,10 @@
 //!   stream starts over without it: each item that is due is fetched alone, which has its files. That takes a
 //!   request an item, but no memory, and it goes on where it was cut.
 
-use std::collections::HashMap;
-use std::collections::hash_map::{DefaultHasher, Entry};
-use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, BuildHasherDefault};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
@@ -27,7 +27,7 @@ use serde_json::{Map, Value as Json};
 
 use super::asset::{self, FILES, File};
 use super::file_links::{FileLinks, Linked, MEMORY};
-use super::file_list::{CLOCKS, FileList, files_page, is_newest_first};
+use super::file_list::{CLOCKS, FileList, files_page, is_newest_first, pages_ahead};
 use super::recheck::RECHECK;
 use super::stream::{
     LogLine, PageOutcome, Sampled, Scope, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo,
@@ -109,35 +109,22 @@ pub(super) struct WithFiles {
     links: FileLinks,
     /// Items that were requested alone.
     items: Skipped,
-    is_out_of_order: AtomicBool,
-    /// Items that are fetched alone, by a hash of the id.
-    alone: Mutex<HashMap<u64, Alone>>,
+    /// How many new files are known of each item that is fetched alone, by a hash of its id.
+    alone: Mutex<HashMap<u64, u64>>,
+    /// Those that are no items of this list.
+    missing: Mutex<HashSet<u64>>,
     /// New files that belong to none of the items.
     strays: AtomicU64,
 }
 
-/// What is known of an item that is fetched alone.
-#[derive(Default)]
-struct Alone {
-    new_files: u64,
-    is_missing: bool,
-}
-
 impl Stream for WithFiles {
     fn begin(&self, phase: &'static str) -> Option<Slice> {
-        match phase {
-            // They follow from the first phase.
-            LATE | ANY_ORDER => None,
-            FILE_LIST => self.is_out_of_order.load(Ordering::Relaxed).then(|| Slice::whole(FILE_LIST)),
-            phase => Some(Slice::whole(phase)),
-        }
+        // The others follow from it.
+        (phase == NEWEST_FIRST).then(|| Slice::whole(phase))
     }
 
     fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move {
-            if matches!(slice.phase.as_str(), ANY_ORDER | FILE_LIST) {
-                self.is_out_of_order.store(true, Ordering::Relaxed);
-            }
             match (&slice.scope, slice.phase.as_str()) {
                 (Scope::Item { item }, _) => self.item(item).await,
                 (Scope::Below { below }, LATE) => self.late(below).await,
@@ -157,9 +144,9 @@ impl Stream for WithFiles {
     }
 
     fn log_lines(&self) -> Vec<LogLine> {
-        let missing =
-            locked(&self.alone).values().filter(|item| item.is_missing).map(|item| item.new_files).sum::<u64>();
-        let strays = self.strays.load(Ordering::Relaxed) + missing;
+        let alone = locked(&self.alone);
+        let of_missing: u64 = locked(&self.missing).iter().filter_map(|item| alone.get(item)).sum();
+        let strays = self.strays.load(Ordering::Relaxed) + of_missing;
         let mut lines = [self.items.log_lines(), self.links.log_lines()].concat();
         if self.list == Endpoint::RECORDINGS && strays > 0 {
             let (files, belong) = if strays == 1 { ("file", "belongs") } else { ("files", "belong") };
@@ -184,11 +171,14 @@ impl WithFiles {
         prepare: fn(&mut Record<'_>),
     ) -> Arc<dyn Stream> {
         Arc::new(Self {
-            files: tokio::sync::Mutex::new(FileList::new(context.changed_since)),
+            files: tokio::sync::Mutex::new(FileList::new(
+                pages_ahead(Arc::clone(&context.client)),
+                context.changed_since,
+            )),
             links: FileLinks::new(&context),
             items: Skipped::new("items with a new file"),
-            is_out_of_order: AtomicBool::new(false),
             alone: Mutex::default(),
+            missing: Mutex::default(),
             strays: AtomicU64::new(0),
             context,
             list,
@@ -211,7 +201,7 @@ impl WithFiles {
         parents.retain(|parent| slice.token.as_ref().is_none_or(|token| parent.id < *token));
         let mut files = self.files.lock().await;
         if let Some(oldest) = parents.last() {
-            if !files.read_back_to(&self.context.client, oldest.times.created - CLOCKS, slice.token.as_deref()).await? {
+            if !files.read_back_to(oldest.times.created - CLOCKS, slice.token.as_deref()).await? {
                 return Ok(start_over());
             }
             let end = oldest.id.clone();
@@ -229,7 +219,7 @@ impl WithFiles {
         };
         files.leave_at(rest.as_ref());
         if rest.is_none() {
-            self.strays.fetch_add(files.forget_all(&self.context.client).await?, Ordering::Relaxed);
+            self.strays.fetch_add(files.forget_all().await?, Ordering::Relaxed);
         }
         drop(files);
         let stream = Arc::clone(&self);
@@ -245,7 +235,7 @@ impl WithFiles {
             self.context.changed_since
         };
         let mut files = self.files.lock().await;
-        if !files.admit(Some(below)) || !files.read_back_to(&self.context.client, due, Some(below)).await? {
+        if !files.admit(Some(below)) || !files.read_back_to(due, Some(below)).await? {
             return Ok(start_over());
         }
         let mut ids: Vec<String> =
@@ -258,7 +248,7 @@ impl WithFiles {
         ids.truncate(LATE_BATCH);
         for id in &ids {
             let its_files = files.take(id);
-            locked(&self.alone).entry(hash_of(id)).or_default().new_files = files.count_new(&its_files);
+            locked(&self.alone).insert(hash_of(id), files.count_new(&its_files));
         }
         Ok(PageOutcome { children: items(LATE, ids), rest, ..PageOutcome::default() })
     }
@@ -281,7 +271,7 @@ impl WithFiles {
     async fn by_files(&self, slice: Slice) -> Result<PageOutcome, StreamError> {
         let page = files_page(&self.context.client, slice.token.as_deref()).await?;
         let mut wanted = Vec::new();
-        for file in page.files {
+        for file in page.content {
             let is_new = file.created_at >= self.context.changed_since;
             let is_open = (file.is_unfinished || self.links.recheck.is_full())
                 && file.created_at + RECHECK >= self.context.changed_since;
@@ -295,16 +285,10 @@ impl WithFiles {
 
     /// Whether this run has not yet fetched the item alone; notes so many more new files of it.
     fn is_first_time(&self, item: &str, new_files: u64) -> bool {
-        match locked(&self.alone).entry(hash_of(item)) {
-            Entry::Occupied(mut item) => {
-                item.get_mut().new_files += new_files;
-                false
-            }
-            Entry::Vacant(item) => {
-                item.insert(Alone { new_files, is_missing: false });
-                true
-            }
-        }
+        let (mut alone, item) = (locked(&self.alone), hash_of(item));
+        let known = alone.get(&item).copied();
+        alone.insert(item, known.unwrap_or_default() + new_files);
+        known.is_none()
     }
 
     /// An item with its files. There is none when the file that tells of it belongs to an item of another list.
@@ -315,7 +299,7 @@ impl WithFiles {
         // That an item is not there is no wonder, even if none of them is: its files tell of another list.
         let Some(parent) = self.items.note(id, answer.map(Some))?.flatten() else {
             if !is_refused {
-                locked(&self.alone).entry(hash_of(id)).or_default().is_missing = true;
+                locked(&self.missing).insert(hash_of(id));
                 self.links.recheck.note(id, None);
             }
             return Ok(PageOutcome { is_undecided: self.items.is_undecided(id), ..PageOutcome::default() });
@@ -330,19 +314,17 @@ impl WithFiles {
     }
 
     async fn rows(&self, parents: Vec<Parent>) -> Result<Rows, StreamError> {
-        let mut records = Vec::with_capacity(parents.len());
-        for parent in &parents {
-            let mut linked = joined(parent, self.context.description.table)?;
-            (self.prepare)(&mut linked.record);
-            records.push(linked);
-        }
+        let records = parents.iter().map(|parent| joined(parent, self.context.description.table));
+        let mut records = records.collect::<Result<Vec<_>, _>>()?;
+        records.iter_mut().for_each(|linked| (self.prepare)(&mut linked.record));
         self.links.rows(&self.context, records).await
     }
 }
 
-/// The items one by one, in whatever order. What has been read so far is read again.
+/// The items and the files one by one, in whatever order. What has been read so far is read again.
 fn start_over() -> PageOutcome {
-    PageOutcome { rest: Some(Slice::whole(ANY_ORDER)), ..PageOutcome::default() }
+    let [rest, files] = [ANY_ORDER, FILE_LIST].map(Slice::whole);
+    PageOutcome { rest: Some(rest), children: vec![files], ..PageOutcome::default() }
 }
 
 fn items(list: &str, ids: impl IntoIterator<Item = String>) -> Vec<Slice> {
@@ -350,9 +332,7 @@ fn items(list: &str, ids: impl IntoIterator<Item = String>) -> Vec<Slice> {
 }
 
 fn hash_of(id: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
-    hasher.finish()
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(id)
 }
 
 /// What is kept of an item between its page and its record.

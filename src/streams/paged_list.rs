@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
-use serde_json::{Map, Value};
 
 use super::stream::{PageOutcome, PageStats, Sampled, Slice, Stream, StreamContext, StreamError};
 use crate::api::{ApiError, Client, Endpoint, Get};
@@ -39,17 +38,16 @@ impl Stream for PagedList {
                 _ => None,
             };
             let shape = |page: Vec<Fields<'_>>| self.rows(&slice, page);
-            let page = self.context.client.list::<Fields<'static>, _>(slice.page_of(self.list, flag), shape).await?;
-            let (rows, seen) = page.content?;
+            let ((rows, seen), rest) = self.context.page(&slice, slice.page_of(self.list, flag), shape).await?;
             let seen = seen.filter(|_| flag.is_some());
-            Ok(PageOutcome { rows, rest: slice.rest(page.next), seen, ..PageOutcome::default() })
+            Ok(PageOutcome { rows, rest, seen, ..PageOutcome::default() })
         })
     }
 }
 
 impl PagedList {
     /// The records of a page of `slice` that are due.
-    fn rows(&self, slice: &Slice, page: Vec<Fields<'_>>) -> Result<(Rows, Option<PageStats>), StreamError> {
+    fn rows(&self, slice: &Slice, page: Vec<Fields<'_>>) -> Result<(Rows, Option<PageStats>), RecordError> {
         let (mut rows, mut seen) = (Rows::default(), None);
         for fields in page {
             let (times, records) = (self.derive)(fields, &self.context.format.personal)?;
@@ -64,10 +62,15 @@ impl PagedList {
 
 /// Fields of a list's first page that `table` does not know, each with its schema.
 pub(super) fn sample<'c>(client: &'c Client, list: Endpoint, flag: Option<bool>, table: &'static Table) -> Sampled<'c> {
-    Box::pin(async move {
-        let added = |page: Vec<Fields<'_>>| added_fields(table, &page);
-        Ok::<Map<String, Value>, ApiError>(
-            client.list::<Fields<'static>, _>(Get::page(list, flag), added).await?.content,
-        )
-    })
+    Box::pin(first_page(client, list, flag, |page| added_fields(table, &page)))
+}
+
+/// What `shape` makes of a list's first page.
+pub(super) async fn first_page<R>(
+    client: &Client,
+    list: Endpoint,
+    flag: Option<bool>,
+    shape: impl for<'a> Fn(Vec<Fields<'a>>) -> R,
+) -> Result<R, ApiError> {
+    Ok(client.list::<Fields<'static>, _>(Get::page(list, flag), shape).await?.content)
 }

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use super::session::{LONGEST, Session};
 use super::stream::{
-    DeferredRows, LogLine, PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo,
+    DeferredRows, LogLine, PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo, together,
 };
 use crate::api::{Endpoint, Get, Keyed, Raw, members_of};
 use crate::records::Kind::{Integer, Number, Object, Text, Time};
@@ -104,13 +104,12 @@ impl Stream for PeerQuality {
         Box::pin(async move {
             let get = Get { limit: Some(SESSIONS_PER_PAGE), ..slice.page_of(Endpoint::SESSIONS, Some(false)) };
             let shape = |page: Vec<Fields<'_>>| {
-                let sessions = page.iter().map(|session| Ended::of(session, &self.context.format.personal));
-                sessions.collect::<Result<Vec<_>, _>>()
+                page.iter().map(|session| Ended::of(session, &self.context.format.personal)).collect()
             };
-            let page = self.context.client.list::<Fields<'static>, _>(get, shape).await?;
-            let due: Vec<_> = page.content?.into_iter().filter(|session| self.context.is_due(&session.times)).collect();
+            let (mut due, rest): (Vec<Ended>, _) = self.context.page(&slice, get, shape).await?;
+            due.retain(|session| self.context.is_due(&session.times));
             self.without_id.fetch_add(due.iter().map(|session| session.without_id).sum(), Ordering::Relaxed);
-            Ok(PageOutcome { rest: slice.rest(page.next), later: Some(self.measure(due)), ..PageOutcome::default() })
+            Ok(PageOutcome { rest, later: Some(self.measure(due)), ..PageOutcome::default() })
         })
     }
 
@@ -143,7 +142,8 @@ impl PeerQuality {
             async move { stream.rows_of(&session, &session.peers[number]).await }
         };
         let answers = stream::iter(people).map(ask).buffer_unordered(AT_ONCE);
-        answers.chunks(PEOPLE_PER_PART).map(together).boxed()
+        let parts = answers.chunks(PEOPLE_PER_PART);
+        parts.map(|part| part.into_iter().collect::<Result<Vec<_>, _>>().map(together)).boxed()
     }
 
     async fn rows_of(&self, session: &Ended, peer: &str) -> Result<Rows, StreamError> {
@@ -173,14 +173,6 @@ impl PeerQuality {
         }
         Ok(rows)
     }
-}
-
-fn together(parts: Vec<Result<Rows, StreamError>>) -> Result<Rows, StreamError> {
-    let mut rows = Rows::default();
-    for part in parts {
-        rows.append(part?);
-    }
-    Ok(rows)
 }
 
 /// A session that has ended, and who was in it.

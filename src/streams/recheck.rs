@@ -1,6 +1,6 @@
 //! Items that following syncs look at again, because something about them was not finished.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use chrono::TimeDelta;
@@ -21,16 +21,9 @@ const MOST: usize = 200;
 pub(super) struct Recheck {
     /// What the sync before has left.
     saved: BTreeMap<String, Timestamp>,
-    now: Mutex<Now>,
-}
-
-/// What this sync has found.
-#[derive(Default)]
-struct Now {
-    unfinished: BTreeMap<String, Timestamp>,
-    without_link: BTreeMap<String, Timestamp>,
-    /// Those of the saved ones that have been looked at.
-    seen: HashSet<String>,
+    /// What this sync has looked at, as far as it was saved or is not finished: until when it is looked at again because
+    /// of its files, and because of its link.
+    found: Mutex<BTreeMap<String, [Option<Timestamp>; 2]>>,
 }
 
 impl Recheck {
@@ -41,7 +34,7 @@ impl Recheck {
             Some((entry.get(0)?.as_str()?.to_owned(), until))
         };
         let saved = saved.and_then(Value::as_array).into_iter().flatten();
-        Self { saved: saved.filter_map(entry).collect(), now: Mutex::default() }
+        Self { saved: saved.filter_map(entry).collect(), found: Mutex::default() }
     }
 
     /// Until when the sync before wanted the item to be looked at.
@@ -66,33 +59,31 @@ impl Recheck {
 
     /// Notes that the item has been looked at, and until when it is looked at again if it is not finished.
     pub(super) fn note(&self, id: &str, until: Option<Timestamp>) {
-        let mut now = locked(&self.now);
-        if self.saved.contains_key(id) {
-            now.seen.insert(id.to_owned());
-        }
-        if let Some(until) = until {
-            now.unfinished.insert(id.to_owned(), until);
+        if until.is_some() || self.saved.contains_key(id) {
+            let mut found = locked(&self.found);
+            let [because_of_files, _] = found.entry(id.to_owned()).or_default();
+            *because_of_files = until.max(*because_of_files);
         }
     }
 
     /// Notes that the item has no link, which is asked for again until then.
     pub(super) fn note_link(&self, id: &str, until: Timestamp) {
-        locked(&self.now).without_link.insert(id.to_owned(), until);
+        locked(&self.found).entry(id.to_owned()).or_default()[1] = Some(until);
     }
 
     /// What a state saves at the time `began`. As long as something is left to read, what has been seen may have to be
     /// read once more, and whether links can be had may not be known yet; in the end, those without a link are saved
     /// only where links can be had.
     pub(super) fn state(&self, is_finished: bool, began: Timestamp, links_work: bool) -> Value {
-        let now = locked(&self.now);
-        let saved = self.saved.iter().filter(|(id, _)| !is_finished || !now.seen.contains(*id));
-        let mut all: BTreeMap<&str, Timestamp> = BTreeMap::new();
-        let without_link = now.without_link.iter().filter(|_| links_work || !is_finished);
-        for (id, until) in saved.chain(&now.unfinished).chain(without_link) {
-            let latest = all.entry(id).or_insert(*until);
-            *latest = (*latest).max(*until);
-        }
-        let mut all: Vec<_> = all.into_iter().filter(|(_, until)| !is_finished || *until > began).collect();
+        let found = locked(&self.found);
+        let saved = |id: &str| self.saved.get(id).copied().filter(|_| !is_finished || !found.contains_key(id));
+        let latest = |id: &str| {
+            let [files, link] = found.get(id).copied().unwrap_or_default();
+            saved(id).max(files).max(link.filter(|_| links_work || !is_finished))
+        };
+        let ids: BTreeSet<&String> = self.saved.keys().chain(found.keys()).collect();
+        let all = ids.into_iter().filter_map(|id| Some((id, latest(id)?)));
+        let mut all: Vec<_> = all.filter(|(_, until)| !is_finished || *until > began).collect();
         all.sort_by_key(|(_, until)| std::cmp::Reverse(*until));
         all.truncate(seams::memory(MOST));
         // A whole second more rather than less.

@@ -68,7 +68,7 @@ impl Stream for RecordingAssets {
             let page = files_page(&self.context.client, slice.token.as_deref()).await?;
             let rest = self.rest(&slice, &page);
             let stream = Arc::clone(&self);
-            self.links.outcome(async move { stream.rows(page.files).await }, rest).await
+            self.links.outcome(async move { stream.rows(page.content).await }, rest).await
         })
     }
 
@@ -89,7 +89,7 @@ impl RecordingAssets {
             return Some(rest);
         }
         let mut order = locked(&self.order);
-        order.note(slice.token.as_deref(), &page.files);
+        order.note(slice.token.as_deref(), &page.content);
         if order.is_disproved {
             return Some(Slice { phase: ANY_ORDER.into(), ..rest });
         }

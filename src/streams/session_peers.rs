@@ -8,10 +8,10 @@
 
 use std::sync::Arc;
 
-use super::paged_list::PagedList;
+use super::paged_list::{PagedList, first_page};
 use super::session::{LONGEST, Person, Session};
 use super::stream::{Sampled, StreamInfo};
-use crate::api::{Client, Endpoint, Get, Keyed, members_of};
+use crate::api::{Client, Endpoint, Keyed, members_of};
 use crate::records::Kind::{Bool, Dropped, Number, Text, Time};
 use crate::records::{Fields, PersonalData, Record, RecordError, Table, Times, added_fields, column};
 
@@ -64,13 +64,10 @@ fn stay_of<'a>(session: &Session<'a>, fields: &Fields<'a>, person: Person<'a>) -
 }
 
 fn sample(client: &Client) -> Sampled<'_> {
-    Box::pin(async move {
-        let ended = Get::page(Endpoint::SESSIONS, Some(false));
-        let added = |page: Vec<Fields<'_>>| {
-            let peers = page.iter().map(|session| members_of(session.get("peers")).unwrap_or_default());
-            let peers: Vec<_> = peers.flat_map(|peers: Keyed<'_, Fields<'_>>| peers).map(|(_, peer)| peer).collect();
-            added_fields(&TABLE, &peers)
-        };
-        Ok(client.list::<Fields<'static>, _>(ended, added).await?.content)
-    })
+    let added = |page: Vec<Fields<'_>>| {
+        let peers = page.iter().map(|session| members_of(session.get("peers")).unwrap_or_default());
+        let peers: Vec<_> = peers.flat_map(|peers: Keyed<'_, Fields<'_>>| peers).map(|(_, peer)| peer).collect();
+        added_fields(&TABLE, &peers)
+    };
+    Box::pin(first_page(client, Endpoint::SESSIONS, Some(false), added))
 }

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::api::{ApiError, Client};
-use crate::records::{Format, RecordError, Rows, Table, Times, Timestamp};
+use crate::api::{ApiError, Client, Get};
+use crate::records::{Fields, Format, RecordError, Rows, Table, Times, Timestamp};
 use crate::seams;
 
 pub use super::skipped::{LogLine, Skipped};
@@ -146,11 +146,29 @@ impl StreamContext {
         self.since.sync_started_at.unwrap_or_else(|| here().into())
     }
 
+    /// A page of a list: what `shape` makes of its items, and what is left of `slice`, which `get` asks for.
+    pub(super) async fn page<R>(
+        &self,
+        slice: &Slice,
+        get: Get<'_>,
+        shape: impl for<'a> Fn(Vec<Fields<'a>>) -> Result<R, RecordError>,
+    ) -> Result<(R, Option<Slice>), StreamError> {
+        let page = self.client.list::<Fields<'static>, _>(get, shape).await?;
+        Ok((page.content?, slice.rest(page.next)))
+    }
+
     /// Whether a record is read in this sync: it changed since, or at an unknown time, perhaps after an
     /// earlier sync had read it.
     pub(super) fn is_due(&self, times: &Times) -> bool {
         times.changed >= self.changed_since || self.since.follows_a_sync() && times.recheck_until >= self.changed_since
     }
+}
+
+/// All of these rows.
+pub(super) fn together(parts: impl IntoIterator<Item = Rows>) -> Rows {
+    let mut rows = Rows::default();
+    parts.into_iter().for_each(|part| rows.append(part));
+    rows
 }
 
 /// Where a sync begins.

@@ -1,14 +1,49 @@
-//! What the streams below templates have in common: the templates that are read, each asked for its parts.
+//! The streams below templates: the templates that are read, each asked for its parts.
 
-use futures_util::future::try_join_all;
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::value::RawValue;
 
-use super::stream::{PageOutcome, Slice, StreamContext, StreamError};
+use super::stream::{PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo, together};
 use crate::api::Endpoint;
-use crate::records::{Fields, RecordError, Rows, Timestamp};
+use crate::records::{Fields, RecordError, Rows, Table, Timestamp};
 
-/// The one phase of these streams.
-pub(super) const PHASES: &[&str] = &["templates"];
+/// What is known of a stream below templates before it is read.
+pub(super) const fn info(
+    name: &'static str,
+    table: &'static Table,
+    open: fn(StreamContext) -> Arc<dyn Stream>,
+) -> StreamInfo {
+    StreamInfo { cursor: None, ..StreamInfo::new(name, table, &["templates"], open) }
+}
+
+/// A stream whose records are parts of templates.
+pub(super) struct TemplateParts<const ENDPOINTS: usize> {
+    pub(super) context: StreamContext,
+    /// What the endpoints below a template do not give.
+    pub(super) skipped: [Skipped; ENDPOINTS],
+    /// Requests the parts of a template.
+    pub(super) rows_of: for<'r> fn(&'r Self, Parent) -> BoxFuture<'r, Result<Rows, StreamError>>,
+}
+
+impl<const ENDPOINTS: usize> Stream for TemplateParts<ENDPOINTS> {
+    /// A page of templates; the parts of those that are due are requested side by side.
+    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
+        Box::pin(async move {
+            let shape = |page: Vec<Fields<'_>>| page.into_iter().map(Parent::of).collect();
+            let (mut due, rest): (Vec<Parent>, _) =
+                self.context.page(&slice, slice.page_of(Endpoint::TEMPLATES, None), shape).await?;
+            due.retain(|parent| parent.updated_at >= self.context.changed_since);
+            let parts = try_join_all(due.into_iter().map(|parent| (self.rows_of)(&self, parent))).await?;
+            Ok(PageOutcome { rows: together(parts), rest, ..PageOutcome::default() })
+        })
+    }
+
+    fn skipped(&self) -> Vec<&Skipped> {
+        self.skipped.iter().collect()
+    }
+}
 
 /// What is kept of a template while its parts are requested.
 pub(super) struct Parent {
@@ -30,23 +65,4 @@ impl Parent {
             id: id.into_owned(),
         })
     }
-}
-
-/// A page of templates; `rows_of` those that are due are fetched in parallel.
-pub(super) async fn fetch<'r, F>(
-    context: &'r StreamContext,
-    slice: &Slice,
-    rows_of: impl Fn(Parent) -> F,
-) -> Result<PageOutcome, StreamError>
-where
-    F: Future<Output = Result<Rows, StreamError>> + 'r,
-{
-    let shape = |page: Vec<Fields<'_>>| page.into_iter().map(Parent::of).collect::<Result<Vec<_>, _>>();
-    let page = context.client.list::<Fields<'static>, _>(slice.page_of(Endpoint::TEMPLATES, None), shape).await?;
-    let due = page.content?.into_iter().filter(|parent| parent.updated_at >= context.changed_since);
-    let mut rows = Rows::default();
-    for of_one in try_join_all(due.map(rows_of)).await? {
-        rows.append(of_one);
-    }
-    Ok(PageOutcome { rows, rest: slice.rest(page.next), ..PageOutcome::default() })
 }

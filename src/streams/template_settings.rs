@@ -6,11 +6,10 @@
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 
-use super::stream::{PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo};
-use super::template_parents::{self, PHASES, Parent};
+use super::stream::{Skipped, StreamError, StreamInfo};
+use super::template_parents::{Parent, TemplateParts, info};
 use crate::api::{Endpoint, Get};
 use crate::records::Kind::{Object, Text, Time};
 use crate::records::{Record, Rows, Table, column};
@@ -28,38 +27,24 @@ static TABLE: Table = Table {
 
 pub(super) const INFO: StreamInfo = StreamInfo {
     primary_key: &["template_id"],
-    cursor: None,
-    ..StreamInfo::new("template_settings", &TABLE, PHASES, |context| {
-        Arc::new(TemplateSettings { context, skipped: Skipped::new("templates' settings") })
+    ..info("template_settings", &TABLE, |context| {
+        let skipped = [Skipped::new("templates' settings")];
+        Arc::new(TemplateParts { context, skipped, rows_of: |stream, parent| Box::pin(settings_of(stream, parent)) })
     })
 };
 
-struct TemplateSettings {
-    context: StreamContext,
-    skipped: Skipped,
-}
-
-impl Stream for TemplateSettings {
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
-        Box::pin(async move { template_parents::fetch(&self.context, &slice, |parent| self.settings_of(parent)).await })
-    }
-
-    fn skipped(&self) -> Vec<&Skipped> {
-        vec![&self.skipped]
-    }
-}
-
-impl TemplateSettings {
-    async fn settings_of(&self, parent: Parent) -> Result<Rows, StreamError> {
-        let shape = |settings: &RawValue| {
-            let mut rows = Rows::default();
-            rows.push(&self.context.format, &record_of(&parent, settings), None);
-            rows
-        };
-        let get = Get::of(Endpoint::TEMPLATE_SETTINGS, &parent.id);
-        let settings = self.context.client.one::<&'static RawValue, _>(get, shape).await;
-        Ok(self.skipped.note(&parent.id, settings)?.unwrap_or_default())
-    }
+async fn settings_of(stream: &TemplateParts<1>, parent: Parent) -> Result<Rows, StreamError> {
+    let shape = |settings: &RawValue| {
+        let mut rows = Rows::default();
+        rows.push(&stream.context.format, &record_of(&parent, settings), None);
+        rows
+    };
+    let settings = stream
+        .context
+        .client
+        .one::<&'static RawValue, _>(Get::of(Endpoint::TEMPLATE_SETTINGS, &parent.id), shape)
+        .await;
+    Ok(stream.skipped[0].note(&parent.id, settings)?.unwrap_or_default())
 }
 
 fn record_of<'a>(parent: &'a Parent, settings: &'a RawValue) -> Record<'a> {

@@ -14,14 +14,14 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, join};
+use futures_util::future::join;
 use serde_json::value::RawValue;
 
-use super::stream::{PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo};
-use super::template_parents::{self, PHASES, Parent};
+use super::stream::{Skipped, StreamError, StreamInfo};
+use super::template_parents::{Parent, TemplateParts, info};
 use crate::api::{Endpoint, Get, Keyed, members_of};
 use crate::records::Kind::{Object, Text};
-use crate::records::{Fields, MASK, Place, Record, RecordError, Rows, Table, Value, column, snake_case};
+use crate::records::{Fields, Format, MASK, Place, Record, RecordError, Rows, Table, Value, column, snake_case};
 
 static TABLE: Table = Table {
     description: "One destination of a template.",
@@ -41,101 +41,82 @@ static TABLE: Table = Table {
 
 pub(super) const INFO: StreamInfo = StreamInfo {
     primary_key: &["template_id", "destination_type", "id"],
-    cursor: None,
-    ..StreamInfo::new("templates_destinations", &TABLE, PHASES, |context| {
-        let [destinations, recordings] = ["destinations", "recording configurations"].map(Skipped::new);
-        Arc::new(TemplatesDestinations { context, destinations, recordings })
+    ..info("templates_destinations", &TABLE, |context| {
+        let skipped = ["destinations", "recording configurations"].map(Skipped::new);
+        Arc::new(TemplateParts {
+            context,
+            skipped,
+            rows_of: |stream, parent| Box::pin(destinations_of(stream, parent)),
+        })
     })
 };
 
 /// The key of the storage below `settings.recording`.
 const UPLOAD: &str = "upload";
 
-struct TemplatesDestinations {
-    context: StreamContext,
-    /// Templates without destinations.
-    destinations: Skipped,
-    /// Templates without recording configurations.
-    recordings: Skipped,
+async fn destinations_of(stream: &TemplateParts<2>, parent: Parent) -> Result<Rows, StreamError> {
+    let (client, format) = (&stream.context.client, &stream.context.format);
+    let by_kind = |answer: &RawValue| rows_by_kind(format, &parent.id, answer);
+    let recordings =
+        |answer: &RawValue| rows_of_kind(format, &parent.id, "recording", Place::Open, (0, answer), &mut Known::new());
+    let (by_kind, recordings) = join(
+        client.one::<&'static RawValue, _>(Get::of(Endpoint::TEMPLATE_DESTINATIONS, &parent.id), by_kind),
+        client.one::<&'static RawValue, _>(Get::of(Endpoint::TEMPLATE_RECORDINGS, &parent.id), recordings),
+    )
+    .await;
+    let mut rows = Rows::default();
+    for (skipped, part) in stream.skipped.iter().zip([by_kind, recordings]) {
+        rows.append(skipped.note(&parent.id, part)?.transpose()?.unwrap_or_default());
+    }
+    if let Some(upload) = parent.settings.as_deref().and_then(upload) {
+        let record = record_of(&parent.id, "recording_storage", UPLOAD, Place::Open, upload);
+        rows.push(format, &record, None);
+    }
+    Ok(rows)
 }
 
-impl Stream for TemplatesDestinations {
-    fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
-        Box::pin(
-            async move { template_parents::fetch(&self.context, &slice, |parent| self.destinations_of(parent)).await },
-        )
+fn rows_by_kind(format: &Format, template: &str, answer: &RawValue) -> Result<Rows, RecordError> {
+    let mut rows = Rows::default();
+    let mut kinds: HashMap<Cow<'_, str>, Known<'_>> = HashMap::new();
+    for (list, (kind, destinations)) in members(template, answer)?.into_iter().enumerate() {
+        // A kind nobody knows may have the name of a secret.
+        let place = kind.as_deref().map_or(Place::Open, |kind| Place::Open.below(kind));
+        let kind = kind.as_deref().map_or(Cow::Borrowed("destination"), kind_of);
+        // A plain value beside the kinds is not a destination.
+        if destinations.get().starts_with(['{', '[']) {
+            let known = kinds.entry(kind.clone()).or_default();
+            rows.append(rows_of_kind(format, template, &kind, place, (list, destinations), known)?);
+        }
     }
-
-    fn skipped(&self) -> Vec<&Skipped> {
-        vec![&self.destinations, &self.recordings]
-    }
+    Ok(rows)
 }
 
-impl TemplatesDestinations {
-    async fn destinations_of(&self, parent: Parent) -> Result<Rows, StreamError> {
-        let client = &self.context.client;
-        let by_kind = |answer: &RawValue| self.rows_by_kind(&parent.id, answer);
-        let recordings =
-            |answer: &RawValue| self.rows_of_kind(&parent.id, "recording", Place::Open, (0, answer), &mut Known::new());
-        let (by_kind, recordings) = join(
-            client.one::<&'static RawValue, _>(Get::of(Endpoint::TEMPLATE_DESTINATIONS, &parent.id), by_kind),
-            client.one::<&'static RawValue, _>(Get::of(Endpoint::TEMPLATE_RECORDINGS, &parent.id), recordings),
-        )
-        .await;
-        let mut rows = Rows::default();
-        for (skipped, part) in [(&self.destinations, by_kind), (&self.recordings, recordings)] {
-            rows.append(skipped.note(&parent.id, part)?.transpose()?.unwrap_or_default());
+/// The rows of a list of destinations of one kind, but for those that are known from another list.
+fn rows_of_kind<'a>(
+    format: &Format,
+    template: &str,
+    kind: &str,
+    place: Place,
+    (list, answer): (usize, &'a RawValue),
+    known: &mut Known<'a>,
+) -> Result<Rows, RecordError> {
+    let mut rows = Rows::default();
+    for (position, (key, config)) in members(template, answer)?.into_iter().enumerate() {
+        let place = key.as_deref().map_or(place, |key| place_of(place, key, config));
+        // Below the name of a secret everything may be the secret.
+        let name = || name_of(config).filter(|_| !place.is_secret());
+        let id = key.or_else(name).unwrap_or_else(|| position.to_string().into());
+        let is_same = |(other, json): &(usize, &str)| *other != list && *json == config.get();
+        if known.get(id.as_ref()).is_some_and(is_same) {
+            continue;
         }
-        if let Some(upload) = parent.settings.as_deref().and_then(upload) {
-            let record = record_of(&parent.id, "recording_storage", UPLOAD, Place::Open, upload);
-            rows.push(&self.context.format, &record, None);
-        }
-        Ok(rows)
+        let numbered = (position..).map(|number| format!("{id}#{number}"));
+        let mut ids = std::iter::once(id.to_string()).chain(numbered);
+        let unique = ids.find(|id| !known.contains_key(id)).unwrap_or_default();
+        rows.push(format, &record_of(template, kind, &unique, place, config), None);
+        known.insert(unique, (list, config.get()));
     }
-
-    fn rows_by_kind(&self, template: &str, answer: &RawValue) -> Result<Rows, StreamError> {
-        let mut rows = Rows::default();
-        let mut kinds: HashMap<Cow<'_, str>, Known<'_>> = HashMap::new();
-        for (list, (kind, destinations)) in members(template, answer)?.into_iter().enumerate() {
-            // A kind nobody knows may have the name of a secret.
-            let place = kind.as_deref().map_or(Place::Open, |kind| Place::Open.below(kind));
-            let kind = kind.as_deref().map_or(Cow::Borrowed("destination"), kind_of);
-            // A plain value beside the kinds is not a destination.
-            if destinations.get().starts_with(['{', '[']) {
-                let known = kinds.entry(kind.clone()).or_default();
-                rows.append(self.rows_of_kind(template, &kind, place, (list, destinations), known)?);
-            }
-        }
-        Ok(rows)
-    }
-
-    /// The rows of a list of destinations of one kind, but for those that are known from another list.
-    fn rows_of_kind<'a>(
-        &self,
-        template: &str,
-        kind: &str,
-        place: Place,
-        (list, answer): (usize, &'a RawValue),
-        known: &mut Known<'a>,
-    ) -> Result<Rows, StreamError> {
-        let mut rows = Rows::default();
-        for (position, (key, config)) in members(template, answer)?.into_iter().enumerate() {
-            let place = key.as_deref().map_or(place, |key| place_of(place, key, config));
-            // Below the name of a secret everything may be the secret.
-            let name = || name_of(config).filter(|_| !place.is_secret());
-            let id = key.or_else(name).unwrap_or_else(|| position.to_string().into());
-            let is_same = |(other, json): &(usize, &str)| *other != list && *json == config.get();
-            if known.get(id.as_ref()).is_some_and(is_same) {
-                continue;
-            }
-            let taken = |id: &String| known.contains_key(id);
-            let numbered = (position..).map(|number| format!("{id}#{number}"));
-            let unique = std::iter::once(id.to_string()).chain(numbered).find(|id| !taken(id)).unwrap_or_default();
-            rows.push(&self.context.format, &record_of(template, kind, &unique, place, config), None);
-            known.insert(unique, (list, config.get()));
-        }
-        Ok(rows)
-    }
+    Ok(rows)
 }
 
 /// The destinations of a kind by id: in which list of the answer each stood, and its JSON.

@@ -23,7 +23,7 @@ use serde_json::value::RawValue;
 use tokio::sync::OnceCell;
 
 use super::stream::{
-    LogLine, PageOutcome, Sampled, Scope, Slice, Stream, StreamContext, StreamError, StreamInfo, Window,
+    LogLine, PageOutcome, Sampled, Scope, Slice, Stream, StreamContext, StreamError, StreamInfo, Window, together,
 };
 use crate::api::{ApiError, Client, PAGE_SIZE, Problem, WebhookPage};
 use crate::records::Kind::{Dropped, Object, Text, Time};
@@ -321,9 +321,7 @@ fn last_of_each(pages: Vec<Vec<Delivery>>) -> Rows {
             last.insert(delivery.event.clone(), delivery);
         }
     }
-    let mut rows = Rows::default();
-    last.into_values().for_each(|delivery| rows.append(delivery.rows));
-    rows
+    together(last.into_values().map(|delivery| delivery.rows))
 }
 
 /// The parts that a period is divided into when it has too many deliveries, by its first page; `None` when it has not.
