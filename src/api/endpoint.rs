@@ -94,6 +94,11 @@ impl Endpoint {
     pub const TEMPLATE_RECORDINGS: Self =
         Self { path: "templates/{id}/recordings", own: &[], ..Self::TEMPLATE_SETTINGS };
 
+    /// Whether its items are told apart by a flag, which every request has to set.
+    pub fn has_flag(&self) -> bool {
+        !self.flag.is_empty()
+    }
+
     /// A list whose pages are named by the id of their last item, newest first.
     const fn list(path: &'static str, flag: &'static str) -> Self {
         Self {

@@ -16,21 +16,8 @@ use crate::sync::Output;
 /// a form.
 const WAITS_FOR_A_LIMIT: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(4)];
 
-/// Whether an endpoint may be read: the streams that need it, the endpoint, and where its list can be filtered by what
-/// is live or enabled, that filter.
-type Probe = (&'static str, Endpoint, Option<bool>);
-
-const PROBES: [Probe; 9] = [
-    ("`sessions`, `active_room_peers` and `analytics_events`", Endpoint::SESSIONS, Some(true)),
-    ("`rooms` and `analytics_events`", Endpoint::ROOMS, Some(true)),
-    ("`templates`, `template_settings` and `templates_destinations`", Endpoint::TEMPLATES, None),
-    ("`recordings`", Endpoint::RECORDINGS, None),
-    ("`webhook_events`", Endpoint::WEBHOOK_EVENTS, None),
-    ("`live_streams`", Endpoint::LIVE_STREAMS, None),
-    ("`external_streams`", Endpoint::EXTERNAL_STREAMS, None),
-    ("`peer_quality`", Endpoint::PEER_STATS, None),
-    ("`recording_assets`", Endpoint::RECORDING_ASSETS, None),
-];
+/// Whether an endpoint may be read, and the streams that need it.
+type Probe = (Endpoint, Vec<&'static str>);
 
 /// Answers SUCCEEDED, or FAILED with a sentence to act on. When the connector cannot tell (no network,
 /// 100ms down) it answers neither: that is an error.
@@ -57,9 +44,13 @@ pub(super) async fn run(
 /// A token may be allowed to read one thing and not another: it is of use as long as it may read any.
 async fn prove(connected: Result<(Config, Client), Abort>, output: &Output) -> Result<(), Abort> {
     let (config, client) = connected?;
-    let names: Vec<String> = offered(&config).map(|stream| format!("`{}`", stream.name)).collect();
-    let is_needed = |(streams, ..): &Probe| names.iter().any(|name| streams.contains(name));
-    let probes: Vec<Probe> = PROBES.into_iter().filter(is_needed).collect();
+    let mut probes: Vec<Probe> = Vec::new();
+    for (stream, endpoint) in offered(&config).flat_map(|stream| stream.needs.iter().map(|need| (stream.name, *need))) {
+        match probes.iter_mut().find(|(known, _)| *known == endpoint) {
+            Some((_, streams)) => streams.push(stream),
+            None => probes.push((endpoint, vec![stream])),
+        }
+    }
     let mut failures = ask(&probes, &client).await?;
     for wait in WAITS_FOR_A_LIMIT {
         // Where nothing but 429 came, nothing is known yet.
@@ -76,27 +67,30 @@ async fn prove(connected: Result<(Config, Client), Abort>, output: &Output) -> R
     }
     for (streams, failure) in failures {
         let what = if is_limited(&failure) { "could not be checked" } else { "cannot be read" };
+        let streams = streams.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let streams =
+            streams.rsplit_once(", ").map_or(streams.clone(), |(others, last)| format!("{others} and {last}"));
         output.log(Level::Warn, format!("{streams} {what}. {}", failure.message)).await?;
     }
     Ok(())
 }
 
 /// Makes the `probes`; returns the streams that cannot be read, or of which it is not known, and why.
-async fn ask(probes: &[Probe], client: &Client) -> Result<Vec<(&'static str, Failure)>, Failure> {
+async fn ask<'p>(probes: &'p [Probe], client: &Client) -> Result<Vec<(&'p [&'static str], Failure)>, Failure> {
     let mut failures = Vec::new();
-    for (streams, endpoint, flag) in probes {
-        let Err(error) = question(client, *endpoint, *flag).await else { continue };
+    for (endpoint, streams) in probes {
+        let Err(error) = question(client, *endpoint).await else { continue };
         let failure = Failure::of(&error, Occasion::Question);
         if failure.reach != Reach::Permission && !is_limited(&failure) {
             return Err(failure);
         }
-        failures.push((*streams, failure));
+        failures.push((streams.as_slice(), failure));
     }
     Ok(failures)
 }
 
 /// The cheapest request to an endpoint.
-async fn question(client: &Client, endpoint: Endpoint, flag: Option<bool>) -> Result<(), ApiError> {
+async fn question(client: &Client, endpoint: Endpoint) -> Result<(), ApiError> {
     match endpoint {
         Endpoint::WEBHOOK_EVENTS => {
             client.webhook_events::<&'static RawValue, _>(None, 1, SMALL_PAGE, |_| ()).await.map(drop)
@@ -111,7 +105,8 @@ async fn question(client: &Client, endpoint: Endpoint, flag: Option<bool>) -> Re
             }
         }
         list => {
-            let few = Get { limit: Some(SMALL_PAGE), is_probe: true, ..Get::page(list, flag) };
+            let few =
+                Get { limit: Some(SMALL_PAGE), is_probe: true, ..Get::page(list, list.has_flag().then_some(true)) };
             client.list::<&'static RawValue, _>(few, |_| ()).await.map(drop)
         }
     }

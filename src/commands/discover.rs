@@ -17,7 +17,7 @@ pub(super) async fn run(config: &Config, client: &Client, names: &[String], outp
     let is_named = |stream: &&StreamInfo| named.iter().any(|named| named.name == stream.name);
     let chosen: Vec<_> =
         if names.is_empty() { offered(config).collect() } else { streams::every().filter(is_named).collect() };
-    let samples = join_all(chosen.iter().map(|description| (description.sample)(client))).await;
+    let samples = join_all(chosen.iter().map(|description| (description.sample)(client, description))).await;
     let (mut streams, mut missing) = (Vec::with_capacity(chosen.len()), Vec::new());
     for (description, sample) in chosen.into_iter().zip(samples) {
         let added = sample.unwrap_or_else(|error| {

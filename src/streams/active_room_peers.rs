@@ -13,8 +13,9 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::Map;
 
-use super::paged_list::first_page;
-use super::stream::{PageOutcome, Sampled, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo, together};
+use super::stream::{
+    PageOutcome, Sampled, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo, first_page, together,
+};
 use crate::api::{Client, Endpoint, Keyed};
 use crate::records::Kind::{Text, Time};
 use crate::records::{Fields, Record, RecordError, Rows, Table, added_fields, as_bool, column, readable_id};
@@ -37,7 +38,7 @@ static TABLE: Table = Table {
 pub(super) const INFO: StreamInfo = StreamInfo {
     cursor: None,
     sample,
-    ..StreamInfo::new("active_room_peers", &TABLE, &["live"], |context| {
+    ..StreamInfo::new("active_room_peers", &TABLE, &[Endpoint::SESSIONS], &["live"], |context| {
         Arc::new(ActiveRoomPeers { context, skipped: Skipped::new("active rooms"), asked: Mutex::default() })
     })
 };
@@ -65,7 +66,7 @@ impl Stream for ActiveRoomPeers {
     }
 }
 
-fn sample(client: &Client) -> Sampled<'_> {
+fn sample<'c>(client: &'c Client, _: &'static StreamInfo) -> Sampled<'c> {
     Box::pin(async move {
         let room = |page: Vec<Fields<'_>>| page.iter().find_map(|session| session.text("room_id").map(String::from));
         let room = first_page(client, Endpoint::SESSIONS, Some(true), room).await?;

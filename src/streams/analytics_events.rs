@@ -24,11 +24,10 @@ use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::paged_list::first_page;
 use super::session::{LONGEST, Person, Session};
 use super::stream::{
     AnalyticsRooms, PageOutcome, PageStats, SETTLING, Sampled, Scope, Skipped, Slice, Stream, StreamContext,
-    StreamError, StreamInfo, SyncBounds,
+    StreamError, StreamInfo, SyncBounds, first_page,
 };
 use crate::api::{ApiError, Client, Endpoint, Get, Keyed, Problem, Raw, members_of};
 use crate::records::Kind::{Object, Text, Time};
@@ -68,7 +67,9 @@ pub(super) const INFO: StreamInfo = StreamInfo {
     look_back: LOOK_BACK,
     memory: &[SWEPT_AT, SWEEPING],
     sample,
-    ..StreamInfo::new("analytics_events", &TABLE, PHASES, |context| Arc::new(AnalyticsEvents::new(context)))
+    ..StreamInfo::new("analytics_events", &TABLE, &[Endpoint::SESSIONS, Endpoint::ROOMS], PHASES, |context| {
+        Arc::new(AnalyticsEvents::new(context))
+    })
 };
 
 const PHASES: &[&str] = &[ACTIVE, ENDED, NEW_ENABLED, NEW_DISABLED, ENABLED, DISABLED, SWITCHED, SWITCHED_BACK];
@@ -177,7 +178,7 @@ impl Stream for AnalyticsEvents {
     }
 }
 
-fn sample(client: &Client) -> Sampled<'_> {
+fn sample<'c>(client: &'c Client, _: &'static StreamInfo) -> Sampled<'c> {
     Box::pin(async move {
         let newest = |rooms: Vec<Fields<'_>>| rooms.first().and_then(|room| room.text("id")).map(String::from);
         let room = first_page(client, Endpoint::ROOMS, Some(true), newest).await?;

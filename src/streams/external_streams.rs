@@ -5,7 +5,6 @@
 //! - **On request:** part of `extra_streams` in the configuration.
 
 use super::files::{SHARED, WithFiles, columns, info};
-use super::paged_list::sample;
 use super::stream::StreamInfo;
 use crate::api::Endpoint;
 use crate::records::Kind::{Bool, Object, Strings};
@@ -22,9 +21,6 @@ static TABLE: Table = Table {
     columns: &columns::<{ SHARED + OWN.len() }>(OWN),
 };
 
-pub(super) const INFO: StreamInfo = info(
-    "external_streams",
-    &TABLE,
-    |client| sample(client, Endpoint::EXTERNAL_STREAMS, None, &TABLE),
-    |context| WithFiles::open(context, [Endpoint::EXTERNAL_STREAMS, Endpoint::EXTERNAL_STREAM], |_| {}),
-);
+pub(super) const INFO: StreamInfo = info("external_streams", &TABLE, &[Endpoint::EXTERNAL_STREAMS], |context| {
+    WithFiles::open(context, Endpoint::EXTERNAL_STREAM, |_| {})
+});

@@ -29,10 +29,8 @@ use super::asset::{self, FILES, File};
 use super::file_links::{FileLinks, Linked, MEMORY};
 use super::file_list::{CLOCKS, FileList, files_page, is_newest_first, pages_ahead};
 use super::recheck::RECHECK;
-use super::stream::{
-    LogLine, PageOutcome, Sampled, Scope, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo,
-};
-use crate::api::{Client, Endpoint, Get, members_of};
+use super::stream::{LogLine, PageOutcome, Scope, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo};
+use crate::api::{Endpoint, Get, members_of};
 use crate::records::Kind::{Entries, Integer, Number, Text, Time};
 use crate::records::{Column, Fields, Record, RecordError, Rows, Table, Times, Value, all_of, column};
 use crate::seams::locked;
@@ -91,17 +89,16 @@ const PHASES: &[&str] = &[NEWEST_FIRST, LATE, ANY_ORDER, FILE_LIST];
 pub(super) const fn info(
     name: &'static str,
     table: &'static Table,
-    sample: for<'a> fn(&'a Client) -> Sampled<'a>,
+    needs: &'static [Endpoint],
     open: fn(StreamContext) -> Arc<dyn Stream>,
 ) -> StreamInfo {
-    StreamInfo { memory: MEMORY, sample, ..StreamInfo::new(name, table, PHASES, open) }
+    StreamInfo { memory: MEMORY, ..StreamInfo::new(name, table, needs, PHASES, open) }
 }
 
 /// A stream with files.
 pub(super) struct WithFiles {
     context: StreamContext,
-    list: Endpoint,
-    /// One item of it.
+    /// One item of its list.
     item: Endpoint,
     /// Sets what is computed of an item itself.
     prepare: fn(&mut Record<'_>),
@@ -148,7 +145,7 @@ impl Stream for WithFiles {
         let of_missing: u64 = locked(&self.missing).iter().filter_map(|item| alone.get(item)).sum();
         let strays = self.strays.load(Ordering::Relaxed) + of_missing;
         let mut lines = [self.items.log_lines(), self.links.log_lines()].concat();
-        if self.list == Endpoint::RECORDINGS && strays > 0 {
+        if self.context.list() == Endpoint::RECORDINGS && strays > 0 {
             let (files, belong) = if strays == 1 { ("file", "belongs") } else { ("files", "belong") };
             lines.push(LogLine::Note(format!(
                 "{strays} new {files} {belong} to no recording, and {} not in `recordings`: files of live streams and \
@@ -165,11 +162,7 @@ impl Stream for WithFiles {
 }
 
 impl WithFiles {
-    pub(super) fn open(
-        context: StreamContext,
-        [list, item]: [Endpoint; 2],
-        prepare: fn(&mut Record<'_>),
-    ) -> Arc<dyn Stream> {
+    pub(super) fn open(context: StreamContext, item: Endpoint, prepare: fn(&mut Record<'_>)) -> Arc<dyn Stream> {
         Arc::new(Self {
             files: tokio::sync::Mutex::new(FileList::new(
                 pages_ahead(Arc::clone(&context.client)),
@@ -181,7 +174,6 @@ impl WithFiles {
             missing: Mutex::default(),
             strays: AtomicU64::new(0),
             context,
-            list,
             item,
             prepare,
         })
@@ -309,7 +301,8 @@ impl WithFiles {
 
     async fn page(&self, slice: &Slice) -> Result<(Vec<Parent>, Option<String>), StreamError> {
         let shape = |items: Vec<&RawValue>| items.into_iter().map(Parent::of).collect::<Result<Vec<_>, _>>();
-        let page = self.context.client.list::<&'static RawValue, _>(slice.page_of(self.list, None), shape).await?;
+        let page =
+            self.context.client.list::<&'static RawValue, _>(slice.page_of(self.context.list(), None), shape).await?;
         Ok((page.content?, page.next))
     }
 

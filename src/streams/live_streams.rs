@@ -5,7 +5,6 @@
 //! - **On request:** part of `extra_streams` in the configuration.
 
 use super::files::{SHARED, WithFiles, columns, info};
-use super::paged_list::sample;
 use super::stream::StreamInfo;
 use crate::api::Endpoint;
 use crate::records::Kind::{Object, Text};
@@ -21,12 +20,9 @@ static TABLE: Table = Table {
     columns: &columns::<{ SHARED + OWN.len() }>(OWN),
 };
 
-pub(super) const INFO: StreamInfo = info(
-    "live_streams",
-    &TABLE,
-    |client| sample(client, Endpoint::LIVE_STREAMS, None, &TABLE),
-    |context| WithFiles::open(context, [Endpoint::LIVE_STREAMS, Endpoint::LIVE_STREAM], set_playback_url),
-);
+pub(super) const INFO: StreamInfo = info("live_streams", &TABLE, &[Endpoint::LIVE_STREAMS], |context| {
+    WithFiles::open(context, Endpoint::LIVE_STREAM, set_playback_url)
+});
 
 /// The `url` of the API's `playback`, or all of it when it is no object.
 fn set_playback_url(stream: &mut Record<'_>) {

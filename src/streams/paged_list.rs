@@ -5,9 +5,8 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 
-use super::stream::{PageOutcome, PageStats, Sampled, Slice, Stream, StreamContext, StreamError};
-use crate::api::{ApiError, Client, Endpoint, Get};
-use crate::records::{Fields, PersonalData, Record, RecordError, Rows, Table, Times, added_fields};
+use super::stream::{PageOutcome, PageStats, Slice, Stream, StreamContext, StreamError};
+use crate::records::{Fields, PersonalData, Record, RecordError, Rows, Times};
 
 /// Makes the records of an item: mostly one, the item itself, whose computed columns it sets. Personal data is written as
 /// the user chose.
@@ -19,7 +18,6 @@ pub(super) type Derive = for<'a> fn(Fields<'a>, &PersonalData) -> Result<(Times,
 /// is not documented. Only these can be divided by time: the others have no filters at all.
 pub(super) struct PagedList {
     pub(super) context: StreamContext,
-    pub(super) list: Endpoint,
     /// The last phase is read from this long before the cursor by creation; all of it, when changes may come later.
     pub(super) look_back: Option<TimeDelta>,
     pub(super) derive: Derive,
@@ -38,7 +36,8 @@ impl Stream for PagedList {
                 _ => None,
             };
             let shape = |page: Vec<Fields<'_>>| self.rows(&slice, page);
-            let ((rows, seen), rest) = self.context.page(&slice, slice.page_of(self.list, flag), shape).await?;
+            let ((rows, seen), rest) =
+                self.context.page(&slice, slice.page_of(self.context.list(), flag), shape).await?;
             let seen = seen.filter(|_| flag.is_some());
             Ok(PageOutcome { rows, rest, seen, ..PageOutcome::default() })
         })
@@ -58,19 +57,4 @@ impl PagedList {
         }
         Ok((rows, seen))
     }
-}
-
-/// Fields of a list's first page that `table` does not know, each with its schema.
-pub(super) fn sample<'c>(client: &'c Client, list: Endpoint, flag: Option<bool>, table: &'static Table) -> Sampled<'c> {
-    Box::pin(first_page(client, list, flag, |page| added_fields(table, &page)))
-}
-
-/// What `shape` makes of a list's first page.
-pub(super) async fn first_page<R>(
-    client: &Client,
-    list: Endpoint,
-    flag: Option<bool>,
-    shape: impl for<'a> Fn(Vec<Fields<'a>>) -> R,
-) -> Result<R, ApiError> {
-    Ok(client.list::<Fields<'static>, _>(Get::page(list, flag), shape).await?.content)
 }

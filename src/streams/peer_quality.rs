@@ -18,7 +18,8 @@ use serde_json::value::RawValue;
 
 use super::session::{LONGEST, Session};
 use super::stream::{
-    DeferredRows, LogLine, PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo, together,
+    DeferredRows, LogLine, PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo, nothing,
+    together,
 };
 use crate::api::{Endpoint, Get, Keyed, Raw, members_of};
 use crate::records::Kind::{Integer, Number, Object, Text, Time};
@@ -75,7 +76,8 @@ const FIRST_MEASURE: usize = 12;
 pub(super) const INFO: StreamInfo = StreamInfo {
     primary_key: &["session_id", "peer_id", "direction", "kind", "track_id", "rid"],
     cursor: Some("session_ended_at"),
-    ..StreamInfo::new("peer_quality", &TABLE, &["ended"], |context| {
+    sample: nothing,
+    ..StreamInfo::new("peer_quality", &TABLE, &[Endpoint::SESSIONS, Endpoint::PEER_STATS], &["ended"], |context| {
         let skipped = Skipped::new("people's measurements");
         Arc::new(PeerQuality { context, skipped, without_id: AtomicU64::new(0) })
     })

@@ -17,7 +17,6 @@ use serde_json::{Map, Value};
 use super::asset::{FILE, File};
 use super::file_links::{FileLinks, Linked, MEMORY};
 use super::file_list::{CLOCKS, FilePage, ListedFile, NewestFirst, files_page};
-use super::paged_list::sample;
 use super::recheck::RECHECK;
 use super::stream::{LogLine, PageOutcome, Slice, Stream, StreamContext, StreamError, StreamInfo};
 use crate::api::Endpoint;
@@ -46,10 +45,13 @@ const ANY_ORDER: &str = "any_order";
 pub(super) const INFO: StreamInfo = StreamInfo {
     cursor: Some("created_at"),
     memory: MEMORY,
-    sample: |client| sample(client, Endpoint::RECORDING_ASSETS, None, &TABLE),
-    ..StreamInfo::new("recording_assets", &TABLE, &[NEWEST_FIRST, ANY_ORDER], |context| {
-        Arc::new(RecordingAssets { links: FileLinks::new(&context), context, order: Mutex::default() })
-    })
+    ..StreamInfo::new(
+        "recording_assets",
+        &TABLE,
+        &[Endpoint::RECORDING_ASSETS],
+        &[NEWEST_FIRST, ANY_ORDER],
+        |context| Arc::new(RecordingAssets { links: FileLinks::new(&context), context, order: Mutex::default() }),
+    )
 };
 
 struct RecordingAssets {

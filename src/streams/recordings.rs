@@ -5,7 +5,6 @@
 //!   (a transcript, say) arrive after the recording's own `updated_at`.
 
 use super::files::{SHARED, WithFiles, columns, info};
-use super::paged_list::sample;
 use super::stream::StreamInfo;
 use crate::api::Endpoint;
 use crate::records::Kind::Strings;
@@ -16,9 +15,6 @@ const OWN: &[Column] = &[column("asset_types", Strings, "The types of files it w
 static TABLE: Table =
     Table { description: "A recording and its files.", columns: &columns::<{ SHARED + OWN.len() }>(OWN) };
 
-pub(super) const INFO: StreamInfo = info(
-    "recordings",
-    &TABLE,
-    |client| sample(client, Endpoint::RECORDINGS, None, &TABLE),
-    |context| WithFiles::open(context, [Endpoint::RECORDINGS, Endpoint::RECORDING], |_| {}),
-);
+pub(super) const INFO: StreamInfo = info("recordings", &TABLE, &[Endpoint::RECORDINGS], |context| {
+    WithFiles::open(context, Endpoint::RECORDING, |_| {})
+});

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use super::paged_list::{PagedList, sample};
+use super::paged_list::PagedList;
 use super::stream::StreamInfo;
 use crate::api::Endpoint;
 use crate::records::Kind::{Bool, Dropped, Integer, Object, Strings, Text, Time};
@@ -44,9 +44,9 @@ static TABLE: Table = Table {
 };
 
 pub(super) const INFO: StreamInfo = StreamInfo {
-    sample: |client| sample(client, Endpoint::ROOMS, Some(true), &TABLE),
-    ..StreamInfo::new("rooms", &TABLE, &["enabled", "disabled"], |context| {
-        Arc::new(PagedList { context, list: Endpoint::ROOMS, look_back: None, derive: |fields, _| derive(fields) })
+    sample: |client, info| info.sampled(client, Some(true)),
+    ..StreamInfo::new("rooms", &TABLE, &[Endpoint::ROOMS], &["enabled", "disabled"], |context| {
+        Arc::new(PagedList { context, look_back: None, derive: |fields, _| derive(fields) })
     })
 };
 

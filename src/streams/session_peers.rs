@@ -8,9 +8,9 @@
 
 use std::sync::Arc;
 
-use super::paged_list::{PagedList, first_page};
+use super::paged_list::PagedList;
 use super::session::{LONGEST, Person, Session};
-use super::stream::{Sampled, StreamInfo};
+use super::stream::{Sampled, StreamInfo, first_page};
 use crate::api::{Client, Endpoint, Keyed, members_of};
 use crate::records::Kind::{Bool, Dropped, Number, Text, Time};
 use crate::records::{Fields, PersonalData, Record, RecordError, Table, Times, added_fields, column};
@@ -40,8 +40,8 @@ static TABLE: Table = Table {
 pub(super) const INFO: StreamInfo = StreamInfo {
     primary_key: &["session_id", "id"],
     sample,
-    ..StreamInfo::new("session_peers", &TABLE, &["active", "ended"], |context| {
-        Arc::new(PagedList { context, list: Endpoint::SESSIONS, look_back: Some(LONGEST), derive })
+    ..StreamInfo::new("session_peers", &TABLE, &[Endpoint::SESSIONS], &["active", "ended"], |context| {
+        Arc::new(PagedList { context, look_back: Some(LONGEST), derive })
     })
 };
 
@@ -63,7 +63,7 @@ fn stay_of<'a>(session: &Session<'a>, fields: &Fields<'a>, person: Person<'a>) -
         .with("updated_at", session.times.cursor)
 }
 
-fn sample(client: &Client) -> Sampled<'_> {
+fn sample<'c>(client: &'c Client, _: &'static StreamInfo) -> Sampled<'c> {
     let added = |page: Vec<Fields<'_>>| {
         let peers = page.iter().map(|session| members_of(session.get("peers")).unwrap_or_default());
         let peers: Vec<_> = peers.flat_map(|peers: Keyed<'_, Fields<'_>>| peers).map(|(_, peer)| peer).collect();

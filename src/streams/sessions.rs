@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use super::paged_list::{PagedList, sample};
+use super::paged_list::PagedList;
 use super::session::{LONGEST, PEERS, Session};
 use super::stream::StreamInfo;
 use crate::api::Endpoint;
@@ -40,10 +40,10 @@ static TABLE: Table = Table {
 };
 
 pub(super) const INFO: StreamInfo = StreamInfo {
-    sample: |client| sample(client, Endpoint::SESSIONS, Some(false), &TABLE),
-    ..StreamInfo::new("sessions", &TABLE, &["active", "ended"], |context| {
+    sample: |client, info| info.sampled(client, Some(false)),
+    ..StreamInfo::new("sessions", &TABLE, &[Endpoint::SESSIONS], &["active", "ended"], |context| {
         // All of those that are going on, however long ago they began: they are few.
-        Arc::new(PagedList { context, list: Endpoint::SESSIONS, look_back: Some(LONGEST), derive })
+        Arc::new(PagedList { context, look_back: Some(LONGEST), derive })
     })
 };
 

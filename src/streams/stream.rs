@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::api::{ApiError, Client, Get};
-use crate::records::{Fields, Format, RecordError, Rows, Table, Times, Timestamp};
+use crate::api::{ApiError, Client, Endpoint, Get};
+use crate::records::{Fields, Format, RecordError, Rows, Table, Times, Timestamp, added_fields};
 use crate::seams;
 
 pub use super::skipped::{LogLine, Skipped};
@@ -28,6 +28,8 @@ pub struct StreamInfo {
     pub primary_key: &'static [&'static str],
     /// The column that says when a record last changed; `None` when the stream is read whole each time.
     pub cursor: Option<&'static str>,
+    /// The endpoints that must be readable for it; the first is that of its list.
+    pub needs: &'static [Endpoint],
     /// The phases it is read in, one after the other: each is a list with what follows from it.
     pub phases: &'static [&'static str],
     /// How far before its cursor, by the cursor's column, a sync reads again.
@@ -37,17 +39,18 @@ pub struct StreamInfo {
     /// The stream, ready to be read.
     pub open: fn(StreamContext) -> Arc<dyn Stream>,
     /// Looks at one page for fields that the table does not know.
-    pub sample: for<'a> fn(&'a Client) -> Sampled<'a>,
+    pub sample: for<'a> fn(&'a Client, &'static Self) -> Sampled<'a>,
 }
 
 /// Fields found in a sample, each with its schema.
 pub type Sampled<'a> = BoxFuture<'a, Result<Map<String, Value>, ApiError>>;
 
 impl StreamInfo {
-    /// A stream as most are: with the key `id` and the cursor `updated_at`, and with nothing to sample.
+    /// A stream as most are: with the key `id` and the cursor `updated_at`, whose records are the items of its list.
     pub(super) const fn new(
         name: &'static str,
         table: &'static Table,
+        needs: &'static [Endpoint],
         phases: &'static [&'static str],
         open: fn(StreamContext) -> Arc<dyn Stream>,
     ) -> Self {
@@ -56,12 +59,18 @@ impl StreamInfo {
             table,
             primary_key: &["id"],
             cursor: Some("updated_at"),
+            needs,
             phases,
             look_back: SETTLING,
             memory: &[],
             open,
-            sample: |_| Box::pin(async { Ok(Map::new()) }),
+            sample: |client, info| info.sampled(client, None),
         }
+    }
+
+    /// Fields of its list's first page, with this `flag`, that the table does not know.
+    pub(super) fn sampled<'c>(&'static self, client: &'c Client, flag: Option<bool>) -> Sampled<'c> {
+        Box::pin(first_page(client, self.needs[0], flag, |page| added_fields(self.table, &page)))
     }
 
     /// JSON Schema (draft 7) of the records, with the fields `added` by the API since.
@@ -146,6 +155,11 @@ impl StreamContext {
         self.since.sync_started_at.unwrap_or_else(|| here().into())
     }
 
+    /// The endpoint of the stream's list.
+    pub(super) fn list(&self) -> Endpoint {
+        self.description.needs[0]
+    }
+
     /// A page of a list: what `shape` makes of its items, and what is left of `slice`, which `get` asks for.
     pub(super) async fn page<R>(
         &self,
@@ -162,6 +176,21 @@ impl StreamContext {
     pub(super) fn is_due(&self, times: &Times) -> bool {
         times.changed >= self.changed_since || self.since.follows_a_sync() && times.recheck_until >= self.changed_since
     }
+}
+
+/// What `shape` makes of a list's first page.
+pub(super) async fn first_page<R>(
+    client: &Client,
+    list: Endpoint,
+    flag: Option<bool>,
+    shape: impl for<'a> Fn(Vec<Fields<'a>>) -> R,
+) -> Result<R, ApiError> {
+    Ok(client.list::<Fields<'static>, _>(Get::page(list, flag), shape).await?.content)
+}
+
+/// The sample of a stream whose fields are not those of an item of its list.
+pub(super) fn nothing<'c>(_: &'c Client, _: &'static StreamInfo) -> Sampled<'c> {
+    Box::pin(async { Ok(Map::new()) })
 }
 
 /// All of these rows.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::value::RawValue;
 
-use super::stream::{PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo, together};
+use super::stream::{PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo, nothing, together};
 use crate::api::Endpoint;
 use crate::records::{Fields, RecordError, Rows, Table, Timestamp};
 
@@ -15,7 +15,11 @@ pub(super) const fn info(
     table: &'static Table,
     open: fn(StreamContext) -> Arc<dyn Stream>,
 ) -> StreamInfo {
-    StreamInfo { cursor: None, ..StreamInfo::new(name, table, &["templates"], open) }
+    StreamInfo {
+        cursor: None,
+        sample: nothing,
+        ..StreamInfo::new(name, table, &[Endpoint::TEMPLATES], &["templates"], open)
+    }
 }
 
 /// A stream whose records are parts of templates.
@@ -33,7 +37,7 @@ impl<const ENDPOINTS: usize> Stream for TemplateParts<ENDPOINTS> {
         Box::pin(async move {
             let shape = |page: Vec<Fields<'_>>| page.into_iter().map(Parent::of).collect();
             let (mut due, rest): (Vec<Parent>, _) =
-                self.context.page(&slice, slice.page_of(Endpoint::TEMPLATES, None), shape).await?;
+                self.context.page(&slice, slice.page_of(self.context.list(), None), shape).await?;
             due.retain(|parent| parent.updated_at >= self.context.changed_since);
             let parts = try_join_all(due.into_iter().map(|parent| (self.rows_of)(&self, parent))).await?;
             Ok(PageOutcome { rows: together(parts), rest, ..PageOutcome::default() })

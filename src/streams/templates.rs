@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::paged_list::{PagedList, sample};
+use super::paged_list::PagedList;
 use super::stream::StreamInfo;
 use crate::api::Endpoint;
 use crate::records::Kind::{Bool, Object, Text, Time};
@@ -37,11 +37,9 @@ static TABLE: Table = Table {
 };
 
 pub(super) const INFO: StreamInfo = StreamInfo {
-    sample: |client| sample(client, Endpoint::TEMPLATES, None, &TABLE),
-    ..StreamInfo::new("templates", &TABLE, &["templates"], |context| {
+    ..StreamInfo::new("templates", &TABLE, &[Endpoint::TEMPLATES], &["templates"], |context| {
         Arc::new(PagedList {
             context,
-            list: Endpoint::TEMPLATES,
             look_back: None,
             derive: |fields, _| Record::timed(&TABLE, fields).map(|(times, template)| (times, vec![template])),
         })

@@ -25,7 +25,7 @@ use tokio::sync::OnceCell;
 use super::stream::{
     LogLine, PageOutcome, Sampled, Scope, Slice, Stream, StreamContext, StreamError, StreamInfo, Window, together,
 };
-use crate::api::{ApiError, Client, PAGE_SIZE, Problem, WebhookPage};
+use crate::api::{ApiError, Client, Endpoint, PAGE_SIZE, Problem, WebhookPage};
 use crate::records::Kind::{Dropped, Object, Text, Time};
 use crate::records::{
     Fields, MASK, Place, Record, RecordError, Rows, Table, Times, Timestamp, Value, added_fields, column, cut_urls,
@@ -58,7 +58,7 @@ pub(super) const INFO: StreamInfo = StreamInfo {
     cursor: Some("created_at"),
     look_back: LOOK_BACK,
     sample,
-    ..StreamInfo::new("webhook_events", &TABLE, &[DELIVERIES], |context| {
+    ..StreamInfo::new("webhook_events", &TABLE, &[Endpoint::WEBHOOK_EVENTS], &[DELIVERIES], |context| {
         Arc::new(WebhookEvents { context, seen: AtomicU64::new(0), lost: Mutex::default(), has_clock: OnceCell::new() })
     })
 };
@@ -142,7 +142,7 @@ impl Stream for WebhookEvents {
     }
 }
 
-fn sample(client: &Client) -> Sampled<'_> {
+fn sample<'c>(client: &'c Client, _: &'static StreamInfo) -> Sampled<'c> {
     Box::pin(async move {
         let added = |page: Vec<Fields<'_>>| added_fields(&TABLE, &page);
         let page = client.webhook_events::<Fields<'static>, _>(None, 1, PAGE_SIZE, added).await?;
