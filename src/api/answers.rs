@@ -57,10 +57,13 @@ impl<'a> Key<'a> {
 
 /// The text of `bytes`, in which half a surrogate pair (three bytes, none of which is UTF-8) and U+0000 are U+FFFD.
 fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    match String::from_utf8_lossy(bytes) {
-        Cow::Borrowed(text) if !text.contains('\0') => Cow::Borrowed(text),
-        // Each of the three bytes has become one.
-        text => text.replace("\u{fffd}\u{fffd}\u{fffd}", "\u{fffd}").replace('\0', "\u{fffd}").into(),
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => Cow::Borrowed(text),
+        // Each of the three bytes becomes one.
+        _ => String::from_utf8_lossy(bytes)
+            .replace("\u{fffd}\u{fffd}\u{fffd}", "\u{fffd}")
+            .replace('\0', "\u{fffd}")
+            .into(),
     }
 }
 

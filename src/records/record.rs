@@ -59,14 +59,11 @@ impl<'a> Fields<'a> {
         self.get(name).and_then(|value| text_in(value.get()))
     }
 
-    /// The fields as they may stand under `key` in a map. When `key` is the name of a secret, nothing is left of them, unless
-    /// there is the one that all items of the map have, `sure`, and none beyond `table`: else it is none of the map's
-    /// items, and all that is in it may be the secret.
-    pub fn under(self, key: Option<&str>, table: &Table, sure: &str) -> Self {
-        let is_known = |(index, (name, _)): (usize, &(Key<'_>, _))| table.filled_by(&name.0, index).is_some();
-        let is_ordinary = self.get(sure).is_some() && self.0.iter().enumerate().all(is_known);
-        let is_secret = || key.is_some_and(|key| Place::Open.below(key).is_secret());
-        if !is_ordinary && is_secret() { Self::default() } else { self }
+    /// The fields as they may stand under `key` in a map: none, when that is the name of a secret and not the id of what
+    /// stands under it. Then this is none of the map's items, and all that is in it may be the secret.
+    pub fn under(self, key: Option<&str>) -> Self {
+        let is_secret = |key: &str| self.text("id").as_deref() != Some(key) && Place::Open.below(key).is_secret();
+        if key.is_some_and(is_secret) { Self::default() } else { self }
     }
 
     /// The id, which keys and pages depend on.

@@ -22,17 +22,8 @@ impl Timestamp {
     /// instead of the `T`, an offset without its colon or its minutes, Go's ` +0000 UTC`. Without an offset it is
     /// UTC.
     pub fn parse(text: &str) -> Option<Self> {
-        let (clock, rest) = text.split_at_checked(19)?;
-        let fits = |(byte, form): (u8, &u8)| match form {
-            b'0' => byte.is_ascii_digit(),
-            b'T' => matches!(byte, b'T' | b't' | b' '),
-            mark => byte == *mark,
-        };
-        if !clock.bytes().zip(b"0000-00-00T00:00:00").all(fits) {
-            return None;
-        }
         let moment = DateTime::parse_from_rfc3339(text).ok();
-        let moment = moment.or_else(|| DateTime::parse_from_rfc3339(&mended(clock, rest)?).ok());
+        let moment = moment.or_else(|| DateTime::parse_from_rfc3339(&mended(text)?).ok());
         moment.map(|moment| Self(moment.timestamp_micros()))
     }
 
@@ -103,8 +94,17 @@ pub fn is_object_id(id: &str) -> bool {
     id.len() == 24 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// `clock`, the date and the time of day, with the fraction and the offset in `rest` as RFC 3339 has them.
-fn mended(clock: &str, rest: &str) -> Option<String> {
+/// `text` as RFC 3339 has it, when it begins with a date and a time of day.
+fn mended(text: &str) -> Option<String> {
+    let (clock, rest) = text.split_at_checked(19)?;
+    let fits = |(byte, form): (u8, &u8)| match form {
+        b'0' => byte.is_ascii_digit(),
+        b'T' => matches!(byte, b'T' | b't' | b' '),
+        mark => byte == *mark,
+    };
+    if !clock.bytes().zip(b"0000-00-00T00:00:00").all(fits) {
+        return None;
+    }
     let (fraction, zone) =
         rest.split_at(rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(rest.len()));
     let zone = zone.strip_prefix(' ').unwrap_or(zone);

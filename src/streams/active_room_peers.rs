@@ -84,7 +84,7 @@ impl ActiveRoomPeers {
         let shape = |peers: Keyed<'_, Fields<'_>>| -> Result<Rows, StreamError> {
             let mut rows = Rows::default();
             for (key, peer) in peers {
-                let peer = peer.under(key.as_deref(), &TABLE, "joined_at");
+                let peer = peer.under(key.as_deref());
                 let id = readable_id(peer.text("id").or(key), None, "id")?;
                 peer.time("joined_at", &id)?;
                 let peer = Record::of(&TABLE, peer).with("id", id).with("room_id", room).with("session_id", session);

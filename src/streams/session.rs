@@ -133,7 +133,7 @@ fn people_of<'a>(
     let (mut people, mut without_id) = (Vec::with_capacity(members.len()), 0);
     let mut derived: HashMap<String, u32> = HashMap::new();
     for (key, fields) in members {
-        let fields = fields.under(key.as_deref(), &PEERS, "joined_at");
+        let fields = fields.under(key.as_deref());
         let [joined_at, left_at] = [("joined_at", "peers.joined_at"), ("left_at", "peers.left_at")]
             .map(|(name, field)| fields.time(name, id).map_err(|error| RecordError { field, ..error }));
         let (joined_at, left_at) = (joined_at?, left_at?);
