@@ -18,7 +18,7 @@ pub type Raw<'a> = Option<&'a RawValue>;
 /// The text of a body. Bytes that are not UTF-8 become the escape `\u0000` each, a letter that no text of the API
 /// holds: inside of a string it is read as a letter that cannot be read, and outside it is no JSON.
 pub(super) fn text_of(body: &[u8]) -> Cow<'_, str> {
-    if let Ok(text) = std::str::from_utf8(body) {
+    if let Ok(text) = simdutf8::basic::from_utf8(body) {
         return Cow::Borrowed(text);
     }
     let mut text = String::with_capacity(body.len() + 64);

@@ -271,13 +271,15 @@ impl<'a> Record<'a> {
 
     /// Writes the record as an entry of a list: its columns, and behind them the fields that the table does not know.
     pub fn write_entry(&self, out: &mut Json) {
-        let mut separator = "{\"";
+        out.push(b'{');
         for (index, column) in self.table.columns.iter().enumerate() {
-            out.raw(separator);
+            if index > 0 {
+                out.push(b',');
+            }
+            out.push(b'"');
             out.raw(column.name);
             out.raw("\":");
             self.write(index, out);
-            separator = ",\"";
         }
         for (field, value) in self.unknown_fields() {
             out.push(b',');
