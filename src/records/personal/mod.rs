@@ -1,7 +1,7 @@
 //! What is about people: names, ids of users, what apps attach to them, and free text.
 //!
 //! The user chooses what becomes of it, for all streams alike. Columns say themselves that they are personal
-//! (`personal` and `contains_personal` in [`super::column`]); inside of values the keys tell ([`names`]).
+//! (`personal` and `contains_personal` in `column.rs`); inside of values the keys tell ([`names`]).
 //!
 //! | what | hashed | dropped |
 //! |---|---|---|
