@@ -33,6 +33,8 @@ pub(super) struct FileList {
     is_complete: bool,
     /// Where its only reader goes on among the items: below this id, or at the first of them.
     reader: Option<Option<String>>,
+    /// The last item that has got its files.
+    pub(super) passed: Option<String>,
 }
 
 /// How far a list has been read that is newest first, as far as has been seen.
@@ -77,6 +79,7 @@ impl FileList {
             order: NewestFirst::default(),
             is_complete: false,
             reader: None,
+            passed: None,
         }
     }
 

@@ -181,16 +181,20 @@ impl WithFiles {
 
     /// A page, joined with the files that have been seen, as long as both lists are newest first.
     async fn newest_first(self: Arc<Self>, slice: Slice) -> Result<PageOutcome, StreamError> {
-        if !self.files.lock().await.admit(slice.token.as_deref()) {
+        let mut files = self.files.lock().await;
+        if !files.admit(slice.token.as_deref()) {
             return Ok(start_over());
         }
+        // Not the token, which may lead back to items whose files have been given away.
+        let passed = files.passed.clone().or_else(|| slice.token.clone());
+        drop(files);
         let (mut parents, next) = self.page(&slice).await?;
         let in_order: Vec<_> = parents.iter().map(|parent| (parent.id.as_str(), parent.times.created)).collect();
-        if !is_newest_first(slice.token.as_deref(), &in_order) {
+        if !is_newest_first(passed.as_deref(), &in_order) {
             return Ok(start_over());
         }
         // When something shifts, a page begins with the end of the last one.
-        parents.retain(|parent| slice.token.as_ref().is_none_or(|token| parent.id < *token));
+        parents.retain(|parent| passed.as_ref().is_none_or(|passed| parent.id < *passed));
         let mut files = self.files.lock().await;
         if let Some(oldest) = parents.last() {
             if !files.read_back_to(oldest.times.created - CLOCKS, slice.token.as_deref()).await? {
@@ -201,6 +205,7 @@ impl WithFiles {
                 parent.files = files.take(&parent.id).into_iter().map(|file| file.raw).collect();
             }
             self.strays.fetch_add(files.forget_from(&end), Ordering::Relaxed);
+            files.passed = Some(end);
         }
         let horizon = self.context.since.created(LOOK_BACK);
         let rest = match (next, parents.last()) {

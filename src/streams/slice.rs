@@ -123,15 +123,10 @@ impl Slice {
         }
     }
 
-    /// What is left of a single page that was read again and is followed by `rest` this time.
+    /// What is left of a single page that was read again and is followed by `rest` this time. Only the token that
+    /// followed it ends it: ids that descend by chance are no proof of a list's order.
     pub fn left_of_page(&self, rest: Option<Self>) -> Option<Self> {
-        rest.filter(|rest| rest.token != self.ends_at && !self.is_past_its_end(rest))
-    }
-
-    /// Where a list is read downwards by id, newest first, whoever has come below the end has passed it.
-    fn is_past_its_end(&self, rest: &Self) -> bool {
-        let (Some(from), Some(token), Some(end)) = (&self.token, &rest.token, &self.ends_at) else { return false };
-        from.len() == token.len() && token.len() == end.len() && from > token && token < end
+        rest.filter(|rest| rest.token != self.ends_at)
     }
 
     /// The period of time, which is open at both ends for all but a window.
