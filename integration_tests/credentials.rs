@@ -65,7 +65,8 @@ fn a_pasted_token_works_at_its_former_place_too() {
 fn refusals_now_and_then_end_no_sync_with_app_credentials() {
     for seed in 0..3 {
         let fake = short_pages(82 + seed);
-        let plan = FaultPlan::new().on("*", When::Probability(0.2), Fault::Unauthorized);
+        // Not more often: six refusals of one request in a row would rightly end the sync.
+        let plan = FaultPlan::new().on("*", When::Probability(0.1), Fault::Unauthorized);
         fake.set_faults(FaultPlan { seed, ..plan });
         let transcript = read_all(&fake).run().good(&fake);
         assert_reads_all(&transcript, &fake, &offered_streams());
