@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use fake_100ms::{Counts, Fake, Fault, FaultPlan, Options, PeersShape, Readings, Scale, When};
 use serde_json::{Value, json};
 
@@ -32,6 +33,30 @@ fn a_session_that_somebody_never_left_ends_with_the_last_known_time() {
         fake.advance();
         connection.sync();
         connection.assert_is_up_to_date();
+    }
+}
+
+/// 100ms saves a session a moment after somebody has moved, so `updated_at` is later than all that is known to have
+/// happened, and yet it need not be the end.
+#[test]
+fn the_end_of_a_session_is_read_although_no_time_tells_it() {
+    for (seed, all_left) in [(77, true), (78, false)] {
+        let readings =
+            Readings { all_left, ended_at: false, session_end_moves_updated_at: false, ..Readings::documented() };
+        let counts = Counts { peers_with_stats: 600, ..Counts::default() };
+        let fake = Fake::start(Options { seed, readings, scale: Scale::Custom(counts), ..Options::default() });
+        let mut connection = Connection::of(&fake, &["sessions", "session_peers", "peer_quality"]);
+        connection.config = config_with(&fake, json!({"extra_streams": ["session_peers", "peer_quality"]}));
+        connection.sync();
+        for hours in [1, 5, 13] {
+            fake.advance_seconds(600);
+            connection.sync();
+            let live = connection.records["sessions"].values().filter(|session| session["active"] == true).count();
+            assert!(live > 0, "nobody is there: the test proves nothing");
+            fake.let_sessions_end(TimeDelta::hours(hours));
+            connection.sync();
+            connection.assert_is_up_to_date();
+        }
     }
 }
 

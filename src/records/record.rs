@@ -355,12 +355,14 @@ pub struct Times {
     pub changed: Timestamp,
     /// Until when a following sync has to look at it again: `changed`, unless its last change is not dated.
     pub recheck_until: Timestamp,
+    /// Of what is going on: its end at the latest.
+    pub ends_by: Option<Timestamp>,
 }
 
 impl Times {
     /// Of a record whose cursor's column says it all.
     pub fn new(created: Timestamp, cursor: Timestamp) -> Self {
-        Self { created_at: Some(created), created, cursor, changed: cursor, recheck_until: cursor }
+        Self { created_at: Some(created), created, cursor, changed: cursor, recheck_until: cursor, ends_by: None }
     }
 }
 

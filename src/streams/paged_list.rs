@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
+use serde_json::{Map, Value};
 
+use super::session::{LONGEST, LiveSessions};
 use super::stream::{PageOutcome, PageStats, Slice, Stream, StreamContext, StreamError};
 use crate::records::{Fields, PersonalData, Record, RecordError, Rows, Times};
 
@@ -18,15 +19,19 @@ pub(super) type Derive = for<'a> fn(Fields<'a>, &PersonalData) -> Result<(Times,
 /// is not documented. Only these can be divided by time: the others have no filters at all.
 pub(super) struct PagedList {
     pub(super) context: StreamContext,
-    /// The last phase is read from this long before the cursor by creation; all of it, when changes may come later.
-    pub(super) look_back: Option<TimeDelta>,
+    /// Of sessions: those that are going on. Of those that have ended, only the ones are read that may have changed since
+    /// the cursor, by their creation; other items may change at any age.
+    pub(super) live: Option<LiveSessions>,
     pub(super) derive: Derive,
 }
 
 impl Stream for PagedList {
     fn begin(&self, phase: &'static str) -> Option<Slice> {
-        let look_back = self.look_back.filter(|_| self.context.description.phases.last() == Some(&phase));
-        Some(look_back.map_or(Slice::whole(phase), |by| Slice::since(phase, self.context.since.created(by))))
+        let is_last = self.context.description.phases.last() == Some(&phase);
+        Some(match self.live {
+            Some(_) if is_last => Slice::since(phase, self.context.since.created(LONGEST)),
+            _ => Slice::whole(phase),
+        })
     }
 
     fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
@@ -42,6 +47,10 @@ impl Stream for PagedList {
             Ok(PageOutcome { rows, rest, seen, ..PageOutcome::default() })
         })
     }
+
+    fn remember(&self, is_finished: bool) -> Map<String, Value> {
+        self.live.as_ref().map(|live| live.remember(&self.context, is_finished)).unwrap_or_default()
+    }
 }
 
 impl PagedList {
@@ -49,10 +58,18 @@ impl PagedList {
     fn rows(&self, slice: &Slice, page: Vec<Fields<'_>>) -> Result<(Rows, Option<PageStats>), RecordError> {
         let (mut rows, mut seen) = (Rows::default(), None);
         for fields in page {
+            let live = self.live.as_ref().map(|live| fields.id().map(|id| (live, id))).transpose()?;
             let (times, records) = (self.derive)(fields, &self.context.format.personal)?;
             PageStats::note(&mut seen, slice, times.created);
-            if slice.window().takes(times.created) && self.context.is_due(&times) {
-                records.iter().for_each(|record| rows.push(&self.context.format, record, Some(times)));
+            if !slice.window().takes(times.created) {
+                continue;
+            }
+            let due = match live {
+                Some((live, id)) => live.due(&self.context, &id, times),
+                None => Some(times).filter(|times| self.context.is_due(times)),
+            };
+            if due.is_some() {
+                records.iter().for_each(|record| rows.push(&self.context.format, record, due));
             }
         }
         Ok((rows, seen))

@@ -1,8 +1,8 @@
 //! `peer_quality`: how good the call was for each person, track by track.
 //!
-//! - **Source:** `/v2/sessions?active=false` names the sessions and their peers; then
-//!   `/v2/analytics/peer-stats` for each peer of each session that has ended since the cursor, which is a
-//!   request a peer.
+//! - **Source:** `/v2/sessions?active=true` names the sessions that are going on, whose ends a later sync must not miss,
+//!   and `active=false` those that have ended, with their peers; then `/v2/analytics/peer-stats` for each peer of each
+//!   session that has ended since the cursor, which is a request a peer.
 //! - **Cursor:** `session_ended_at`: measurements exist once the session has ended, and do not change.
 //! - **Key:** a track of a person in a session, each simulcast layer (`rid`) by itself. Keys must not be null,
 //!   so a track without an id or a layer has an empty one.
@@ -15,8 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value as Json};
 
-use super::session::{LONGEST, Session};
+use super::session::{LONGEST, LiveSessions, Session};
 use super::stream::{
     DeferredRows, LogLine, PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo, nothing,
     together,
@@ -76,14 +77,17 @@ const FIRST_MEASURE: usize = 12;
 pub(super) const INFO: StreamInfo = StreamInfo {
     primary_key: &["session_id", "peer_id", "direction", "kind", "track_id", "rid"],
     cursor: Some("session_ended_at"),
+    memory: LiveSessions::MEMORY,
     sample: nothing,
-    ..StreamInfo::new("peer_quality", &TABLE, &[Endpoint::SESSIONS, Endpoint::PEER_STATS], &["ended"], |context| {
-        let skipped = Skipped::new("people's measurements");
-        Arc::new(PeerQuality { context, skipped, without_id: AtomicU64::new(0) })
+    ..StreamInfo::new("peer_quality", &TABLE, &[Endpoint::SESSIONS, Endpoint::PEER_STATS], &[ACTIVE, "ended"], |context| {
+        let (live, skipped) = (LiveSessions::new(&context), Skipped::new("people's measurements"));
+        Arc::new(PeerQuality { context, live, skipped, without_id: AtomicU64::new(0) })
     })
 };
 
-/// Sessions a page: a sync that is cut asks again for the measurements of the pages it was at.
+/// The phase of the sessions that are going on.
+const ACTIVE: &str = "active";
+/// Ended sessions a page: a sync that is cut asks again for the measurements of the pages it was at.
 const SESSIONS_PER_PAGE: u64 = 10;
 /// So many people of a page may be asked for at once: as many as there can be workers.
 const AT_ONCE: usize = 50;
@@ -92,6 +96,7 @@ const PEOPLE_PER_PART: usize = 10;
 
 struct PeerQuality {
     context: StreamContext,
+    live: LiveSessions,
     skipped: Skipped,
     /// How many of the people have no id at 100ms.
     without_id: AtomicU64,
@@ -99,17 +104,26 @@ struct PeerQuality {
 
 impl Stream for PeerQuality {
     fn begin(&self, phase: &'static str) -> Option<Slice> {
-        Some(Slice::since(phase, self.context.since.created(LONGEST)))
+        Some(match phase {
+            ACTIVE => Slice::whole(phase),
+            _ => Slice::since(phase, self.context.since.created(LONGEST)),
+        })
     }
 
     fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {
         Box::pin(async move {
-            let get = Get { limit: Some(SESSIONS_PER_PAGE), ..slice.page_of(Endpoint::SESSIONS, Some(false)) };
+            let is_active = slice.phase == ACTIVE;
+            let limit = Some(SESSIONS_PER_PAGE).filter(|_| !is_active);
+            let get = Get { limit, ..slice.page_of(Endpoint::SESSIONS, Some(is_active)) };
             let shape = |page: Vec<Fields<'_>>| {
                 page.iter().map(|session| Ended::of(session, &self.context.format.personal)).collect()
             };
             let (mut due, rest): (Vec<Ended>, _) = self.context.page(&slice, get, shape).await?;
-            due.retain(|session| self.context.is_due(&session.times));
+            due.retain_mut(|session| {
+                let due = self.live.due(&self.context, &session.id, session.times);
+                session.times = due.unwrap_or(session.times);
+                due.is_some() && !is_active
+            });
             self.without_id.fetch_add(due.iter().map(|session| session.without_id).sum(), Ordering::Relaxed);
             Ok(PageOutcome { rest, later: Some(self.measure(due)), ..PageOutcome::default() })
         })
@@ -117,6 +131,10 @@ impl Stream for PeerQuality {
 
     fn skipped(&self) -> Vec<&Skipped> {
         vec![&self.skipped]
+    }
+
+    fn remember(&self, is_finished: bool) -> Map<String, Json> {
+        self.live.remember(&self.context, is_finished)
     }
 
     fn log_lines(&self) -> Vec<LogLine> {
@@ -264,7 +282,6 @@ fn summary(measured: Raw<'_>) -> [Value<'_>; 4] {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value as Json;
 
     use super::*;
     use crate::records::record::to_value;
@@ -318,9 +335,8 @@ mod tests {
             [times.cursor, times.changed, times.recheck_until].map(|time| time.to_string()[11..16].to_owned())
         };
         assert_eq!(times(r#","ended_at":"2024-05-01T11:00:00Z""#), ["11:00", "12:00", "12:00"]);
-        assert_eq!(times(r#","peers":[{"left_at":"2024-05-01T10:30:00Z"}]"#), ["10:30", "12:00", "12:00"]);
-        assert_eq!(times(r#","peers":[{"left_at":"2024-05-01T12:00:00Z"}]"#), ["12:00", "12:00", "23:00"]);
-        assert_eq!(times(r#","peers":[{"left_at":"2024-05-01T10:30:00Z"},{}]"#), ["12:00", "12:00", "12:00"]);
+        assert_eq!(times(r#","peers":[{"left_at":"2024-05-01T10:30:00Z"}]"#), ["10:30", "12:00", "23:00"]);
+        assert_eq!(times(r#","peers":[{"left_at":"2024-05-01T10:30:00Z"},{}]"#), ["12:00", "12:00", "23:00"]);
     }
 
     #[test]

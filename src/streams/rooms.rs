@@ -46,7 +46,7 @@ static TABLE: Table = Table {
 pub(super) const INFO: StreamInfo = StreamInfo {
     sample: |client, info| info.sampled(client, Some(true)),
     ..StreamInfo::new("rooms", &TABLE, &[Endpoint::ROOMS], &["enabled", "disabled"], |context| {
-        Arc::new(PagedList { context, look_back: None, derive: |fields, _| derive(fields) })
+        Arc::new(PagedList { context, live: None, derive: |fields, _| derive(fields) })
     })
 };
 

@@ -11,7 +11,10 @@ use std::collections::HashMap;
 
 use chrono::TimeDelta;
 use ring::digest::{SHA256, digest};
+use serde_json::{Map, Value as Json};
 
+use super::recheck::Recheck;
+use super::stream::StreamContext;
 use crate::api::{Keyed, members_of};
 use crate::records::Kind::{Number, Text, Time};
 use crate::records::{
@@ -100,13 +103,52 @@ impl<'a> Session<'a> {
             // 100ms closes a session some time after the last person without `left_at` has gone.
             self.stopped_at = Some(ended_at.or(last_left).unwrap_or(known).max(self.started_at));
         }
-        // 100ms gives no end, and `updated_at` has not moved since the last person did: nothing tells when it
-        // ended, so it is looked at again as long as an earlier sync may have read it live.
-        let has_undated_end = !self.is_active && ended_at.is_none() && changed <= last_moved;
         self.times.changed = known.max(ended_at.unwrap_or(known));
-        self.times.recheck_until =
-            if has_undated_end { self.times.changed.max(created + LONGEST) } else { self.times.changed };
+        let has_undated_end = !self.is_active && ended_at.is_none();
+        self.times.recheck_until = self.times.changed.max(if has_undated_end { created + LONGEST } else { created });
+        self.times.ends_by = self.is_active.then_some(created + LONGEST);
         self
+    }
+}
+
+/// The sessions that are going on. Where 100ms gives no `ended_at`, no time need tell that a session has ended:
+/// `updated_at` may have moved before, and people may have no `left_at`. So the state names the sessions that a sync has
+/// seen going on, and the next one reads their ends whatever their times are.
+pub(super) struct LiveSessions {
+    recheck: Recheck,
+    /// Whether all that the syncs before have seen going on are known.
+    are_known: bool,
+}
+
+impl LiveSessions {
+    /// The key of the state that names them.
+    const KEY: &str = "live";
+    /// The keys of a state.
+    pub(super) const MEMORY: &[&str] = &[Self::KEY];
+
+    pub(super) fn new(context: &StreamContext) -> Self {
+        let saved = context.memory.get(Self::KEY);
+        let recheck = Recheck::of(saved);
+        let are_known = saved.is_some_and(Json::is_array) && !recheck.is_full();
+        Self { recheck, are_known: are_known || !context.since.follows_a_sync() }
+    }
+
+    /// The times by which the session `id` is read in this sync, if it is. Where it is not known which sessions were going
+    /// on, those whose end is not dated are read as long as a sync may have seen them so.
+    pub(super) fn due(&self, context: &StreamContext, id: &str, times: Times) -> Option<Times> {
+        self.recheck.note(id, times.ends_by);
+        let was_live = self.recheck.until(id).is_some() && times.changed >= context.since.start_date;
+        let recheck_until = if self.are_known { times.changed } else { times.recheck_until };
+        let times = Times { recheck_until, ..times };
+        (was_live && times.ends_by.is_none() || context.is_due(&times)).then_some(times)
+    }
+
+    /// What the state remembers: nothing as long as a process that knew nothing of them has read a part.
+    pub(super) fn remember(&self, context: &StreamContext, is_finished: bool) -> Map<String, Json> {
+        let has_read_all = is_finished && context.since.sync_started_at.is_none();
+        let is_whole = self.are_known || has_read_all;
+        let live = if is_whole { self.recheck.state(is_finished, context.began(), true) } else { Json::Null };
+        Map::from_iter([(Self::KEY.to_owned(), live)])
     }
 }
 
@@ -271,9 +313,12 @@ mod tests {
         };
         assert_eq!(recheck_until(0, None, false, &[]), 780);
         assert_eq!(recheck_until(0, None, true, &[]), 0, "it is going on");
+        assert_eq!(session(0, None, true, &[]).times.ends_by, Some(at(780)));
+        assert_eq!(session(0, None, false, &[]).times.ends_by, None);
         assert_eq!(recheck_until(0, Some(60), false, &[]), 60);
         assert_eq!(recheck_until(20, None, false, &[(1, Some(20))]), 780);
         assert_eq!(recheck_until(20, None, false, &[(1, Some(10)), (20, None)]), 780, "the last to move has joined");
-        assert_eq!(recheck_until(21, None, false, &[(1, Some(20))]), 21);
+        assert_eq!(recheck_until(21, None, false, &[(1, Some(20))]), 780, "it may have been saved a moment later");
+        assert_eq!(recheck_until(800, None, false, &[]), 800);
     }
 }

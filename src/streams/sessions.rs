@@ -5,14 +5,13 @@
 //! - **Cursor:** `updated_at`. A session lasts 12 h at most and is complete when it has ended, so a sync
 //!   goes back to 13 h before its cursor, by creation time, and keeps what has changed since.
 //! - **Open in the reference:** whether there is an end time (`ended_at` is seen on live accounts),
-//!   whether `updated_at` moves when a session ends (so its peers' times count as changes too, and a
-//!   session whose end nothing dates is read again while the look-back covers it), and whether `peers`
-//!   is an object or an array.
+//!   whether `updated_at` moves when a session ends (so its peers' times count as changes too, and the state
+//!   names the sessions that are going on, see `session`), and whether `peers` is an object or an array.
 
 use std::sync::Arc;
 
 use super::paged_list::PagedList;
-use super::session::{LONGEST, PEERS, Session};
+use super::session::{LiveSessions, PEERS, Session};
 use super::stream::StreamInfo;
 use crate::api::Endpoint;
 use crate::records::Kind::{Bool, Dropped, Entries, Number, Text, Time};
@@ -40,10 +39,11 @@ static TABLE: Table = Table {
 };
 
 pub(super) const INFO: StreamInfo = StreamInfo {
+    memory: LiveSessions::MEMORY,
     sample: |client, info| info.sampled(client, Some(false)),
     ..StreamInfo::new("sessions", &TABLE, &[Endpoint::SESSIONS], &["active", "ended"], |context| {
         // All of those that are going on, however long ago they began: they are few.
-        Arc::new(PagedList { context, look_back: Some(LONGEST), derive })
+        Arc::new(PagedList { live: Some(LiveSessions::new(&context)), context, derive })
     })
 };
 

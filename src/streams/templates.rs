@@ -40,7 +40,7 @@ pub(super) const INFO: StreamInfo = StreamInfo {
     ..StreamInfo::new("templates", &TABLE, &[Endpoint::TEMPLATES], &["templates"], |context| {
         Arc::new(PagedList {
             context,
-            look_back: None,
+            live: None,
             derive: |fields, _| Record::timed(&TABLE, fields).map(|(times, template)| (times, vec![template])),
         })
     })

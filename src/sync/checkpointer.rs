@@ -23,7 +23,7 @@ pub const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 /// Records whose hashes are remembered, those that settle last.
 const MOST_RECENT: usize = 1_000;
 /// The slices in a state take about this many bytes at most; with the hashes it stays below 64 KB.
-pub const PENDING_BYTES: usize = 28_000;
+pub const PENDING_BYTES: usize = 20_000;
 
 /// How far a stream has come.
 pub struct Checkpointer {

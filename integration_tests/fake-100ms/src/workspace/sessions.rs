@@ -117,8 +117,15 @@ impl SessionMaker<'_> {
         if let Some(first) = peers.first_mut().filter(|_| !deserted) {
             first.left_at = None;
         }
-        let touched_at = peers.iter().map(last_move).max().unwrap_or(created_at);
+        let touched_at = self.saved_at(&peers, created_at);
         Session { touched_at, updated_at: touched_at, ..self.new_session(random, id, room, created_at, peers) }
+    }
+
+    /// A session is saved a moment after somebody has moved, but for some.
+    fn saved_at(&self, peers: &[Peer], otherwise: Time) -> Time {
+        let last = peers.iter().max_by_key(|peer| last_move(peer));
+        let saved_at = |peer: &Peer| last_move(peer) + TimeDelta::milliseconds(i64::from(peer.id.0[1] % 90));
+        last.map_or(otherwise, |last| saved_at(last).min(self.now).max(last_move(last)))
     }
 
     fn new_session(
@@ -149,7 +156,7 @@ impl SessionMaker<'_> {
         let latest = (created_at + TimeDelta::seconds(30)).min(self.now);
         let peers: Vec<Peer> =
             (0..self.peer_count(random)).map(|_| self.peer(random, created_at, latest, false)).collect();
-        let touched_at = peers.iter().map(last_move).max().unwrap_or(created_at);
+        let touched_at = self.saved_at(&peers, created_at);
         Session { touched_at, updated_at: touched_at, ..self.new_session(random, id, room, created_at, peers) }
     }
 
@@ -202,8 +209,7 @@ impl SessionMaker<'_> {
             session.peers.push(peer);
             session.peers.sort_by_key(|peer| peer.id);
         }
-        let last_move = session.peers.iter().map(last_move).max();
-        session.touched_at = last_move.map_or(time, |last| last.max(time));
+        session.touched_at = self.saved_at(&session.peers, time).max(time);
         session.updated_at = session.touched_at;
         moved
     }
