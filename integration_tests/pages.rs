@@ -10,7 +10,7 @@ use crate::harness::{
     workspace_of_many_pages,
 };
 use crate::messages::{FailureType, Level, Status};
-use crate::platform::{examine, read_all};
+use crate::platform::{Connection, examine, read_all};
 
 #[test]
 fn a_page_with_203_is_a_page() {
@@ -70,10 +70,16 @@ fn a_page_token_that_comes_back_later_ends_in_an_error() {
         };
         let fake = Fake::start(Options { scale: Scale::Custom(counts), max_page: 10, seed: 71, ..Options::default() });
         fake.set_faults(FaultPlan::new().on(list, When::Always, Fault::EarlierPageToken));
-        let run = ends_within(first_read(&fake, &[stream]), Duration::from_secs(30));
+        let mut connection = Connection::of(&fake, &[stream]);
+        let run = ends_within(connection.call(), Duration::from_secs(30));
         let transcript = examine(&run, &fake);
         assert_eq!(transcript.statuses_of(stream).last(), Some(&Status::Incomplete), "{list}");
         assert_eq!(transcript.errors().len(), 1, "{list}");
+        // What was written before must be whole, because a later sync does not read it again.
+        connection.load(&transcript);
+        fake.clear_faults();
+        connection.sync();
+        connection.assert_is_complete();
     }
 }
 

@@ -92,6 +92,8 @@ pub enum When {
     Every(u64),
     /// 0.0 to 1.0
     Probability(f64),
+    /// The same, but one request is hit no more than so many times in a row.
+    ProbabilityWithin(f64, u64),
 }
 
 /// In a JSON text of a fault, this stands for a byte that is not UTF-8.

@@ -1,5 +1,6 @@
 //! The plan in force, and what it makes of the next request.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -56,6 +57,8 @@ const STRETCH: u64 = 30;
 struct Tally {
     seen: u64,
     hits: u64,
+    /// How many times each request has been hit in a row, by path and query.
+    in_a_row: HashMap<String, u64>,
 }
 
 impl FaultSchedule {
@@ -102,6 +105,12 @@ impl FaultSchedule {
                 When::After(n) => tally.seen > n,
                 When::Every(k) => tally.seen.is_multiple_of(k.max(1)),
                 When::Probability(probability) => self.rng.f64() < probability,
+                When::ProbabilityWithin(probability, most) => {
+                    let in_a_row = tally.in_a_row.entry(format!("{}?{}", asked.path, asked.query)).or_default();
+                    let hit = self.rng.f64() < probability && *in_a_row < most;
+                    *in_a_row = if hit { *in_a_row + 1 } else { 0 };
+                    hit
+                }
             };
         tally.hits += u64::from(hit);
         hit
@@ -279,6 +288,7 @@ mod tests {
         assert_eq!(hits(When::Every(4), None), [4, 8]);
         assert_eq!(hits(When::Every(4), Some(1)), [4]);
         assert_eq!(hits(When::Probability(0.0), None), Vec::<u64>::new());
+        assert_eq!(hits(When::ProbabilityWithin(1.0, 3), None), [1, 2, 3, 5, 6, 7, 9, 10]);
     }
 
     #[test]
