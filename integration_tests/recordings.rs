@@ -12,8 +12,8 @@ use crate::harness::{
     Call, Reader, always, assert_same_records, catalog, config_with, fake, fake_with_of_extra_streams, first_read,
     read_in_full, requests_by_route, says, short_pages, states, time_of_extra_streams, until_answered, warnings_with,
 };
-use crate::messages::{FailureType, Level, Status, Transcript};
-use crate::platform::{Connection, Keeps, Warehouse, examine};
+use crate::messages::{FailureType, Level, Transcript};
+use crate::platform::{Connection, Keeps, Warehouse};
 
 #[test]
 fn an_error_object_is_no_reason_to_ask_for_a_link_again_and_again() {
@@ -422,23 +422,6 @@ fn late_files_are_joined_while_the_whole_list_is_read_again() {
     let read = Call::read(&config_with(&fake, json!({"num_workers": 2})), &catalog(&["recordings"], "incremental"));
     let transcript = read.file("state", &states([(&"recordings".to_owned(), &saved)])).run().good(&fake);
     assert_same_records("recordings", &transcript.by_key("recordings").0, &fake.truth().streams["recordings"]);
-}
-
-/// A page token that leads back gives items again whose files have been joined with them already.
-#[test]
-fn page_tokens_that_lead_back_cost_no_item_its_files() {
-    let counts = Counts { recordings: 12, sessions: 60, ..Counts::default() };
-    for start in 2..6 {
-        let fake = Fake::start(Options { seed: 97, max_page: 1, scale: Scale::Custom(counts.clone()), ..Options::default() });
-        let mut connection = Connection::of(&fake, &["recordings"]);
-        fake.set_faults(FaultPlan::new().on("/v2/recordings", When::After(start), Fault::EarlierPageToken));
-        let transcript = examine(&connection.call().run(), &fake);
-        assert_eq!(transcript.statuses_of("recordings").last(), Some(&Status::Incomplete), "the list goes round");
-        connection.load(&transcript);
-        fake.clear_faults();
-        connection.sync();
-        connection.assert_is_complete();
-    }
 }
 
 // `recording_assets`.
