@@ -17,7 +17,7 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
-use super::session::{LONGEST, LiveSessions, Session};
+use super::session::{ACTIVE, LONGEST, LiveSessions, PHASES, Session};
 use super::stream::{
     DeferredRows, LogLine, PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo, nothing,
     together,
@@ -79,14 +79,12 @@ pub(super) const INFO: StreamInfo = StreamInfo {
     cursor: Some("session_ended_at"),
     memory: LiveSessions::MEMORY,
     sample: nothing,
-    ..StreamInfo::new("peer_quality", &TABLE, &[Endpoint::SESSIONS, Endpoint::PEER_STATS], &[ACTIVE, "ended"], |context| {
+    ..StreamInfo::new("peer_quality", &TABLE, &[Endpoint::SESSIONS, Endpoint::PEER_STATS], PHASES, |context| {
         let (live, skipped) = (LiveSessions::new(&context), Skipped::new("people's measurements"));
         Arc::new(PeerQuality { context, live, skipped, without_id: AtomicU64::new(0) })
     })
 };
 
-/// The phase of the sessions that are going on.
-const ACTIVE: &str = "active";
 /// Ended sessions a page: a sync that is cut asks again for the measurements of the pages it was at.
 const SESSIONS_PER_PAGE: u64 = 10;
 /// So many people of a page may be asked for at once: as many as there can be workers.

@@ -39,6 +39,11 @@ pub(super) static PEERS: Table = Table {
     ],
 };
 
+/// The phase of the sessions that are going on, which comes first: one that ends in between is seen twice, never missed.
+pub(super) const ACTIVE: &str = "active";
+/// The phases of a stream of sessions.
+pub(super) const PHASES: &[&str] = &[ACTIVE, "ended"];
+
 /// A session's longest life, 12 h, and an hour for clocks and late writes.
 pub(super) const LONGEST: TimeDelta = TimeDelta::hours(13);
 

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::paged_list::PagedList;
-use super::session::{LiveSessions, Person, Session};
+use super::session::{LiveSessions, PHASES, Person, Session};
 use super::stream::{Sampled, StreamInfo, first_page};
 use crate::api::{Client, Endpoint, Keyed, members_of};
 use crate::records::Kind::{Bool, Dropped, Number, Text, Time};
@@ -41,7 +41,7 @@ pub(super) const INFO: StreamInfo = StreamInfo {
     primary_key: &["session_id", "id"],
     memory: LiveSessions::MEMORY,
     sample,
-    ..StreamInfo::new("session_peers", &TABLE, &[Endpoint::SESSIONS], &["active", "ended"], |context| {
+    ..StreamInfo::new("session_peers", &TABLE, &[Endpoint::SESSIONS], PHASES, |context| {
         Arc::new(PagedList { live: Some(LiveSessions::new(&context)), context, derive })
     })
 };

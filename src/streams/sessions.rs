@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use super::paged_list::PagedList;
-use super::session::{LiveSessions, PEERS, Session};
+use super::session::{LiveSessions, PEERS, PHASES, Session};
 use super::stream::StreamInfo;
 use crate::api::Endpoint;
 use crate::records::Kind::{Bool, Dropped, Entries, Number, Text, Time};
@@ -41,7 +41,7 @@ static TABLE: Table = Table {
 pub(super) const INFO: StreamInfo = StreamInfo {
     memory: LiveSessions::MEMORY,
     sample: |client, info| info.sampled(client, Some(false)),
-    ..StreamInfo::new("sessions", &TABLE, &[Endpoint::SESSIONS], &["active", "ended"], |context| {
+    ..StreamInfo::new("sessions", &TABLE, &[Endpoint::SESSIONS], PHASES, |context| {
         // All of those that are going on, however long ago they began: they are few.
         Arc::new(PagedList { live: Some(LiveSessions::new(&context)), context, derive })
     })
