@@ -168,6 +168,35 @@ fn more_unfinished_files_than_a_state_can_hold_are_not_lost() {
     connection.assert_is_complete();
 }
 
+/// When nothing but the link is selected, a record with a finished file looks as it did before.
+#[test]
+fn links_of_more_files_than_a_state_can_hold_come_when_they_are_finished() {
+    let counts = Counts { sessions: 500, lately: Some(250), recordings: 900, rooms: 60, ..Counts::default() };
+    let fake = fake_with(4, Readings::documented(), counts);
+    let processing = Fault::SetMember { key: "status".into(), json: "\"processing\"".into() };
+    for (stream, cursor) in [("recordings", "updated_at"), ("recording_assets", "created_at")] {
+        let mut catalog = catalog(&[stream], "incremental");
+        let text = json!({"type": ["null", "string"]});
+        catalog["streams"][0]["stream"]["json_schema"] = json!({"properties": {"id": text, "url": text, cursor: text}});
+        let mut connection = Connection::of(&fake, &[stream]);
+        let sync = |connection: &mut Connection<'_>| {
+            let states = states(&connection.states);
+            let call = Call::read(&connection.config, &catalog).file("state", &states);
+            connection.load(&call.run().good(&fake));
+        };
+        fake.set_faults(FaultPlan::new().on("/v2/recording-assets", When::Always, processing.clone()));
+        sync(&mut connection);
+        fake.clear_faults();
+        sync(&mut connection);
+        let truth = &fake.truth().streams[stream];
+        let with_link = truth.values().filter(|record| record["url"].is_string()).count();
+        assert!(with_link > 300, "{stream} has {with_link} links: the test proves little");
+        for (key, record) in truth {
+            assert_eq!(connection.records[stream][key]["url"], record["url"], "{stream} `{key}`");
+        }
+    }
+}
+
 #[test]
 fn files_that_belong_to_no_recording_are_counted() {
     let none = Counts { recordings: 0, ..Counts::default() };

@@ -131,7 +131,8 @@ impl FileLinks {
         linked.record.set("url", Value::Null);
         let saved = self.recheck.until(&linked.id);
         let is_unchanged = linked.is_written(&context.format);
-        if is_unchanged && saved.is_none() {
+        // It may have been written before its file was finished, although nothing that is selected shows it.
+        if is_unchanged && saved.is_none() && !self.recheck.is_full() {
             return Ok(false);
         }
         if let Some(url) = self.request(context, &file).await? {
