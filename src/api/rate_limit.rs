@@ -123,9 +123,8 @@ impl RateLimits {
         let mut endpoints = locked(&self.endpoints);
         let is_limited_in_time = endpoints.values().any(|queue| locked(&queue.limit).is_in_force_by_time());
         let most = if is_limited_in_time { 1.0 } else { self.workers };
-        let new = || Limit { workers: self.workers, most, ..Limit::default() };
-        let queue = || Arc::new(Queue { limit: Mutex::new(new()), ..Queue::default() });
-        Arc::clone(endpoints.entry(name).or_insert_with(queue))
+        let limit = || Mutex::new(Limit::new(self.workers, most, &self.policy));
+        Arc::clone(endpoints.entry(name).or_insert_with(|| Arc::new(Queue { limit: limit(), ..Queue::default() })))
     }
 }
 
@@ -179,6 +178,8 @@ impl Drop for Permit<'_> {
 #[derive(Default)]
 struct Limit {
     workers: f64,
+    /// No gap between two requests is longer, in seconds.
+    longest_gap: f64,
     in_flight: usize,
     /// How many requests may be in flight. Below one it is the part of the time in which there is one.
     most: f64,
@@ -199,6 +200,10 @@ struct Limit {
 }
 
 impl Limit {
+    fn new(workers: f64, most: f64, policy: &Policy) -> Self {
+        Self { workers, most, longest_gap: policy.scale(LONGEST_GAP).as_secs_f64(), ..Self::default() }
+    }
+
     fn is_in_force(&self) -> bool {
         self.most < self.workers
     }
@@ -241,6 +246,8 @@ impl Limit {
         let took = took.as_secs_f64();
         let is_first = self.latency == 0.0;
         self.latency += (took - self.latency) * if is_first { 1.0 } else { LATENCY_OF_LAST };
+        // Refusals may have cut it before it was known how long a request takes.
+        self.most = self.most.max(self.smallest());
         let counted = if self.most < 1.0 { self.gap().as_secs_f64() / COUNTED_GAP.as_secs_f64() } else { 1.0 };
         self.served_since_cut = self.served_since_cut.saturating_add(counted.clamp(1.0, MOST_COUNTED) as u32);
         let was_refused = self.refused_at.is_some();
@@ -254,7 +261,7 @@ impl Limit {
         if self.refused_at.is_none_or(|refused_at| sent_at >= refused_at) {
             self.refused_at = Some(now);
             self.in_a_row = self.in_a_row.saturating_add(1);
-            self.cut(named.is_some(), policy);
+            self.cut(named.is_some());
         }
         let backoff =
             PAUSE.mul_f64(self.share_refused.powi(2)).saturating_mul(1 << self.in_a_row.saturating_sub(1).min(16));
@@ -267,7 +274,7 @@ impl Limit {
         paused_until - now
     }
 
-    fn cut(&mut self, is_by_time: bool, policy: &Policy) {
+    fn cut(&mut self, is_by_time: bool) {
         let helps = is_by_time || self.served_since_cut >= SERVED_BEFORE_CUT || self.in_a_row >= REFUSED_IN_A_ROW;
         if self.most <= 1.0 && !helps {
             return;
@@ -278,9 +285,13 @@ impl Limit {
             (true, false) => CUT.min(1.0 - self.share_refused),
             (false, _) => CUT_OF_GAPS.min(1.0 - self.share_refused),
         };
-        let smallest = (self.latency / policy.scale(LONGEST_GAP).as_secs_f64()).min(1.0);
-        self.most = (self.most * part).max(smallest);
+        self.most = (self.most * part).max(self.smallest());
         self.served_since_cut = 0;
+    }
+
+    /// What keeps the gap between two requests from being longer than it may be.
+    fn smallest(&self) -> f64 {
+        (self.latency / self.longest_gap).clamp(1e-9, 1.0)
     }
 }
 
@@ -292,6 +303,25 @@ mod tests {
     use futures_util::future::join_all;
 
     use super::*;
+
+    /// A sync that begins while something else uses up the limit, and goes on when that is over.
+    #[tokio::test(start_paused = true)]
+    async fn gaps_stay_short_however_long_everything_was_refused() {
+        for named in [None, Some(SECOND), Some(60 * SECOND)] {
+            let limits = RateLimits::new(10, None, Policy::for_sync());
+            let began = Instant::now();
+            while began.elapsed() < 1_800 * SECOND {
+                limits.enter("a").await.refused(named);
+            }
+            limits.enter("a").await.served(2 * LATENCY);
+            limits.enter("a").await.served(60 * SECOND);
+            for _ in 0..3 {
+                let waited_from = Instant::now();
+                limits.enter("a").await.served(LATENCY);
+                assert!(waited_from.elapsed() <= LONGEST_GAP, "{named:?}: {:?}", waited_from.elapsed());
+            }
+        }
+    }
 
     const SECOND: Duration = Duration::from_secs(1);
     const LATENCY: Duration = Duration::from_millis(50);
