@@ -134,15 +134,19 @@ impl Tokens {
     ///
     /// Workers whose token was refused at the same time get the same fresh one. It goes by the server's clock where the
     /// two differ, whatever clock has worked before: one of them may have been set meanwhile. When a token by this very
-    /// clock was refused already (a proxy may have written the `Date`), it goes by this machine's.
-    pub(super) fn renew(&self, refused: &Token, skew: Option<TimeDelta>) {
+    /// clock was refused already (a proxy may have written the `Date`), it goes by this machine's. A 403 may be about what
+    /// was requested (`may_be_item`), and then says nothing against a clock that has worked.
+    pub(super) fn renew(&self, refused: &Token, skew: Option<TimeDelta>, may_be_item: bool) {
+        let has_worked = *locked(&self.accepted) == Some(refused.ahead);
         let mut minted = locked(&self.minted);
         if let Some((token, renew_at)) = &mut *minted
             && token.authorization == refused.authorization
         {
             *renew_at = DateTime::<Utc>::MIN_UTC;
             let is_refused_clock = |skew: &TimeDelta| differ(*skew, refused.ahead).is_none();
-            token.ahead = skew.filter(|skew| !is_refused_clock(skew)).unwrap_or_default();
+            if !(may_be_item && has_worked) {
+                token.ahead = skew.filter(|skew| !is_refused_clock(skew)).unwrap_or_default();
+            }
         }
     }
 
@@ -247,11 +251,11 @@ mod tests {
         let (tokens, minted) = tokens(app());
         let (first, value) = current(&tokens);
         assert_eq!(value, current(&tokens).1);
-        tokens.renew(&first, None);
+        tokens.renew(&first, None, false);
         let second = current(&tokens).1;
         assert_ne!(value, second);
         // A worker that was refused with the first token, too late, does not have a third one minted.
-        tokens.renew(&first, None);
+        tokens.renew(&first, None, false);
         assert_eq!(second, current(&tokens).1);
         assert_eq!(*minted.lock().unwrap(), [value, second]);
     }
@@ -262,10 +266,10 @@ mod tests {
         let slow = Some(TimeDelta::seconds(-300));
         let (first, value) = current(&tokens);
         assert!((-12..=-9).contains(&begins_in(&value)));
-        tokens.renew(&first, slow);
+        tokens.renew(&first, slow, false);
         let (second, value) = current(&tokens);
         assert!((-312..=-309).contains(&begins_in(&value)), "by the server's clock");
-        tokens.renew(&second, slow);
+        tokens.renew(&second, slow, false);
         let (_, value) = current(&tokens);
         assert!((-12..=-9).contains(&begins_in(&value)), "by this machine's again");
     }
@@ -273,24 +277,38 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_right_is_minted_by() {
         let (tokens, _) = tokens(app());
-        tokens.renew(&current(&tokens).0, Some(TimeDelta::seconds(-300)));
+        tokens.renew(&current(&tokens).0, Some(TimeDelta::seconds(-300)), false);
         let (second, _) = current(&tokens);
         tokens.accepted(&second);
         assert!(tokens.have_worked());
         // Either clock was set: the two agree now, or differ in another way.
-        tokens.renew(&second, None);
+        tokens.renew(&second, None, false);
         let (third, value) = current(&tokens);
         assert!((-12..=-9).contains(&begins_in(&value)));
         tokens.accepted(&third);
-        tokens.renew(&third, Some(TimeDelta::hours(-2)));
+        tokens.renew(&third, Some(TimeDelta::hours(-2)), false);
         assert!((-7_212..=-7_209).contains(&begins_in(&current(&tokens).1)));
+    }
+
+    /// A room that is disabled answers 403, whatever the token.
+    #[test]
+    fn a_403_says_nothing_against_a_clock_that_has_worked() {
+        let (tokens, minted) = tokens(app());
+        let slow = Some(TimeDelta::seconds(-300));
+        tokens.renew(&current(&tokens).0, slow, false);
+        tokens.accepted(&current(&tokens).0);
+        for _ in 0..3 {
+            tokens.renew(&current(&tokens).0, slow, true);
+            assert!((-312..=-309).contains(&begins_in(&current(&tokens).1)), "by the server's clock");
+        }
+        assert_eq!(minted.lock().unwrap().len(), 5, "and yet it may have been the token");
     }
 
     #[test]
     fn no_skew_is_too_large_to_mint_by() {
         for skew in [TimeDelta::MAX, TimeDelta::MIN] {
             let (tokens, _) = tokens(app());
-            tokens.renew(&current(&tokens).0, Some(skew));
+            tokens.renew(&current(&tokens).0, Some(skew), false);
             assert!(tokens.current().is_ok());
         }
     }
@@ -301,7 +319,7 @@ mod tests {
         assert!(!format!("{credentials:?}").contains("hush"));
         let (tokens, minted) = tokens(credentials);
         let (token, value) = current(&tokens);
-        tokens.renew(&token, None);
+        tokens.renew(&token, None, false);
         assert_eq!(value, current(&tokens).1);
         assert!(minted.lock().unwrap().is_empty());
     }
