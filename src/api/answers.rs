@@ -1,4 +1,4 @@
-//! What stands around the items of an answer, borrowed from the answer's text.
+//! The items of an answer, borrowed from the answer's text.
 //!
 //! A field is kept as the JSON it came as ([`Raw`]): most values travel to the warehouse unread, so
 //! neither a number's spelling nor an escape is rebuilt, and only what the connector computes with is

@@ -30,8 +30,10 @@ impl Clocks {
         self.server.map_or(local, |server| server + local.signed_duration_since(self.local))
     }
 
-    pub(super) fn earlier(&self) -> DateTime<Utc> {
-        self.server.map_or(self.local, |server| server.min(self.local))
+    /// The earlier of the two, where the server's is known by this answer or by one `before`.
+    pub(super) fn earlier(&self, before: Option<Self>) -> DateTime<Utc> {
+        let server = self.server.or_else(|| before?.server);
+        server.map_or(self.local, |server| server.min(self.local))
     }
 }
 
@@ -57,8 +59,10 @@ mod tests {
     #[test]
     fn the_earlier_of_the_two_clocks_is_known() {
         for (server, earlier) in [(Some(at(90)), at(90)), (Some(at(110)), at(100)), (None, at(100))] {
-            assert_eq!(Clocks { server, local: at(100) }.earlier(), earlier);
+            assert_eq!(Clocks { server, local: at(100) }.earlier(None), earlier);
         }
+        let [before, without_date] = [Some(at(70)), None].map(|server| Clocks { server, local: at(100) });
+        assert_eq!(without_date.earlier(Some(before)), at(70));
     }
 
     #[test]

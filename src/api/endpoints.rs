@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 use super::answers::{Answer, Keyed, Raw, members_of};
 use super::client::{Client, Notice};
 use super::endpoint::{Endpoint, SMALL_PAGE};
-use super::envelope::{PageAnswer, items, limit, page_token};
+use super::envelope::{PageAnswer, items, limit, page_token, zero_id};
 use super::error::{ApiError, Problem};
 use super::request::Get;
 use crate::seams::locked;
@@ -107,7 +107,7 @@ impl Client {
                 // Where a page was, there is a history.
                 _ => self.get(get.clone(), &read).await,
             };
-            let became_too_old = || *locked(&begins) < self.now() - WEBHOOK_HISTORY;
+            let became_too_old = || period.is_some() && *locked(&begins) < self.now() - WEBHOOK_HISTORY;
             match answer {
                 Err(error) if error.status() == Some(400) && tries < TRIES_OF_A_PERIOD && became_too_old() => {}
                 answer => return answer,
@@ -128,7 +128,7 @@ impl Client {
                 return Ok((shape(items(page.events, page.limit)?), page_token(page.next)?, None));
             }
             let (last, limit) = (page_token(page.last)?, limit(page.limit));
-            let items = items(page.data, page.limit)?;
+            let items = items(page.data, page.limit.or(zero_id(page.last)))?;
             let (last, count) = (last.filter(|_| !items.is_empty()), items.len() as u64);
             Ok((shape(items), last, limit.is_some_and(|limit| count < limit).then_some(count)))
         };
@@ -162,7 +162,7 @@ impl Client {
             let page: PageAnswer<'_, IgnoredAny> = serde_json::from_str(body)?;
             // A page that ends where the one before it did repeats its items.
             let is_repeated = page_token(page.last)?.as_deref() == Some(last);
-            Ok(is_repeated || items(page.data, page.limit)?.is_empty())
+            Ok(is_repeated || items(page.data, page.limit.or(zero_id(page.last)))?.is_empty())
         };
         // Nothing is lost by requesting a page later that could not be had now.
         let Ok(ends) = self.get(further, read).await else { return false };
@@ -290,6 +290,7 @@ mod tests {
             (r#"{"limit":10,"data":null,"last":"x"}"#, None),
             (r#"{"limit":10,"last":"x"}"#, None),
             (r#"{"data":[],"last":"x"}"#, None),
+            (r#"{"data":null,"last":"000000000000000000000000"}"#, None),
             (r#"{"limit":1,"data":[{}]}"#, None),
             (r#"{"limit":1,"data":[{}],"last":null}"#, None),
             (r#"{"limit":1,"data":[{}],"last":""}"#, None),

@@ -14,7 +14,7 @@ use super::endpoint::Endpoint;
 use super::error::Problem;
 
 /// Nothing that is larger is an error.
-const LARGEST_ERROR: usize = 16_384;
+pub(super) const LARGEST_ERROR: usize = 16_384;
 
 impl Endpoint {
     /// The status that an answer with status 200 should have had.
@@ -88,6 +88,11 @@ pub(super) fn items<T>(items: Option<Vec<T>>, limit: Raw<'_>) -> Result<Vec<T>, 
         (None, None) => Err(Problem::Unreadable("not a page of the list: it has neither a limit nor items".into())),
         (items, _) => Ok(items.unwrap_or_default()),
     }
+}
+
+/// The token of a page behind the last item, in answers recorded live: such a page need not have anything else.
+pub(super) fn zero_id(last: Raw<'_>) -> Raw<'_> {
+    last.filter(|last| last.get().len() > 2 && last.get().trim_matches('"').bytes().all(|digit| digit == b'0'))
 }
 
 /// A limit that is a number of items. Anything else is as good as absent.

@@ -14,7 +14,7 @@ pub struct ApiError {
     pub problem: Problem,
     /// The wait that 100ms asked for, when it was given up because that is more than the policy's patience.
     pub too_long_wait: Option<Duration>,
-    /// The path asked for, and the room when the request was about one.
+    /// The path asked for, and the item when the request was about one.
     pub endpoint: String,
     /// How often it was tried.
     pub tries: u32,

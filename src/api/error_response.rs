@@ -8,6 +8,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 
+use super::envelope::LARGEST_ERROR;
 use super::error::Problem;
 use crate::seams;
 
@@ -29,7 +30,7 @@ pub(super) fn problem(
     body: &[u8],
     redact: &Redact,
 ) -> Problem {
-    let message = message(body);
+    let message = if body.len() > LARGEST_ERROR { String::new() } else { message(body) };
     let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let named = header.and_then(|value| header_wait(value, served_at)).or_else(|| wait_in_message(&message));
     let retry_after = named.map(|wait| wait.min(LONGEST_WAIT));

@@ -32,13 +32,12 @@ pub(super) const LARGEST_SMALL_PAGE: usize = 256_000_000;
 const LARGE: usize = 8_000_000;
 /// so many of these are read at the same time, so that memory is bounded whatever is answered,
 const LARGE_AT_ONCE: usize = 2;
-/// and only one that is larger than other answers may be.
+/// and so many of those that only a smallest page may be.
 const HUGE_AT_ONCE: usize = 1;
 
 /// The words of the HTTP library, and of the system, for a connection that the server has closed.
 const CLOSED: [&str; 2] = ["connection closed before message completed", "Connection reset by peer"];
 
-#[derive(Debug)]
 pub(super) struct Network {
     http: reqwest::Client,
     proxy: Option<Proxy>,
@@ -148,7 +147,7 @@ pub(super) fn cause(error: &reqwest::Error) -> String {
         return if error.is_connect() { "the connection timed out" } else { "the answer timed out" }.into();
     }
     let cause = causes(error).last().map(ToString::to_string).unwrap_or_default();
-    if cause.starts_with("deflate") {
+    if cause.starts_with("deflate") || cause.starts_with("CRC") {
         // What the library says depends on where the data was cut into chunks.
         return "its gzip data is damaged".into();
     }

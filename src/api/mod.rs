@@ -47,7 +47,6 @@ pub use clocks::{Clocks, day};
 pub use endpoint::{Endpoint, PAGE_SIZE, SMALL_PAGE};
 pub use endpoints::{Page, WebhookPage, repeated_token};
 pub use error::{ApiError, Problem};
-pub use error_response::Redact;
 pub use exchange::Exchange;
 pub use private_hosts::is_loopback;
 pub use request::Get;

@@ -19,7 +19,7 @@ pub struct Get<'a> {
     pub start: Option<&'a str>,
     /// Whether no further page will be requested, so that it does not matter whether the list goes on.
     pub is_probe: bool,
-    /// Another pair.
+    /// One more pair of the query, made when the request is sent.
     pub late: Option<Late<'a>>,
 }
 

@@ -294,7 +294,7 @@ impl Driver {
         if self.backlog.ignores_windows() && !self.has_warned_of_windows {
             self.has_warned_of_windows = true;
             let warning = format!(
-                "100ms answers requests for `{}` with items from outside the requested period, so the list is no longer divided among several requests, and an incremental sync costs as many of them as a full one.",
+                "100ms answers requests for `{}` with items from outside the requested period, so the list is no longer divided among several requests, and an incremental sync takes as many requests as a full one.",
                 self.name()
             );
             self.output.log(Level::Warn, warning).await?;

@@ -51,8 +51,7 @@ impl Output {
         let places = Arc::new(Semaphore::new(if seams::rarely() { 1 } else { QUEUE }));
         let output = Self { queue: sender, places, redactor: redactor.clone(), most_verbose };
         let (uncovered, running, limited_until) = Default::default();
-        let sink = Box::new(sink);
-        (output, Writer { queue, sink, redactor, most_verbose, uncovered, running, limited_until })
+        (output, Writer { queue, sink: Box::new(sink), redactor, most_verbose, uncovered, running, limited_until })
     }
 
     /// Writes records of `stream`. Cancelled before it returns, nothing is written.
