@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-
 use serde_json::Map;
 use serde_json::value::RawValue;
 
@@ -355,7 +354,7 @@ pub struct Times {
     pub changed: Timestamp,
     /// Until when a following sync has to look at it again: `changed`, unless its last change is not dated.
     pub recheck_until: Timestamp,
-    /// Of what is going on: its end at the latest.
+    /// When it ends at the latest, if it is going on.
     pub ends_by: Option<Timestamp>,
 }
 

@@ -18,6 +18,9 @@ const YEAR_2000: i64 = 946_684_800 * MICROS;
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// The latest.
+    pub const MAX: Self = Self(i64::MAX);
+
     /// Reads an RFC 3339 time with any number of fractional digits, and the spellings that are close to it: a blank
     /// instead of the `T`, an offset without its colon or its minutes, Go's ` +0000 UTC`. Without an offset it is
     /// UTC.

@@ -24,10 +24,10 @@ use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::session::{LONGEST, Person, Session};
+use super::session::{ACTIVE, LONGEST, LiveSessions, Person, Session};
 use super::stream::{
     AnalyticsRooms, PageOutcome, PageStats, SETTLING, Sampled, Scope, Skipped, Slice, Stream, StreamContext,
-    StreamError, StreamInfo, SyncBounds, first_page,
+    StreamError, StreamInfo, SyncBounds, first_page, hash_of,
 };
 use crate::api::{ApiError, Client, Endpoint, Get, Keyed, Problem, Raw, members_of};
 use crate::records::Kind::{Object, Text, Time};
@@ -65,7 +65,7 @@ static TABLE: Table = Table {
 pub(super) const INFO: StreamInfo = StreamInfo {
     cursor: Some("created_at"),
     look_back: LOOK_BACK,
-    memory: &[SWEPT_AT, SWEEPING],
+    memory: &[SWEPT_AT, SWEEPING, LiveSessions::KEY],
     sample,
     ..StreamInfo::new("analytics_events", &TABLE, &[Endpoint::SESSIONS, Endpoint::ROOMS], PHASES, |context| {
         Arc::new(AnalyticsEvents::new(context))
@@ -97,7 +97,6 @@ const NEVER: Timestamp = Timestamp::from_micros(0);
 const SWEEPING: &str = "sweeping";
 
 /// Sessions that are going on, then those that have ended: joins and leaves, and where events are asked.
-const ACTIVE: &str = "active";
 const ENDED: &str = "ended";
 /// The errors of rooms created or edited since, when this sync does not sweep.
 const NEW_ENABLED: &str = "new_enabled";
@@ -112,16 +111,18 @@ const SWITCHED_BACK: &str = "switched_back";
 
 struct AnalyticsEvents {
     context: StreamContext,
+    live: LiveSessions,
     /// When every room was asked for the last time.
     swept_at: Option<Timestamp>,
     /// The rooms of the sessions that this process has asked about: whether all events of a room fit a page, once that
     /// is known. Then the page has the events of every session and the errors.
     fits_a_page: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<bool>>>>>,
-    /// Which request for a session or for errors each event came with first: it is left out where it comes again.
+    /// Which request for a session or for errors each event came with first, by hashes of both: it is left out where it comes
+    /// again.
     ///
     /// Nothing is lost when this process ends in between: what that request was made for stays in the state until the
     /// events that came with it have been written, and the next process remembers none of this.
-    came_with: Mutex<HashMap<String, String>>,
+    came_with: Mutex<HashMap<u64, u64>>,
     /// Rooms that have lately changed and have been asked: in a sweep they need not be asked again when they were
     /// switched.
     asked: Mutex<HashSet<String>>,
@@ -169,7 +170,8 @@ impl Stream for AnalyticsEvents {
     fn remember(&self, is_finished: bool) -> Map<String, Value> {
         let has_swept = self.has_swept.load(Ordering::Relaxed);
         let is_sweeping = if has_swept && !is_finished { Value::Bool(true) } else { Value::Null };
-        let mut memory = Map::from_iter([(SWEEPING.to_owned(), is_sweeping)]);
+        let mut memory = self.live.remember(&self.context, is_finished);
+        memory.insert(SWEEPING.to_owned(), is_sweeping);
         if self.has_read_joins.load(Ordering::Relaxed) {
             let swept_at = if has_swept && is_finished { self.context.began() } else { self.swept_at.unwrap_or(NEVER) };
             memory.insert(SWEPT_AT.to_owned(), swept_at.to_string().into());
@@ -194,6 +196,7 @@ impl AnalyticsEvents {
         let swept_at = context.memory.get(SWEPT_AT).and_then(Value::as_str).and_then(Timestamp::parse);
         let has_swept = context.memory.get(SWEEPING).is_some_and(|value| value == true);
         Self {
+            live: LiveSessions::new(&context),
             context,
             swept_at,
             fits_a_page: Mutex::default(),
@@ -259,7 +262,8 @@ impl AnalyticsEvents {
             let room = session.room.as_ref().map(|room| readable_id(Some(room.clone()), Some(&session.id), "room_id"));
             let room = room.transpose()?;
             self.push_moves(&mut outcome.rows, &session, fields.get("peers"));
-            let is_due = session.is_active || session.times.changed >= self.context.changed_since;
+            let has_changed = self.live.due(&self.context, &session.id, session.times).is_some();
+            let is_due = session.is_active || has_changed;
             if let Some(room) = room.filter(|_| asks && is_due).map(Cow::into_owned) {
                 let scope = Scope::Session { room, session: session.id.into_owned() };
                 outcome.children.push(Slice::new(&slice.phase, scope));
@@ -428,7 +432,8 @@ impl AnalyticsEvents {
         for event in events {
             let (record, id, time) = record_of(event, room)?;
             let comes_first = |request: &str| {
-                *locked(&self.came_with).entry(id.to_string()).or_insert_with(|| request.to_owned()) == request
+                let request = hash_of(request);
+                *locked(&self.came_with).entry(hash_of(&id)).or_insert(request) == request
             };
             if time >= from && request.is_none_or(comes_first) {
                 rows.push(&self.context.format, &record, Some(Times::new(time, time)));

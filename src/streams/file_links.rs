@@ -81,7 +81,9 @@ impl FileLinks {
 
     /// What the state remembers.
     pub(super) fn remember(&self, context: &StreamContext, is_finished: bool) -> Map<String, Json> {
-        let recheck = self.recheck.state(is_finished, context.began(), self.have_worked());
+        // Where there were more, a process that goes on has not looked at all of them.
+        let has_seen_all = !self.recheck.is_full() || context.since.sync_started_at.is_none();
+        let recheck = self.recheck.state(is_finished && has_seen_all, context.began(), self.have_worked());
         Map::from_iter([(RECHECKED.to_owned(), recheck), (LINKS_WORK.to_owned(), self.have_worked().into())])
     }
 

@@ -96,17 +96,22 @@ impl FileList {
     /// Reads on until files made before `time` appear; false when the list is found not to be newest
     /// first. Files of items with the id `below` or a later one are of no interest any more.
     pub(super) async fn read_back_to(&mut self, time: Timestamp, below: Option<&str>) -> Result<bool, StreamError> {
-        while !self.order.is_disproved && self.goes_back_to(time) {
+        while self.goes_back_to(time) {
             for file in self.next_page().await? {
                 self.keep(file, below);
             }
         }
-        Ok(!self.order.is_disproved)
+        Ok(!self.is_disproved())
+    }
+
+    /// Whether the list has been found not to be newest first.
+    pub(super) fn is_disproved(&self) -> bool {
+        self.order.is_disproved
     }
 
     /// Whether files made at or after `time` may follow.
     fn goes_back_to(&self, time: Timestamp) -> bool {
-        !self.is_complete && self.order.goes_back_to(time)
+        !self.is_complete && !self.order.is_disproved && self.order.goes_back_to(time)
     }
 
     async fn next_page(&mut self) -> Result<Vec<ListedFile>, StreamError> {
@@ -139,7 +144,8 @@ impl FileList {
         self.count_new(passed.values().flatten())
     }
 
-    /// Drops all that is left, because no item follows; how many of the files are new.
+    /// Drops all that is left, because no item follows, and reads on as far as files may be new, unless the list is found not
+    /// to be newest first; how many of the files are new.
     pub(super) async fn forget_all(&mut self) -> Result<u64, StreamError> {
         let mut new = self.forget_from("");
         while self.goes_back_to(self.changed_since) {

@@ -14,9 +14,7 @@
 //!   stream starts over without it: each item that is due is fetched alone, which has its files. That takes a
 //!   request an item, but no memory, and it goes on where it was cut.
 
-use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, BuildHasherDefault};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -29,7 +27,9 @@ use super::asset::{self, FILES, File};
 use super::file_links::{FileLinks, Linked, MEMORY};
 use super::file_list::{CLOCKS, FileList, files_page, is_newest_first, pages_ahead};
 use super::recheck::RECHECK;
-use super::stream::{LogLine, PageOutcome, Scope, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo};
+use super::stream::{
+    LogLine, PageOutcome, Scope, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo, hash_of,
+};
 use crate::api::{Endpoint, Get, members_of};
 use crate::records::Kind::{Entries, Integer, Number, Text, Time};
 use crate::records::{Column, Fields, Record, RecordError, Rows, Table, Times, Value, all_of, column};
@@ -145,7 +145,7 @@ impl Stream for WithFiles {
         let of_missing: u64 = locked(&self.missing).iter().filter_map(|item| alone.get(item)).sum();
         let strays = self.strays.load(Ordering::Relaxed) + of_missing;
         let mut lines = [self.items.log_lines(), self.links.log_lines()].concat();
-        if self.context.list() == Endpoint::RECORDINGS && strays > 0 {
+        if self.counts_strays() && strays > 0 {
             let (files, belong) = if strays == 1 { ("file", "belongs") } else { ("files", "belong") };
             lines.push(LogLine::Note(format!(
                 "{strays} new {files} {belong} to no recording, and {} not in `recordings`: files of live streams and \
@@ -177,6 +177,11 @@ impl WithFiles {
             item,
             prepare,
         })
+    }
+
+    /// Whether the log says how many new files belong to nothing that is listed.
+    fn counts_strays(&self) -> bool {
+        self.context.list() == Endpoint::RECORDINGS
     }
 
     /// A page, joined with the files that have been seen, as long as both lists are newest first.
@@ -215,8 +220,11 @@ impl WithFiles {
             (next, _) => slice.rest(next),
         };
         files.leave_at(rest.as_ref());
-        if rest.is_none() {
+        if rest.is_none() && self.counts_strays() {
             self.strays.fetch_add(files.forget_all().await?, Ordering::Relaxed);
+            if files.is_disproved() {
+                return Ok(start_over());
+            }
         }
         drop(files);
         let stream = Arc::clone(&self);
@@ -327,10 +335,6 @@ fn start_over() -> PageOutcome {
 
 fn items(list: &str, ids: impl IntoIterator<Item = String>) -> Vec<Slice> {
     ids.into_iter().map(|id| Slice::new(list, Scope::Item { item: id })).collect()
-}
-
-fn hash_of(id: &str) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(id)
 }
 
 /// What is kept of an item between its page and its record.

@@ -6,7 +6,7 @@
 //! | `slice` | what is left to read, in pieces that a saved state can hold |
 //! | `skipped` | items that are not there, or that 100ms refuses to give |
 //! | `paged_list` | a list that is paged by id: the whole of a plain stream, but for its columns |
-//! | `session` | a session: the people in it and their ids, when it began and ended |
+//! | `session` | a session: the people in it and their ids, when it began and ended; which ones are going on |
 //! | `template_parents` | a stream below templates: the templates that are read, each asked for its parts |
 //! | `files`, `asset`, `file_list`, `file_links` | items that are joined with their files, and links to them |
 //! | `recheck` | items that following syncs look at again |

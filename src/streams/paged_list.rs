@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use super::session::{LONGEST, LiveSessions};
+use super::session::{ACTIVE, LONGEST, LiveSessions};
 use super::stream::{PageOutcome, PageStats, Slice, Stream, StreamContext, StreamError};
 use crate::records::{Fields, PersonalData, Record, RecordError, Rows, Times};
 
@@ -19,17 +19,17 @@ pub(super) type Derive = for<'a> fn(Fields<'a>, &PersonalData) -> Result<(Times,
 /// is not documented. Only these can be divided by time: the others have no filters at all.
 pub(super) struct PagedList {
     pub(super) context: StreamContext,
-    /// Of sessions: those that are going on. Of those that have ended, only the ones are read that may have changed since
-    /// the cursor, by their creation; other items may change at any age.
+    /// For sessions: those that are going on. Of ended sessions only those are read that were created late enough to have
+    /// changed since the cursor; other items may change at any age.
     pub(super) live: Option<LiveSessions>,
     pub(super) derive: Derive,
 }
 
 impl Stream for PagedList {
     fn begin(&self, phase: &'static str) -> Option<Slice> {
-        let is_last = self.context.description.phases.last() == Some(&phase);
         Some(match self.live {
-            Some(_) if is_last => Slice::since(phase, self.context.since.created(LONGEST)),
+            Some(_) if phase != ACTIVE => Slice::since(phase, self.context.since.created(LONGEST)),
+            // All sessions that are going on, however long ago they began: they are few.
             _ => Slice::whole(phase),
         })
     }
@@ -58,14 +58,14 @@ impl PagedList {
     fn rows(&self, slice: &Slice, page: Vec<Fields<'_>>) -> Result<(Rows, Option<PageStats>), RecordError> {
         let (mut rows, mut seen) = (Rows::default(), None);
         for fields in page {
-            let live = self.live.as_ref().map(|live| fields.id().map(|id| (live, id))).transpose()?;
+            let id = fields.id()?;
             let (times, records) = (self.derive)(fields, &self.context.format.personal)?;
             PageStats::note(&mut seen, slice, times.created);
             if !slice.window().takes(times.created) {
                 continue;
             }
-            let due = match live {
-                Some((live, id)) => live.due(&self.context, &id, times),
+            let due = match &self.live {
+                Some(live) => live.due(&self.context, &id, times),
                 None => Some(times).filter(|times| self.context.is_due(times)),
             };
             if due.is_some() {

@@ -85,7 +85,7 @@ pub(super) const INFO: StreamInfo = StreamInfo {
     })
 };
 
-/// Ended sessions a page: a sync that is cut asks again for the measurements of the pages it was at.
+/// Ended sessions per page: a sync that is cut asks again for the measurements of the pages it was at.
 const SESSIONS_PER_PAGE: u64 = 10;
 /// So many people of a page may be asked for at once: as many as there can be workers.
 const AT_ONCE: usize = 50;
@@ -193,11 +193,11 @@ impl PeerQuality {
     }
 }
 
-/// A session that has ended, and who was in it.
+/// A session, and who was in it.
 struct Ended {
     id: String,
     room: Option<String>,
-    /// The cursor is its end. 100ms may say that it is over long after the last person has left.
+    /// The cursor is its end, once it has ended. 100ms may say that it is over long after the last person has left.
     times: Times,
     peers: Vec<String>,
     /// How many of them have no id at 100ms.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::records::Timestamp;
 use crate::seams::{self, locked};
 
-/// For how long.
+/// How long a file that is not finished, or a missing link, is looked at again.
 pub(super) const RECHECK: TimeDelta = TimeDelta::hours(72);
 /// A state holds no more of them: about 8 KB.
 const MOST: usize = 200;
@@ -52,6 +52,12 @@ impl Recheck {
         self.saved.is_empty()
     }
 
+    /// Until when those are looked at again of which all stand in the state.
+    pub(super) fn last(&self) -> Option<Timestamp> {
+        // A state has a whole second more, and of those that share the last second, some may be missing.
+        self.saved.values().max().map(|until| *until - TimeDelta::seconds(2))
+    }
+
     /// Whether there may have been more than the state could hold.
     pub(super) fn is_full(&self) -> bool {
         self.saved.len() >= seams::memory(MOST)
@@ -84,7 +90,7 @@ impl Recheck {
         let ids: BTreeSet<&String> = self.saved.keys().chain(found.keys()).collect();
         let all = ids.into_iter().filter_map(|id| Some((id, latest(id)?)));
         let mut all: Vec<_> = all.filter(|(_, until)| !is_finished || *until > began).collect();
-        all.sort_by_key(|(_, until)| std::cmp::Reverse(*until));
+        all.sort_by_key(|(_, until)| *until);
         all.truncate(seams::memory(MOST));
         // A whole second more rather than less.
         all.into_iter().map(|(id, until)| json!([id, until.as_micros().div_euclid(1_000_000) + 1])).collect()
@@ -111,12 +117,12 @@ mod tests {
         first.note("c", Some(at(1)));
         first.note("d", None);
         let saved = first.state(true, at(2), true);
-        assert_eq!(ids(&saved), ["a", "b"]);
+        assert_eq!(ids(&saved), ["b", "a"]);
         let next = Recheck::of(Some(&saved));
         assert!(next.until("a") >= Some(at(72)) && next.until("d").is_none() && !next.is_full());
         assert_eq!(next.below("b").collect::<Vec<_>>(), ["a"]);
         next.note("a", None);
-        assert_eq!(ids(&next.state(false, at(3), true)), ["a", "b"], "it may have to be written once more");
+        assert_eq!(ids(&next.state(false, at(3), true)), ["b", "a"], "it may have to be written once more");
         assert_eq!(ids(&next.state(true, at(3), true)), ["b"]);
         assert_eq!(ids(&next.state(true, at(61), true)), [""; 0]);
     }
@@ -138,8 +144,9 @@ mod tests {
             all.note(&format!("66321880f1f77bcf86cd{number:04}"), Some(at(number)));
         }
         let saved = all.state(true, at(0), true);
-        assert!(ids(&saved)[0].ends_with("0999"), "those that are looked at for longest");
-        assert!(saved.to_string().len() < 8_300 && Recheck::of(Some(&saved)).is_full());
+        let next = Recheck::of(Some(&saved));
+        assert!(ids(&saved)[199].ends_with("0200"), "at 0, 0 is over");
+        assert!(saved.to_string().len() < 8_300 && next.is_full() && next.last() < Some(at(200)));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A session and the people in it, read in one way for every stream that looks at them.
+//! A session and the people in it, read in one way for every stream that looks at them; and which sessions are going on.
 //!
 //! The id of a person is the one in the entry, or else the key of the entry. Where 100ms gives neither, the id is
 //! derived from the session, the time of joining and the name, so that it is the same in every stream and sync: the
@@ -116,43 +116,53 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The sessions that are going on. Where 100ms gives no `ended_at`, no time need tell that a session has ended:
+/// The sessions that are going on. Where 100ms gives no `ended_at`, it can be that no time says that a session has ended:
 /// `updated_at` may have moved before, and people may have no `left_at`. So the state names the sessions that a sync has
 /// seen going on, and the next one reads their ends whatever their times are.
 pub(super) struct LiveSessions {
     recheck: Recheck,
-    /// Whether all that the syncs before have seen going on are known.
-    are_known: bool,
+    /// All sessions that earlier syncs have seen going on are known, if they ended before this at the latest. Of others
+    /// without a dated end, each may have been one.
+    known_before: Option<Timestamp>,
+    is_resumed: bool,
 }
 
 impl LiveSessions {
     /// The key of the state that names them.
-    const KEY: &str = "live";
+    pub(super) const KEY: &str = "live";
     /// The keys of a state.
     pub(super) const MEMORY: &[&str] = &[Self::KEY];
 
     pub(super) fn new(context: &StreamContext) -> Self {
-        let saved = context.memory.get(Self::KEY);
+        let saved = context.memory.get(Self::KEY).filter(|saved| saved.is_array());
         let recheck = Recheck::of(saved);
-        let are_known = saved.is_some_and(Json::is_array) && !recheck.is_full();
-        Self { recheck, are_known: are_known || !context.since.follows_a_sync() }
+        let is_resumed = context.since.sync_started_at.is_some();
+        let is_first = !context.since.follows_a_sync() && !is_resumed;
+        let known_before = match saved {
+            Some(_) if recheck.is_full() => recheck.last(),
+            _ => (saved.is_some() || is_first).then_some(Timestamp::MAX),
+        };
+        Self { recheck, known_before, is_resumed }
     }
 
-    /// The times by which the session `id` is read in this sync, if it is. Where it is not known which sessions were going
-    /// on, those whose end is not dated are read as long as a sync may have seen them so.
+    /// The times by which the session `id` is read in this sync, if it is. Where it is not known whether it was going on,
+    /// it is read if its end is not dated and a sync may have seen it so.
     pub(super) fn due(&self, context: &StreamContext, id: &str, times: Times) -> Option<Times> {
         self.recheck.note(id, times.ends_by);
         let was_live = self.recheck.until(id).is_some() && times.changed >= context.since.start_date;
-        let recheck_until = if self.are_known { times.changed } else { times.recheck_until };
-        let times = Times { recheck_until, ..times };
+        let is_known = self.known_before.is_some_and(|known_before| times.recheck_until < known_before);
+        let times = if is_known { Times { recheck_until: times.changed, ..times } } else { times };
         (was_live && times.ends_by.is_none() || context.is_due(&times)).then_some(times)
     }
 
-    /// What the state remembers: nothing as long as a process that knew nothing of them has read a part.
+    /// What the state remembers: `null` where a part of the sync was read by a process that did not know them all.
     pub(super) fn remember(&self, context: &StreamContext, is_finished: bool) -> Map<String, Json> {
-        let has_read_all = is_finished && context.since.sync_started_at.is_none();
-        let is_whole = self.are_known || has_read_all;
-        let live = if is_whole { self.recheck.state(is_finished, context.began(), true) } else { Json::Null };
+        let are_known = self.known_before == Some(Timestamp::MAX);
+        let live = match is_finished {
+            false if !are_known => context.memory.get(Self::KEY).cloned().unwrap_or_default(),
+            true if !are_known && self.is_resumed => Json::Null,
+            _ => self.recheck.state(is_finished, context.began(), true),
+        };
         Map::from_iter([(Self::KEY.to_owned(), live)])
     }
 }

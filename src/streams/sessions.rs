@@ -42,7 +42,6 @@ pub(super) const INFO: StreamInfo = StreamInfo {
     memory: LiveSessions::MEMORY,
     sample: |client, info| info.sampled(client, Some(false)),
     ..StreamInfo::new("sessions", &TABLE, &[Endpoint::SESSIONS], PHASES, |context| {
-        // All of those that are going on, however long ago they began: they are few.
         Arc::new(PagedList { live: Some(LiveSessions::new(&context)), context, derive })
     })
 };

@@ -126,7 +126,7 @@ impl Slice {
     /// What is left of a single page that was read again and is followed by `rest` this time. Only the token that
     /// followed it ends it: ids that descend by chance are no proof of a list's order.
     pub fn left_of_page(&self, rest: Option<Self>) -> Option<Self> {
-        rest.filter(|rest| rest.token != self.ends_at)
+        rest.filter(|rest| rest.goes_below() != self.ends_at.as_deref())
     }
 
     /// The period of time, which is open at both ends for all but a window.

@@ -1,5 +1,7 @@
 //! The contract between a stream and the engine that reads it.
 
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{BuildHasher, BuildHasherDefault};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -191,6 +193,11 @@ pub(super) async fn first_page<R>(
 /// The sample of a stream whose fields are not those of an item of its list.
 pub(super) fn nothing<'c>(_: &'c Client, _: &'static StreamInfo) -> Sampled<'c> {
     Box::pin(async { Ok(Map::new()) })
+}
+
+/// Stands for a text where there are many.
+pub(super) fn hash_of(text: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(text)
 }
 
 /// All of these rows.

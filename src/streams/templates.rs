@@ -36,15 +36,14 @@ static TABLE: Table = Table {
     ],
 };
 
-pub(super) const INFO: StreamInfo = StreamInfo {
-    ..StreamInfo::new("templates", &TABLE, &[Endpoint::TEMPLATES], &["templates"], |context| {
+pub(super) const INFO: StreamInfo =
+    StreamInfo::new("templates", &TABLE, &[Endpoint::TEMPLATES], &["templates"], |context| {
         Arc::new(PagedList {
             context,
             live: None,
             derive: |fields, _| Record::timed(&TABLE, fields).map(|(times, template)| (times, vec![template])),
         })
-    })
-};
+    });
 
 #[cfg(test)]
 mod tests {

@@ -168,7 +168,8 @@ impl Round<'_> {
     /// New events, and one in five that should have come before. Half of them are of sessions under
     /// way; the others may be of any session of the last month, or of none, in any room.
     pub(super) fn add_events(&mut self, before: Time, count: usize) {
-        let late_from = before - LATE;
+        // What shows late is late twice: together they must not be later than a connector looks back.
+        let late_from = if self.workspace.lag.is_none() { before - LATE } else { self.now - LATE };
         let workspace = &mut *self.workspace;
         let maker = EventMaker::new(&workspace.rooms, &workspace.sessions, self.now);
         let busy = maker.busiest_room();
@@ -176,7 +177,7 @@ impl Round<'_> {
         let made: Vec<Event> = (0..count)
             .map(|number| {
                 let timestamp = match number % 5 {
-                    0 => self.random.time_between(late_from, before),
+                    0 => self.random.time_between(late_from, before.max(late_from)),
                     _ => self.random.time_between(self.earliest, self.now),
                 };
                 let kind = self.random.below(90);
