@@ -34,8 +34,6 @@ pub enum Level {
     Info,
     /// Something is not as it should be, and the connector continues.
     Warn,
-    /// Somebody must act.
-    Error,
 }
 
 /// A stream on offer.

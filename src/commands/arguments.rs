@@ -11,7 +11,6 @@ const VERSION: &str = env!("SOURCE_100MS_VERSION");
 
 const CONFIG_HELP: &str = "The configuration, a JSON file; `-` means standard input";
 
-/// Reads rooms, sessions, recordings and more from 100ms, in the Airbyte protocol.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "source-100ms", version = VERSION, about,
     subcommand_required = true, arg_required_else_help = true, after_help = ALL_EXAMPLES)]
@@ -86,7 +85,7 @@ pub(super) struct ReadArguments {
     /// Where the last read ended: its state, or the STATE messages it wrote
     #[arg(long, value_name = "FILE", conflicts_with = "output")]
     pub(super) state: Option<PathBuf>,
-    /// Writes a `.jsonl` file for each stream and `state.json` to this folder, and continues from there the next time
+    /// Writes a `.jsonl` file for each stream and `state.json` to this folder; with `--incremental`, a read continues from there
     #[arg(long, value_name = "FOLDER")]
     pub(super) output: Option<PathBuf>,
     /// Writes what the read has done to this file, as JSON: records, requests, refusals, seconds, warnings

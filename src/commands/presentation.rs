@@ -33,7 +33,7 @@ fn view(arguments: &Arguments, environment: &Environment) -> Result<View, &'stat
         Command::Read(_) if !arguments.json && is_seen => return Err(ADVICE),
         // Whoever wants messages on the screen wants nothing else there.
         Command::Read(_) if is_watched && !is_seen => View::MessagesAndProgress,
-        Command::Discover { configured: true, .. } => View::ConfiguredCatalog,
+        Command::Discover { configured: true, .. } if !arguments.json => View::ConfiguredCatalog,
         _ if arguments.json || !is_seen => View::Messages,
         Command::Discover { streams, .. } if !streams.is_empty() => View::Columns,
         _ => View::Answer,
@@ -42,7 +42,7 @@ fn view(arguments: &Arguments, environment: &Environment) -> Result<View, &'stat
 
 const ADVICE: &str = "\
 `read` would fill this screen with messages. Choose where they go:
-  --output FOLDER   writes a file for each stream, and goes on from there the next time
+  --output FOLDER   writes a file for each stream, and with `--incremental` goes on from there the next time
   > FILE or | ...   writes the messages to a file or to another program
   --json            writes the messages to this screen after all";
 
@@ -99,7 +99,7 @@ impl Presentation {
         }
         let saved = self.progress.saved();
         let how = match (&self.folder, saved.is_empty()) {
-            (_, true) => "Stopped before anything was saved. Run the command again to start over.".to_owned(),
+            (_, true) => "Stopped before any record was saved. Run the same command again.".to_owned(),
             (Some(_), false) => {
                 format!("Stopped. Saved with their state: {saved}. Run the same command again to continue from there.")
             }
@@ -113,7 +113,12 @@ impl Presentation {
 
 fn open_summary(path: &Path) -> Result<Shared<Summary>, Failure> {
     Summary::at(path).map(Mutex::new).map(Arc::new).map_err(|error| {
-        let problem = format!("cannot be written ({}): name one that you may write to", error.kind());
+        let problem = match error.kind() {
+            ErrorKind::AlreadyExists => "holds something else than an earlier summary: name another file".to_owned(),
+            kind => {
+                format!("cannot be written ({kind}): name a file in a folder that exists and that you may write to")
+            }
+        };
         Failure::file("summary", &path.display().to_string(), &problem)
     })
 }

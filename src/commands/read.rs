@@ -44,6 +44,10 @@ pub(super) async fn run(
     if let Some((level, remark)) = remark {
         output.log(level, remark).await?;
     }
+    if arguments.state.is_some() && !arguments.streams.is_empty() && !arguments.incremental {
+        let remark = "Without `--incremental`, `--state` is used for nothing but a full read that was cut.";
+        output.log(Level::Info, remark).await?;
+    }
     Sync { selected, config, client, saved, presentation, output }.run(stop).await
 }
 

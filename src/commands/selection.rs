@@ -43,18 +43,13 @@ pub(super) fn of_names(names: &[String], is_incremental: bool) -> Result<Selecti
         sync_mode: mode(stream.name, is_incremental),
         columns: None,
     };
-    let streams: Vec<_> = named(names)?.into_iter().map(configured).collect();
-    if streams.is_empty() {
-        let names = names_of(streams::every());
-        return Err(Failure::config(format!("`--streams` names no stream: choose among {names}.")));
-    }
-    Ok((streams, None))
+    Ok((named(names)?.into_iter().map(configured).collect(), None))
 }
 
 /// The streams with these names, each once, in this order.
 ///
 /// # Errors
-/// When there is no such stream.
+/// When there is no such stream, or when none of the names is one.
 pub(super) fn named(names: &[String]) -> Result<Vec<&'static StreamInfo>, Failure> {
     let mut found: Vec<&'static StreamInfo> = Vec::new();
     for name in names.iter().filter(|name| !name.is_empty()) {
@@ -62,6 +57,10 @@ pub(super) fn named(names: &[String]) -> Result<Vec<&'static StreamInfo>, Failur
         if found.iter().all(|other| other.name != stream.name) {
             found.push(stream);
         }
+    }
+    if found.is_empty() && !names.is_empty() {
+        let names = names_of(streams::every());
+        return Err(Failure::config(format!("`--streams` names no stream: choose among {names}.")));
     }
     Ok(found)
 }

@@ -156,11 +156,13 @@ fn texts(typed: &Map<String, Value>, key: &str) -> Vec<String> {
 /// The credentials, or the key that is wrong and why.
 fn credentials(typed: &Map<String, Value>) -> Result<Credentials, (String, String)> {
     let fault = |key: &str, problem: &str| Err((key.to_owned(), problem.to_owned()));
+    let has_token = given(typed, "management_token").is_some();
     let (holder, above) = match given(typed, "credentials") {
+        // Where Airbyte's own connector keeps it.
+        Some(Value::Object(credentials)) if credentials.is_empty() && has_token => (typed, ""),
         Some(Value::Object(credentials)) => (credentials, "credentials."),
         Some(_) => return fault("credentials", "is not an object: choose app credentials or a management token"),
-        // Where Airbyte's own connector keeps it.
-        None if given(typed, "management_token").is_some() => (typed, ""),
+        None if has_token => (typed, ""),
         None => {
             return fault("credentials", "is missing: give an app access key and app secret, or a management token");
         }
@@ -244,7 +246,7 @@ fn salt(typed: &Map<String, Value>) -> Checked<String> {
 fn salt_without_use(typed: &Map<String, Value>) -> Option<String> {
     let is_used = given(typed, "personal_data").is_some_and(|choice| choice == "hash");
     (given(typed, SALT).is_some() && !is_used).then(|| {
-        format!("The setting `{SALT}` has no effect unless `personal_data` is `hash`: remove one, or set the other.")
+        format!("The setting `{SALT}` has no effect unless `personal_data` is `hash`: remove `{SALT}`, or set `personal_data` to `hash`.")
     })
 }
 

@@ -58,6 +58,9 @@ struct Saved {
     /// The file has not taken its place yet.
     #[serde(default)]
     is_part: bool,
+    /// Whether the file is that of an earlier read, and not of somebody who keeps a state of the same form here.
+    #[serde(skip)]
+    is_ours: bool,
 }
 
 /// The file that the rows of a stream are written to.
@@ -94,7 +97,8 @@ impl Folder {
     /// Remembers what `state.json` says.
     pub fn remember(&mut self, states: &SavedStates) {
         for (stream, covered) in &states.files {
-            self.saved.insert(stream.clone(), Saved::deserialize(covered).unwrap_or_default());
+            let saved = Saved::deserialize(covered).unwrap_or_default();
+            self.saved.insert(stream.clone(), Saved { is_ours: true, ..saved });
         }
         for (stream, state) in &states.by_stream {
             self.saved.entry(stream.clone()).or_default().state = state.clone();
@@ -137,7 +141,8 @@ impl Folder {
             && saved.agrees_with(&self.file_of(stream, false), whole)?
         {
             if whole > saved.bytes {
-                let text = format!("What {name} has after the last state is removed and read again.");
+                let text =
+                    format!("What {name} has after the last state is removed; the records among it are read again.");
                 remark = Some((Level::Info, text));
             }
             (true, false, saved.bytes)
@@ -147,7 +152,7 @@ impl Folder {
             );
             remark = Some((Level::Warn, text));
             (true, false, whole)
-        } else if whole > 0 && !self.saved.contains_key(stream) && !self.overwrite {
+        } else if whole > 0 && !saved.is_ours && !self.overwrite {
             return Err(Error::other(format!(
                 "{name} has rows, and no state says where they are from: name another folder, or add `--overwrite` to replace them."
             )));
@@ -199,9 +204,9 @@ impl Folder {
     /// Opens the file for the rows of `stream`, which keeps `length` bytes.
     fn open(&mut self, stream: &str, is_part: bool, mut length: u64) -> io::Result<Rows> {
         if !is_part {
-            if !self.saved.contains_key(stream) {
-                // From now on the file is ours, also if the process is killed before the first state.
-                self.saved.insert(stream.to_owned(), Saved::default());
+            let saved = self.saved.entry(stream.to_owned()).or_default();
+            if !std::mem::replace(&mut saved.is_ours, true) {
+                // From now on it is so, also if the process is killed before the first state.
                 self.save()?;
             }
             // Left by a full read that was killed before its first state.
@@ -229,7 +234,7 @@ impl Folder {
         // It fails for a file that somebody has emptied, which is found out below.
         let end = end_of(file, bytes).ok();
         let is_part = self.rows.get(stream).is_some_and(|rows| rows.is_part);
-        self.saved.insert(stream.to_owned(), Saved { state: state.clone(), bytes, end, is_part });
+        self.saved.insert(stream.to_owned(), Saved { state: state.clone(), bytes, end, is_part, is_ours: true });
         self.save_what_is_there()
     }
 
@@ -257,7 +262,7 @@ impl Folder {
         };
         let touched = self.rows.iter().find(is_touched).map(|(stream, _)| stream.clone());
         if let Some(stream) = &touched {
-            self.saved.insert(stream.clone(), Saved::default());
+            self.saved.insert(stream.clone(), Saved { is_ours: true, ..Saved::default() });
         }
         self.save()?;
         match touched {
@@ -273,7 +278,13 @@ impl Folder {
             // It may be the folder of another process by now.
             return Err(Error::other("the folder was removed or cleared during the read"));
         }
-        let entry = |(stream, saved): (&String, &Saved)| json!({"type": "STREAM", "stream": {"stream_descriptor": {"name": stream}, "stream_state": saved.state}, "file": saved});
+        let entry = |(stream, saved): (&String, &Saved)| {
+            let mut entry = json!({"type": "STREAM", "stream": {"stream_descriptor": {"name": stream}, "stream_state": saved.state}});
+            if saved.is_ours {
+                entry["file"] = json!(saved);
+            }
+            entry
+        };
         let list: Vec<Value> = self.saved.iter().map(entry).collect();
         let new = self.path.join(NEW_STATE);
         let _ = fs::remove_file(&new);

@@ -47,7 +47,6 @@ impl<A: Write + Send, R: Write + Send> Sink for Screen<A, R> {
             Message::Log { level: Level::Debug, text } => remark("  ", text),
             Message::Log { level: Level::Info, text } => remark("", text),
             Message::Log { level: Level::Warn, text } => remark("Warning: ", text),
-            Message::Log { level: Level::Error, text } => remark("Error: ", text),
             Message::Error { message, .. } => remark("Error: ", message),
             Message::Spec { form, .. } => writeln!(answer, "{form:#}"),
             Message::ConnectionStatus { problem: None } => {

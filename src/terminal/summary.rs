@@ -1,12 +1,12 @@
 //! What a read has done, as a JSON file for those who watch it (`read --summary`). `docs/100ms.md` describes it.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::airbyte::{Level, Message, StreamStatus};
 use crate::api::RetryStats;
@@ -44,8 +44,12 @@ impl Summary {
     /// A summary that will be written to `path`.
     ///
     /// # Errors
-    /// When the file cannot be opened for writing.
+    /// When the file cannot be opened for writing; [`ErrorKind::AlreadyExists`] when it holds something else than an
+    /// earlier summary.
     pub fn at(path: &Path) -> io::Result<Self> {
+        if path.is_file() && !may_be_replaced(&std::fs::read(path)?) {
+            return Err(Error::from(ErrorKind::AlreadyExists));
+        }
         std::fs::OpenOptions::new().create(true).append(true).open(path)?;
         let total = Counts { began: Some(Instant::now()), ..Counts::default() };
         let (streams, warnings, errors) = Default::default();
@@ -91,6 +95,12 @@ impl Summary {
         self.total.reached(if is_complete { StreamStatus::Complete } else { StreamStatus::Incomplete });
         std::fs::write(&self.path, format!("{:#}\n", json!(self)))
     }
+}
+
+/// Whether a file is empty or an earlier summary.
+fn may_be_replaced(content: &[u8]) -> bool {
+    let earlier: Map<String, Value> = serde_json::from_slice(content).unwrap_or_default();
+    content.is_empty() || ["version", "streams", "refusals", "retries"].iter().all(|key| earlier.contains_key(*key))
 }
 
 impl Counts {
