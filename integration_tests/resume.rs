@@ -9,25 +9,35 @@ use crate::harness::{Call, busy_fake, catalog, config, incremental_streams, offe
 use crate::messages::{Message, Transcript};
 use crate::platform::Warehouse;
 
-/// Records after the last state of their stream: what a cut may cost again.
-fn uncovered(transcript: &Transcript, mut uncovered: BTreeMap<String, usize>) -> BTreeMap<String, usize> {
+/// The keys of records that were written after the last state of their run, and that no later run has covered by one: what
+/// cuts may cost again, by stream.
+type Uncovered = BTreeMap<String, BTreeSet<String>>;
+
+fn note_uncovered(uncovered: &mut Uncovered, transcript: &Transcript) {
+    let mut since_state = Uncovered::new();
     for message in &transcript.messages {
         match message {
-            Message::Record { record } => *uncovered.entry(record.stream.clone()).or_default() += 1,
+            Message::Record { record } => {
+                since_state.entry(record.stream.clone()).or_default().insert(record.key());
+            }
             Message::State { state } => {
-                uncovered.insert(state.stream.stream_descriptor.name.clone(), 0);
+                let stream = &state.stream.stream_descriptor.name;
+                let covered = since_state.remove(stream).unwrap_or_default();
+                uncovered.entry(stream.clone()).or_default().retain(|key| !covered.contains(key));
             }
             _ => {}
         }
     }
-    uncovered
+    for (stream, mut keys) in since_state {
+        uncovered.entry(stream).or_default().append(&mut keys);
+    }
 }
 
 /// Reads with kills until a run comes to its end; checks the promises of every piece of output.
 fn read_with_kills(fake: &Fake, mode: &str, seed: u64) -> (Warehouse, usize) {
     let mut random = fastrand::Rng::with_seed(seed);
     let (mut warehouse, mut kills) = (Warehouse::default(), 0);
-    let mut owed: BTreeMap<String, usize> = BTreeMap::new();
+    let mut owed = Uncovered::new();
     let mut seen = BTreeSet::new();
     loop {
         // What is complete is left out by a full refresh only while another of its streams was cut: else it begins
@@ -43,11 +53,10 @@ fn read_with_kills(fake: &Fake, mode: &str, seed: u64) -> (Warehouse, usize) {
         for stream in incremental_streams() {
             let again = transcript.records_of(stream).filter(|record| !seen.insert((stream, record.key()))).count();
             // A page for each worker was fetched and perhaps written when the kill came.
-            let allowed = owed.get(stream).copied().unwrap_or(0) + 10 * 100;
+            let allowed = owed.get(stream).map_or(0, BTreeSet::len) + 10 * 100;
             assert!(again <= allowed, "{stream}: {again} records again, {allowed} allowed");
         }
-        // A run that is killed before its first state adds to what the one before it left.
-        owed = uncovered(&transcript, owed);
+        note_uncovered(&mut owed, &transcript);
         warehouse.load(&transcript);
         if run.status.success() {
             return (warehouse, kills);
