@@ -6,7 +6,7 @@ import altair as alt
 import pandas
 import streamlit as st
 
-from marts import DATABASE, NotThere, ask, asks_for, need, need_rows, plain
+from marts import NotThere, database_name, ask, asks_for, need, need_rows, plain
 
 DAYS = {"7 days": 7, "30 days": 30, "90 days": 90, "1 year": 365, "All": 36500}
 WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
@@ -148,7 +148,7 @@ def participation() -> None:
         st.altair_chart(alt.Chart(pandas.DataFrame(reached)).mark_bar().encode(
             y=alt.Y("step:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)), x="people:Q", tooltip=["step", "people"],
         ), height=200)  # fmt: skip
-        st.caption("From the events, which 100ms keeps for 30 days. A failure before the join counts as one.")
+        st.caption("From the events, which 100ms keeps for 30 days. A failure before the join counts as a failure, too.")
     st.subheader("Why did they leave?")
     if asks_for("webhook_events", "leave_reasons"):
         reasons = ask("""
@@ -166,7 +166,7 @@ def drop_off(early: pandas.DataFrame) -> None:
     early["unusual"] = early.share_of_leaves > usual + 3 * (usual * (1 - usual) / early.leaves) ** 0.5
     bars(early, "day", "share_of_leaves", UNUSUAL, format="%")
     odd = ", ".join(str(day)[:10] for day in early[early.unusual].day)
-    st.write(f"{usual:.0%} of all who left did so early. " + (f"It was unusually many on {odd}." if odd else "On no day was it unusually many."))
+    st.write(f"{usual:.0%} of all who left did so early. " + (f"Unusually many did on {odd}." if odd else "On no day did unusually many."))
 
 
 def peak_hours() -> None:
@@ -233,8 +233,9 @@ def failures() -> None:
         where hour >= :since and hour < :until order by hour""", **days)  # fmt: skip
     if need_rows(hours, "events"):
         odd = hours[hours.unusual]
-        told = f"**{hours.failures.sum():,} failures** and {hours.disconnects.sum():,} disconnects, next to {hours.joins.sum():,} joins."
-        st.write(f"{told} **{len(odd) or 'No'} hours had unusually many**, compared with the same hour of other weeks.")
+        failures, disconnects, joins = (counted(hours[name].sum(), name[:-1]) for name in ["failures", "disconnects", "joins"])
+        st.write(f"There were **{failures}** and {disconnects}, next to {joins}.")
+        st.write(f"**{counted(len(odd), 'hour').capitalize()} had unusually many failures**, compared with the same hour of other weeks.")
         if len(odd):
             table(odd.nlargest(50, "failures")[["hour", "failures", "usual_failures", "joins"]].round(1))
         shown = hours[hours.failures > 0]
@@ -270,7 +271,9 @@ def live_now() -> None:
     people = ask("""
         select coalesce(room_name, room_id) as room, called as person, role, joined_at, session_id
         from {who_is_live} order by room, joined_at""")
-    newest = ask("select max(coalesce(extracted_at, newest)) as newest from {loaded_streams}").newest[0]
+    newest = ask("""
+        select coalesce(max(case when stream = 'active_room_peers' then extracted_at end), max(coalesce(extracted_at, newest))) as newest
+        from {loaded_streams}""").newest[0]
     st.caption(f"As of the last sync ({newest:%Y-%m-%d %H:%M} UTC). Sync `active_room_peers` more often for a fresher answer.")
     if people.empty:
         st.info(
@@ -310,7 +313,7 @@ def support() -> None:
         return
     if not stays.empty:
         names = plain(", ".join(stays.called.unique()[:3]))
-        st.write(f"**{names}**: {stays.session_id.nunique():,} sessions, {len(stays):,} joins, {stays.minutes.sum():,.0f} minutes in all.")
+        st.write(f"**{names}**: {counted(stays.session_id.nunique(), 'session')}, {counted(len(stays), 'join')}, {counted(round(stays.minutes.sum()), 'minute')} in all.")
     if not outside.empty:
         st.subheader("Did not get in")
         table(outside)
@@ -320,7 +323,7 @@ def support() -> None:
 
 def one_session(sessions: pandas.DataFrame, stays: pandas.DataFrame) -> None:
     names = {
-        row.Index: f"{row.started_at:%Y-%m-%d %H:%M} · {row.room_name or row.room_id} · {row.people} people"
+        row.Index: f"{row.started_at:%Y-%m-%d %H:%M} · {row.room_name or row.room_id} · {counted(row.people, 'person')}"
         for row in sessions.itertuples()
     }
     label = "The session" if len(names) == 1 else f"One of {len(names)} sessions"
@@ -333,22 +336,24 @@ def one_session(sessions: pandas.DataFrame, stays: pandas.DataFrame) -> None:
 
 
 def counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count or 'no'} {what}s"
+    many = {"person": "people"}.get(what, f"{what}s")
+    return f"{count:,} {what}" if count == 1 else f"{f'{count:,}' if count else 'no'} {many}"
 
 
 def told(session: pandas.Series) -> list[str]:
     """What a session was like, and why, in sentences."""
-    length = "is still going on" if session.is_live else f"lasted {session.minutes:.0f} minutes"
+    length = "is still going on" if session.is_live else f"lasted {counted(round(session.minutes), 'minute')}"
     room = plain(session.room_name or session.room_id)
     causes = ask("""
         select what, coalesce(error_name, reason, 'no reason given') as why, count(*) as times from {failures}
         where session_id = :session group by 1, 2 order by 3 desc, 1, 2 limit 8""", session=session.name)  # fmt: skip
+    again = f"people joined again {counted(session.rejoins, 'time')}" if session.rejoins else "nobody joined again"
     failed = "; ".join(f"{row.what} ({plain(row.why)}, {row.times}×)" for row in causes.itertuples())
     return [
         f"The session took place in the room “{room}”, started on {session.started_at:%Y-%m-%d at %H:%M} UTC and {length}.",
-        f"{session.people} people joined {session.joins} times; at most {session.peak_people} were in it at the same time.",
-        f"{counted(session.left_early, 'stay').capitalize()} ended early; joined again: {counted(session.rejoins, 'time')}.",
-        f"Somebody {failed}." if failed else "No failure was reported.",
+        f"{counted(session.people, 'person').capitalize()} joined {counted(session.joins, 'time')}; at most {session.peak_people} were in it at the same time.",
+        f"{counted(session.left_early, 'stay').capitalize()} ended early; {again}.",
+        f"What failed: {failed}." if failed else "No failure was reported.",
         RECORDING[session.recording_outcome],
     ]
 
@@ -368,7 +373,7 @@ page = st.navigation([
     st.Page(function, title=path.replace("-", " ").capitalize(), url_path=path, default=path == "usage")
     for path, function in PAGES.items()
 ])  # fmt: skip
-st.sidebar.caption(f"All times are in UTC. Reads `{DATABASE.rpartition('/')[2]}`.")
+st.sidebar.caption(f"All times are in UTC. Reads `{database_name()}`.")
 try:
     page.run()
 except NotThere as error:

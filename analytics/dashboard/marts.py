@@ -2,6 +2,7 @@
 
 import os
 import re
+from urllib.parse import urlsplit
 
 import duckdb
 import pandas
@@ -13,6 +14,14 @@ from psycopg.types.numeric import FloatLoader
 DATABASE = os.environ.get("ANALYTICS_DATABASE", "100ms.duckdb")
 SCHEMA = os.environ.get("ANALYTICS_SCHEMA", "analytics")
 EXTRA = ("webhook_events", "peer_quality")
+
+
+def database_name() -> str:
+    """The name of the database, without the password that its address may hold."""
+    if "://" not in DATABASE:
+        return os.path.basename(DATABASE)
+    address = urlsplit(DATABASE)
+    return address.path.strip("/") or address.hostname or "PostgreSQL"
 
 
 class NotThere(Exception):
@@ -39,7 +48,7 @@ def ask(sql: str, **values: object) -> pandas.DataFrame:
     except (duckdb.CatalogException, psycopg.errors.UndefinedTable) as error:
         raise NotThere(str(error)) from error
     except (duckdb.IOException, psycopg.OperationalError) as error:
-        st.error(f"The database `{DATABASE.rpartition('@')[2]}` cannot be read. It may not be there, or something may be writing to it: try again when it has finished.\n\n{error}")
+        st.error(f"The database `{database_name()}` cannot be read. It may not be there, or something may be writing to it: try again when it has finished.\n\n{error}")
         st.stop()
 
 

@@ -377,7 +377,7 @@ def test_session_timeline(rows, truth):
     roles = {peer["id"]: peer["role"] for session in truth.sessions for peer in session["peers"]}
     for stay in truth.stays:
         role = f" as {roles[stay['peer_id']]}" if roles[stay["peer_id"]] else ""
-        again = f", for the {stay['join_number']}. time" if stay["join_number"] > 1 else ""
+        again = f" (join {stay['join_number']})" if stay["join_number"] > 1 else ""
         assert sentences[stay["session_id"], stay["joined_at"], f"{stay['called']} joined{role}{again}."]
     for lines in group(found, lambda row: row["session_id"]).values():
         lines.sort(key=lambda row: row["line"])

@@ -5,7 +5,7 @@ with sessions as (
 stays as (
     select
         participants.*,
-        case when join_number > 1 then ', for the ' || cast(join_number as {{ dbt.type_string() }}) || '. time' else '' end as again
+        case when join_number > 1 then ' (join ' || cast(join_number as {{ dbt.type_string() }}) || ')' else '' end as again
     from {{ ref('participants') }} as participants
 ),
 
