@@ -227,9 +227,12 @@ fn a_read_that_cannot_begin_leaves_the_rows_of_before() {
 fn a_file_with_rows_and_no_state_is_replaced_only_when_told_to() {
     let fake = short_pages(403);
     let rows = "{\"id\":\"a stranger's\"}\n";
-    for is_full in [true, false] {
+    // A state of the same form that no read into a folder has written says nothing of the file.
+    let foreign = r#"{"rooms":{"updated_at":"2025-01-01T00:00:00Z"}}"#;
+    for (is_full, state) in [(true, None), (true, Some(foreign)), (false, None)] {
         let folder = Folder::new();
         folder.write("rooms.jsonl", rows);
+        state.into_iter().for_each(|state| folder.write("state.json", state));
         let call = || match is_full {
             true => folder.full(&config(&fake), "rooms"),
             false => folder.incremental(&config(&fake), "rooms"),

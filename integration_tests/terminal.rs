@@ -101,6 +101,11 @@ fn a_summary_says_what_a_read_has_done() {
         (&json!("INCOMPLETE"), &json!("COMPLETE"))
     );
     assert_eq!(summed_up["errors"].as_array().map(Vec::len), Some(1));
+    let refused = Call::read(&config(&fake), &catalog(&streams, "full_refresh")).argument("--summary");
+    std::fs::write(&path, "{\"start_date\":\"2024-01-01\"}").unwrap();
+    let transcript = refused.argument(path.to_str().unwrap()).run().transcript();
+    assert!(transcript.errors()[0].message.contains("another file"), "{:?}", transcript.errors());
+    assert!(summary()["start_date"].is_string(), "a file that is no summary stays");
     let nowhere = Call::read(&config(&fake), &catalog(&streams, "full_refresh")).argument("--summary");
     let transcript = nowhere.argument("/nowhere/at/all.json").run().transcript();
     assert!(transcript.errors()[0].message.contains("--summary"), "{:?}", transcript.errors());
