@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use super::session::{ACTIVE, LONGEST, LiveSessions};
+use super::session::{LiveSessions, slice_of};
 use super::stream::{PageOutcome, PageStats, Slice, Stream, StreamContext, StreamError};
 use crate::records::{Fields, PersonalData, Record, RecordError, Rows, Times};
 
@@ -19,8 +19,7 @@ pub(super) type Derive = for<'a> fn(Fields<'a>, &PersonalData) -> Result<(Times,
 /// is not documented. Only these can be divided by time: the others have no filters at all.
 pub(super) struct PagedList {
     pub(super) context: StreamContext,
-    /// For sessions: those that are going on. Of ended sessions only those are read that were created late enough to have
-    /// changed since the cursor; other items may change at any age.
+    /// For sessions: those that are going on. Other items may change at any age, and all of them are read.
     pub(super) live: Option<LiveSessions>,
     pub(super) derive: Derive,
 }
@@ -28,9 +27,8 @@ pub(super) struct PagedList {
 impl Stream for PagedList {
     fn begin(&self, phase: &'static str) -> Option<Slice> {
         Some(match self.live {
-            Some(_) if phase != ACTIVE => Slice::since(phase, self.context.since.created(LONGEST)),
-            // All sessions that are going on, however long ago they began: they are few.
-            _ => Slice::whole(phase),
+            Some(_) => slice_of(&self.context, phase),
+            None => Slice::whole(phase),
         })
     }
 

@@ -17,7 +17,7 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
-use super::session::{ACTIVE, LONGEST, LiveSessions, PHASES, Session};
+use super::session::{ACTIVE, LiveSessions, PHASES, Session, slice_of};
 use super::stream::{
     DeferredRows, LogLine, PageOutcome, Skipped, Slice, Stream, StreamContext, StreamError, StreamInfo, nothing,
     together,
@@ -102,10 +102,7 @@ struct PeerQuality {
 
 impl Stream for PeerQuality {
     fn begin(&self, phase: &'static str) -> Option<Slice> {
-        Some(match phase {
-            ACTIVE => Slice::whole(phase),
-            _ => Slice::since(phase, self.context.since.created(LONGEST)),
-        })
+        Some(slice_of(&self.context, phase))
     }
 
     fn fetch(self: Arc<Self>, slice: Slice) -> BoxFuture<'static, Result<PageOutcome, StreamError>> {

@@ -14,7 +14,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value as Json};
 
 use super::recheck::Recheck;
-use super::stream::StreamContext;
+use super::stream::{Slice, StreamContext};
 use crate::api::{Keyed, members_of};
 use crate::records::Kind::{Number, Text, Time};
 use crate::records::{
@@ -46,6 +46,15 @@ pub(super) const PHASES: &[&str] = &[ACTIVE, "ended"];
 
 /// A session's longest life, 12 h, and an hour for clocks and late writes.
 pub(super) const LONGEST: TimeDelta = TimeDelta::hours(13);
+
+/// What is read of `phase`: all sessions that are going on, however long ago they began, because they are few; of ended
+/// ones, those that were created late enough to have changed since the cursor.
+pub(super) fn slice_of(context: &StreamContext, phase: &str) -> Slice {
+    match phase {
+        ACTIVE => Slice::whole(phase),
+        _ => Slice::since(phase, context.since.created(LONGEST)),
+    }
+}
 
 /// A session.
 pub(super) struct Session<'a> {

@@ -524,6 +524,10 @@ fn a_page_that_is_read_again_goes_on_to_where_it_ended() {
     // Shorter than the first time, or begun by what shows late; as it was; with its end in the middle, or in no order.
     assert_eq!(["7", "5", "3"].map(left), [Some("7".into()), None, Some("3".into())]);
     assert_eq!(left("page 2").as_deref(), Some("page 2"), "which has no order");
+    let below = |id: &str| Slice::new("late", Scope::Below { below: id.into() });
+    let single = below("9").page_before(Some(&below("5")));
+    assert_eq!(single.left_of_page(Some(below("5"))), None, "items below an id have no token");
+    assert!(below("9").page_before(None).left_of_page(Some(below("5"))).is_some());
     let last = page.page_before(None);
     assert!(last.left_of_page(last.rest(Some("1".into()))).is_some(), "it ended with the list");
     let saved: Slice = serde_json::from_value(serde_json::to_value(&single).unwrap()).unwrap();
